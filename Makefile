@@ -1,0 +1,159 @@
+# GNU make.  `make help` lists the targets; HACKING.md tells how the tree is laid out.
+MAKEFLAGS += --no-builtin-rules
+SHELL = /bin/sh
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC = cc
+AR = ar
+PKG_CONFIG ?= pkg-config
+
+# The programs, and for each the tiers of common/ it stands on and what it links beyond them.
+TOOLS = mkcert tlsa-gen tlscheck
+TIERS_mkcert = CRYPTO BASE
+TIERS_tlsa-gen = CRYPTO BASE
+TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
+
+# What a tier links; --as-needed drops what a program does not reach.
+PKGS_BASE = jansson
+PKGS_CRYPTO = openssl libidn2
+PKGS_NET = libevent_core ldns
+LIBS_NET = -lunbound
+PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET)
+
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wsign-compare -Wformat=2 \
+	-Wpointer-arith -Wvla -Wundef
+HARDEN = -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2
+HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+CFLAGS ?= -O2 -g
+SAN =
+BUILD = build
+BIN = bin
+
+ifneq ($(filter asan,$(MAKECMDGOALS)),)
+SAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+HARDEN = -fPIE
+CFLAGS = -O1 -g
+BUILD = build/asan
+BIN = build/asan/bin
+export ASAN_OPTIONS = detect_leaks=1:abort_on_error=0:exitcode=99
+export UBSAN_OPTIONS = print_stacktrace=1:exitcode=99
+endif
+
+MODULES_OF = $(shell awk '$$1 == "$(1)" { for (i = 3; i <= NF; i++) print $$i }' common/TIERS)
+ALL_TIERS = $(shell awk '$$1 != "\#" { print $$1 }' common/TIERS)
+$(foreach t,$(ALL_TIERS),$(eval MODULES_$(t) := $(call MODULES_OF,$(t))))
+
+# What needs no compiler must work where the libraries are not installed yet.
+ifneq ($(filter-out clean deps help,$(or $(MAKECMDGOALS),all)),)
+PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+endif
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Icommon $(PC_CFLAGS) $(WARN) $(CFLAGS) $(HARDEN) $(SAN)
+pc_libs = $(if $(1),$(shell $(PKG_CONFIG) --libs $(1)))
+tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKGS_$(t))))
+
+TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
+UNIT_SRC = $(wildcard tests/unit/*.c)
+UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+AIDS_SRC = $(wildcard tests/lab/*.c)
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC))
+FUZZ_SRC = $(wildcard tests/fuzz/*.c)
+PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
+MANPAGES = $(wildcard man/*.[1-8])
+
+.PHONY: all help deps check unit demo bench asan lint fuzz install uninstall clean distclean aids
+.DELETE_ON_ERROR:
+
+all: $(PROGRAMS)
+
+help:
+	@echo 'all      build the programs into bin/ (the default)'
+	@echo 'demo     set up, build, and show the main job on loopback'
+	@echo 'check    set up, build, and pass all tests'
+	@echo 'deps     install what is missing (as root), or say what to install'
+	@echo 'bench    measure against the tools of others'
+	@echo 'lint     clang-tidy, cppcheck, mandoc -Tlint, shellcheck'
+	@echo 'asan     build with address and undefined-behaviour sanitizers (make asan check: and test)'
+	@echo 'fuzz     run each fuzz harness over its corpus and for FUZZ_SECONDS more'
+	@echo 'install  into DESTDIR and PREFIX; uninstall takes it away'
+	@echo 'clean    remove what was built; distclean also the peers that deps fetched'
+
+# Rebuild all when the compiler or its flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(HARDEN_LD)' > $@.new
+	@cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+FORCE:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+define tier_rule
+$(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/common/%.o,$(MODULES_$(1)))
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+endef
+$(foreach t,$(ALL_TIERS),$(eval $(call tier_rule,$(t))))
+
+define tool_rule
+$(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) \
+    $(patsubst %,$(BUILD)/lib%.a,$(TIERS_$(1)))
+	@mkdir -p $(BIN)
+	$$(CC) $$(CFLAGS) $$(SAN) $$(HARDEN_LD) -o $$@ $$^ $$(call tier_libs,$$(TIERS_$(1)))
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
+
+# The lab's own programs judge ours: they share no code with common/.
+$(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
+
+unit: $(UNITS)
+aids: $(AIDS)
+asan: all
+
+deps:
+	@sh tests/lab/deps
+
+check: deps
+	@$(MAKE) --no-print-directory $(filter asan,$(MAKECMDGOALS)) all unit aids
+	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/run
+
+demo: deps
+	@$(MAKE) --no-print-directory all aids
+	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/lab/demo
+
+bench: deps
+	@$(MAKE) --no-print-directory all aids
+	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/bench/run
+
+lint: deps
+	@CFLAGS='$(filter-out -fstack-clash-protection,$(ALL_CFLAGS))' sh tests/lint
+
+fuzz: deps
+	@CFLAGS='-std=gnu11 -D_GNU_SOURCE -Icommon $(PC_CFLAGS)' LIBS='$(call tier_libs,$(TIERS_UNIT))' \
+	    sh tests/fuzz/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for m in $(MANPAGES); do \
+		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; \
+		install -d $$d && install -m 644 $$m $$d || exit 1; \
+	done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
+	for m in $(MANPAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+
+clean:
+	rm -rf build bin
+
+distclean: clean
+	rm -rf .peers
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

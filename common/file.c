@@ -1,0 +1,255 @@
+#include "file.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+
+int
+file_read(const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	int is_stdin = strcmp(path, "-") == 0, fd, rc = -1;
+	const char *name = is_stdin ? "standard input" : path;
+	char block[16384];
+	ssize_t n;
+
+	buf_clear(b);
+	buf_add(b, "", 0);
+	if (max == 0)
+		max = FILE_READ_MAX;
+	fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd == -1)
+		return fail_errno(f, "%.300s", name);
+	for (;;) {
+		if ((n = read(fd, block, sizeof block)) == -1 && errno == EINTR)
+			continue;
+		if (n == -1) {
+			fail_errno(f, "%.300s", name);
+			break;
+		}
+		if (n == 0) {
+			rc = 0;
+			break;
+		}
+		if (b->len + n > max) {
+			fail(f, FAIL_INPUT, "%.300s: larger than %zu bytes", name, max);
+			break;
+		}
+		buf_add(b, block, n);
+	}
+	explicit_bzero(block, sizeof block);
+	if (!is_stdin)
+		close(fd);
+	if (rc == -1)
+		buf_wipe(b);
+	return rc;
+}
+
+int
+file_put(int fd, const void *p, size_t len, const char *what, struct fail *f)
+{
+	const char *s = p;
+	ssize_t n;
+
+	while (len > 0) {
+		if ((n = write(fd, s, len)) == -1) {
+			if (errno == EINTR)
+				continue;
+			return fail_errno(f, "%.300s", what);
+		}
+		s += n;
+		len -= n;
+	}
+	return 0;
+}
+
+char *
+file_join(const char *dir, const char *name)
+{
+	size_t n = strlen(dir);
+
+	return xasprintf("%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+static char *
+dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return xstrdup(".");
+	if (slash == path)
+		return xstrdup("/");
+	return xstrndup(path, slash - path);
+}
+
+int
+file_sync_dir(const char *path, struct fail *f)
+{
+	int fd, rc = 0;
+
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return fail_errno(f, "%.300s", path);
+	if (fsync(fd) == -1)
+		rc = fail_errno(f, "%.300s", path);
+	close(fd);
+	return rc;
+}
+
+/* Gives the finished temporary file its name. */
+static int
+put_in_place(const char *tmp, const char *path, unsigned flags, struct fail *f)
+{
+	if (flags & FILE_REPLACE) {
+		if (rename(tmp, path) == -1)
+			return fail_errno(f, "%.300s", path);
+		return 0;
+	}
+	if (link(tmp, path) == -1) {
+		if (errno == EEXIST)
+			return fail(f, FAIL_POLICY, "%.300s: exists already", path);
+		return fail_errno(f, "%.300s", path);
+	}
+	if (unlink(tmp) == -1)
+		return fail_errno(f, "%.300s", tmp);
+	return 0;
+}
+
+int
+file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
+{
+	char *dir = dir_of(path), *tmp = xasprintf("%s/.tmp-XXXXXX", dir);
+	int fd = -1, rc = -1;
+
+	if ((fd = mkostemp(tmp, O_CLOEXEC)) == -1) {
+		fail_errno(f, "%.300s", path);
+		goto out;
+	}
+	if (file_put(fd, p, len, path, f) == -1)
+		goto remove;
+	if (fchmod(fd, mode) == -1 || fsync(fd) == -1) {
+		fail_errno(f, "%.300s", path);
+		goto remove;
+	}
+	if (put_in_place(tmp, path, flags, f) == -1)
+		goto remove;
+	rc = file_sync_dir(dir, f);
+	goto out;
+remove:
+	unlink(tmp);
+out:
+	if (fd != -1 && close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, "%.300s", path);
+	free(tmp);
+	free(dir);
+	return rc;
+}
+
+int
+file_write_or_stdout(const char *path, mode_t mode, unsigned flags, const void *p, size_t len,
+    struct fail *f)
+{
+	if (strcmp(path, "-") != 0)
+		return file_write(path, mode, flags, p, len, f);
+	if (fflush(stdout) == EOF)
+		return fail_errno(f, "standard output");
+	return file_put(STDOUT_FILENO, p, len, "standard output", f);
+}
+
+int
+file_mkdir(const char *path, mode_t mode, struct fail *f)
+{
+	char *dir;
+	int rc;
+
+	if (mkdir(path, mode) == 0) {
+		dir = dir_of(path);
+		rc = file_sync_dir(dir, f);
+		free(dir);
+		return rc;
+	}
+	if (errno == EEXIST) {
+		struct stat st;
+
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			return 0;
+		errno = ENOTDIR;
+	}
+	if (errno != ENOENT || strchr(path, '/') == NULL)
+		return fail_errno(f, "%.300s", path);
+	dir = dir_of(path);
+	rc = strcmp(dir, path) == 0 ? fail(f, FAIL_SYS, "%.300s: cannot be made", path) :
+				      file_mkdir(dir, 0755, f);
+	free(dir);
+	if (rc == -1)
+		return -1;
+	if (mkdir(path, mode) == -1 && errno != EEXIST)
+		return fail_errno(f, "%.300s", path);
+	return 0;
+}
+
+int
+file_symlink(const char *target, const char *path, struct fail *f)
+{
+	char *dir = dir_of(path), *tmp = NULL;
+	int tries, rc = -1;
+
+	for (tries = 0; tries < 100; tries++) {
+		free(tmp);
+		tmp = xasprintf("%s/.link-%ld-%d", dir, (long)getpid(), tries);
+		if (symlink(target, tmp) == 0)
+			break;
+		if (errno != EEXIST) {
+			fail_errno(f, "%.300s", path);
+			goto out;
+		}
+	}
+	if (tries == 100) {
+		fail(f, FAIL_SYS, "%.300s: no free temporary name", path);
+		goto out;
+	}
+	if (rename(tmp, path) == -1) {
+		fail_errno(f, "%.300s", path);
+		unlink(tmp);
+		goto out;
+	}
+	rc = file_sync_dir(dir, f);
+out:
+	free(tmp);
+	free(dir);
+	return rc;
+}
+
+int
+file_remove_tree(const char *path, struct fail *f)
+{
+	char *copy = xstrdup(path), *argv[] = { copy, NULL };
+	FTS *fts = NULL;
+	FTSENT *e;
+	int rc = 0;
+
+	if ((fts = fts_open(argv, FTS_PHYSICAL | FTS_NOCHDIR, NULL)) == NULL) {
+		rc = fail_errno(f, "%.300s", path);
+		goto out;
+	}
+	while ((e = fts_read(fts)) != NULL) {
+		if (e->fts_info == FTS_D)
+			continue;
+		if (e->fts_info == FTS_NS && e->fts_errno == ENOENT)
+			continue;
+		if (remove(e->fts_accpath) == -1 && errno != ENOENT)
+			rc = fail_errno(f, "%.300s", e->fts_path);
+	}
+out:
+	if (fts != NULL)
+		fts_close(fts);
+	free(copy);
+	return rc;
+}

@@ -1,0 +1,50 @@
+/*
+ * file - files that appear complete or not at all.
+ *
+ * file_write(): temporary file in the same directory, fsync, rename (or link, where nothing may be
+ * replaced), fsync of the directory.  Only this module and spool write what must last.
+ */
+#ifndef MTATLS_FILE_H
+#define MTATLS_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "fail.h"
+#include "text.h"
+
+#define FILE_READ_MAX (64UL * 1024 * 1024)	/* default limit of file_read(), octets */
+
+/*
+ * Reads a whole file, or stdin where the path is "-", into *b (emptied first; caller clears, or
+ * wipes where it is secret).  max 0 means FILE_READ_MAX.  FAIL_SYS; FAIL_INPUT where it is larger.
+ */
+int file_read(const char *path, size_t max, struct buf *b, struct fail *);
+
+#define FILE_REPLACE	0x1	/* an existing file may be replaced; otherwise FAIL_POLICY */
+
+/* Writes all bytes under path with exactly this mode.  FAIL_SYS leaves nothing behind. */
+int file_write(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
+
+/* As file_write(), but "-" writes to stdout, where mode and flags mean nothing. */
+int file_write_or_stdout(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
+
+/* write(2) until all is out.  FAIL_SYS. */
+int file_put(int fd, const void *, size_t, const char *what, struct fail *);
+
+/* Makes a directory with this mode, and its parents; one that exists is success. */
+int file_mkdir(const char *path, mode_t, struct fail *);
+
+/* fsync(2) of a directory, so that names made in it last. */
+int file_sync_dir(const char *path, struct fail *);
+
+/* Makes or replaces the symbolic link at path by rename, and syncs its directory. */
+int file_symlink(const char *target, const char *path, struct fail *);
+
+/* Removes a directory and what is in it; no symbolic link is followed.  Absent is success. */
+int file_remove_tree(const char *path, struct fail *);
+
+/* dir/name on the heap; the caller frees. */
+char *file_join(const char *dir, const char *name);
+
+#endif

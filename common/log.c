@@ -1,0 +1,138 @@
+#include "log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+static const char *prog = "mtatls";
+static enum log_level lowest = LOG_LEVEL_INFO;
+static void sink_stderr(enum log_level, const char *, void *);
+static log_sink_fn *sink = sink_stderr;
+static void *sink_arg;
+
+void
+log_init(const char *name)
+{
+	prog = name;
+}
+
+const char *
+log_prog(void)
+{
+	return prog;
+}
+
+void
+talk(const char *subject, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT;
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	buf_printf(&b, "%s: ", prog);
+	if (subject != NULL) {
+		buf_escape(&b, subject, strlen(subject));
+		buf_puts(&b, ": ");
+	}
+	buf_printf(&b, "%s\n", text);
+	fflush(stdout);
+	fwrite(b.p, 1, b.len, stderr);
+	buf_clear(&b);
+}
+
+static void
+sink_stderr(enum log_level level, const char *line, void *arg)
+{
+	char when[TEXT_TIME_MAX];
+
+	(void)level;
+	(void)arg;
+	fprintf(stderr, "%s %s: %s\n", text_time(when, time(NULL)), prog, line);
+}
+
+void
+log_sink_syslog(enum log_level level, const char *line, void *arg)
+{
+	static const int priority[] = {
+		[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+		[LOG_LEVEL_INFO] = LOG_INFO,
+		[LOG_LEVEL_WARN] = LOG_WARNING,
+		[LOG_LEVEL_ERROR] = LOG_ERR,
+	};
+
+	(void)arg;
+	syslog(LOG_MAIL | priority[level], "%s", line);
+}
+
+void
+log_set_sink(log_sink_fn *fn, void *arg)
+{
+	sink = fn != NULL ? fn : sink_stderr;
+	sink_arg = arg;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	lowest = level;
+}
+
+void
+log_event(struct log_line *l, enum log_level level, const char *id, const char *verb)
+{
+	l->level = level;
+	l->text = (struct buf)BUF_INIT;
+	buf_printf(&l->text, "%s %s", id, verb);
+}
+
+static int
+wants_quotes(const char *s, size_t n)
+{
+	return n == 0 || memchr(s, ' ', n) != NULL || memchr(s, '"', n) != NULL;
+}
+
+void
+log_key_bytes(struct log_line *l, const char *key, const char *s, size_t n)
+{
+	size_t i;
+
+	buf_printf(&l->text, " %s=", key);
+	if (!wants_quotes(s, n)) {
+		buf_escape(&l->text, s, n);
+		return;
+	}
+	buf_putc(&l->text, '"');
+	for (i = 0; i < n; i++)
+		if (s[i] == '"')
+			buf_puts(&l->text, "\\\"");
+		else
+			buf_escape(&l->text, s + i, 1);
+	buf_putc(&l->text, '"');
+}
+
+void
+log_key(struct log_line *l, const char *key, const char *value)
+{
+	if (value != NULL)
+		log_key_bytes(l, key, value, strlen(value));
+}
+
+void
+log_key_num(struct log_line *l, const char *key, int64_t n)
+{
+	buf_printf(&l->text, " %s=%" PRId64, key, n);
+}
+
+void
+log_send(struct log_line *l)
+{
+	if (l->level >= lowest)
+		sink(l->level, l->text.p, sink_arg);
+	buf_clear(&l->text);
+}

@@ -1,0 +1,298 @@
+#include "text.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "alloc.h"
+#include "fail.h"
+
+static void
+buf_room(struct buf *b, size_t n)
+{
+	size_t size = b->size > 0 ? b->size : 64;
+
+	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
+		alloc_failed();
+	while (size < b->len + n + 1)
+		size *= 2;
+	if (size != b->size)
+		b->p = xreallocarray(b->p, size, 1);
+	b->size = size;
+}
+
+void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	buf_room(b, n);
+	if (n > 0)
+		memcpy(b->p + b->len, p, n);
+	b->len += n;
+	b->p[b->len] = '\0';
+}
+
+void
+buf_puts(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+void
+buf_putc(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
+void
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap, again;
+	int n;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		abort();
+	buf_room(b, n);
+	vsnprintf(b->p + b->len, n + 1, fmt, again);
+	va_end(again);
+	b->len += n;
+}
+
+void
+buf_escape(struct buf *b, const char *s, size_t n)
+{
+	size_t i;
+
+	buf_room(b, n);
+	for (i = 0; i < n; i++) {
+		unsigned char c = s[i];
+
+		if (c == '\\')
+			buf_puts(b, "\\\\");
+		else if (c >= 0x20 && c < 0x7f)
+			buf_putc(b, c);
+		else
+			buf_printf(b, "\\x%02x", c);
+	}
+}
+
+void
+buf_drop(struct buf *b, size_t n)
+{
+	if (n > b->len)
+		abort();
+	if (n == 0)
+		return;
+	b->len -= n;
+	memmove(b->p, b->p + n, b->len + 1);
+}
+
+char *
+buf_steal(struct buf *b)
+{
+	char *p;
+
+	buf_room(b, 0);
+	p = b->p;
+	p[b->len] = '\0';
+	*b = (struct buf)BUF_INIT;
+	return p;
+}
+
+void
+buf_clear(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf)BUF_INIT;
+}
+
+void
+buf_wipe(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->size);
+	buf_clear(b);
+}
+
+char *
+text_escape(const char *s, size_t n)
+{
+	struct buf b = BUF_INIT;
+
+	buf_escape(&b, s, n);
+	return buf_steal(&b);
+}
+
+void
+text_hex(char *dst, const uint8_t *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		dst[2 * i] = digits[p[i] >> 4];
+		dst[2 * i + 1] = digits[p[i] & 15];
+	}
+	dst[2 * n] = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int
+text_unhex(const char *s, uint8_t **out, size_t *n, struct fail *f)
+{
+	uint8_t *p = xmalloc(strlen(s) / 2 + 1);
+	size_t digits = 0, i;
+	int d;
+
+	for (i = 0; s[i] != '\0'; i++) {
+		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r')
+			continue;
+		if ((d = hex_digit(s[i])) == -1) {
+			free(p);
+			return fail(f, FAIL_INPUT, "offset %zu: expected a hexadecimal digit", i);
+		}
+		if (digits % 2 == 0)
+			p[digits / 2] = d << 4;
+		else
+			p[digits / 2] |= d;
+		digits++;
+	}
+	if (digits % 2 != 0) {
+		free(p);
+		return fail(f, FAIL_INPUT, "offset %zu: odd number of hexadecimal digits", i);
+	}
+	*n = digits / 2;
+	if (*n == 0) {
+		free(p);
+		p = NULL;
+	}
+	*out = p;
+	return 0;
+}
+
+static int
+lower(int c)
+{
+	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+}
+
+int
+text_case_eq(const char *a, const char *b)
+{
+	while (*a != '\0' && lower((unsigned char)*a) == lower((unsigned char)*b))
+		a++, b++;
+	return lower((unsigned char)*a) == lower((unsigned char)*b);
+}
+
+void
+text_lower(char *s)
+{
+	for (; *s != '\0'; s++)
+		*s = lower((unsigned char)*s);
+}
+
+int
+text_number(const char *s, long long lo, long long hi, const char *what, long long *out, struct fail *f)
+{
+	long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (!isdigit((unsigned char)s[s[0] == '-']) || *end != '\0')
+		return fail(f, FAIL_INPUT, "%s: expected a number, not \"%.64s\"", what, s);
+	if (errno == ERANGE || n < lo || n > hi)
+		return fail(f, FAIL_INPUT, "%s: %.64s is not within %lld..%lld", what, s, lo, hi);
+	*out = n;
+	return 0;
+}
+
+int
+text_duration(const char *s, const char *what, long long *out, struct fail *f)
+{
+	static const struct {
+		char unit;
+		long long seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+	size_t i, len = strlen(s);
+	long long mul = 1, n;
+	char digits[24];
+
+	for (i = 0; len > 0 && i < sizeof units / sizeof units[0]; i++)
+		if (s[len - 1] == units[i].unit) {
+			mul = units[i].seconds;
+			len--;
+			break;
+		}
+	if (len == 0 || len >= sizeof digits)
+		return fail(f, FAIL_INPUT, "%s: expected a time such as 30s, 5m, 12h or 21d, not \"%.64s\"",
+		    what, s);
+	memcpy(digits, s, len);
+	digits[len] = '\0';
+	if (text_number(digits, 0, LLONG_MAX / mul, what, &n, f) == -1)
+		return -1;
+	*out = n * mul;
+	return 0;
+}
+
+const char *
+text_time(char *dst, int64_t t)
+{
+	time_t tt = t;
+	struct tm tm;
+
+	if (gmtime_r(&tt, &tm) == NULL || strftime(dst, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(dst, TEXT_TIME_MAX, "@%lld", (long long)t);
+	return dst;
+}
+
+int
+text_is_address(const char *s)
+{
+	struct in6_addr a;
+
+	return inet_pton(AF_INET, s, &a) == 1 || inet_pton(AF_INET6, s, &a) == 1;
+}
+
+int
+text_endpoint(const char *s, uint16_t defport, struct endpoint *e, struct fail *f)
+{
+	const char *at = strrchr(s, '@');
+	size_t len = at != NULL ? (size_t)(at - s) : strlen(s);
+	long long port = defport;
+
+	if (at != NULL && text_number(at + 1, 1, 65535, "port", &port, f) == -1)
+		return fail_prefix(f, "%.300s", s);
+	if (at == NULL && defport == 0)
+		return fail(f, FAIL_INPUT, "%.300s: expected ADDR@PORT", s);
+	if (len >= 2 && s[0] == '[' && s[len - 1] == ']') {
+		s++;
+		len -= 2;
+	}
+	if (len == 0 || len >= sizeof e->host)
+		return fail(f, FAIL_INPUT, "%.300s: expected an address before the @", s);
+	memcpy(e->host, s, len);
+	e->host[len] = '\0';
+	e->port = port;
+	return 0;
+}

@@ -1,0 +1,140 @@
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sandbox.h"
+
+static const char *usage_text;
+
+/* A program started with a closed 0, 1 or 2 must not let a data file take that number. */
+static void
+close_gaps(void)
+{
+	int fd;
+
+	do {
+		if ((fd = open("/dev/null", O_RDWR)) == -1)
+			_exit(TOOL_CANNOT);
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+}
+
+void
+tool_init(const char *name, const char *usage)
+{
+	struct fail f = FAIL_INIT;
+
+	close_gaps();
+	log_init(name);
+	usage_text = usage;
+	signal(SIGPIPE, SIG_IGN);
+	opterr = 0;
+	if (sandbox_tool(&f) == -1)
+		exit(tool_failed(&f));
+}
+
+void
+tool_help(void)
+{
+	fputs(usage_text, stdout);
+	exit(tool_finish(TOOL_YES));
+}
+
+void
+tool_version(void)
+{
+	printf("%s (mtatls) %s\n", log_prog(), TOOL_VERSION);
+	exit(tool_finish(TOOL_YES));
+}
+
+void
+tool_usage(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	talk(NULL, "%s", text);
+	fputs(usage_text, stderr);
+	exit(TOOL_CANNOT);
+}
+
+void
+tool_bad_option(int ch, char **argv)
+{
+	const char *what = argv[optind - 1];
+	char *word;
+
+	if (optopt > 0 && optopt < 0x7f && strncmp(what, "--", 2) != 0) {
+		if (ch == ':')
+			tool_usage("option -%c needs a value", optopt);
+		tool_usage("unknown option -%c", optopt);
+	}
+	word = text_escape(what, strlen(what));
+	if (ch == ':')
+		tool_usage("option %.100s needs a value", word);
+	tool_usage("unknown, ambiguous or wrongly used option %.100s", word);
+}
+
+enum tool_exit
+tool_worse(enum tool_exit a, enum tool_exit b)
+{
+	static const int rank[] = {
+		[TOOL_YES] = 0,
+		[TOOL_UNSURE] = 1,
+		[TOOL_NO] = 2,
+		[TOOL_CANNOT] = 3,
+	};
+
+	return rank[a] >= rank[b] ? a : b;
+}
+
+enum tool_exit
+tool_failed(const struct fail *f)
+{
+	char *text = text_escape(f->text, strlen(f->text));
+
+	talk(NULL, "%s", text);
+	free(text);
+	switch (f->kind) {
+	case FAIL_POLICY:
+		return TOOL_NO;
+	case FAIL_TEMP:
+	case FAIL_PEER:
+		return TOOL_UNSURE;
+	default:
+		return TOOL_CANNOT;
+	}
+}
+
+enum tool_exit
+tool_finish(enum tool_exit status)
+{
+	if (fflush(stdout) == EOF || fclose(stdout) == EOF) {
+		talk("standard output", "%s", strerror(errno));
+		return TOOL_CANNOT;
+	}
+	return status;
+}
+
+const char *
+tool_dir(const char *opt_d)
+{
+	const char *env;
+
+	if (opt_d != NULL)
+		return opt_d;
+	if ((env = getenv("MTATLS_DIR")) != NULL && *env != '\0')
+		return env;
+	return "/etc/mtatls";
+}
