@@ -55,7 +55,8 @@ char *cert_cn(const X509 *);
 /* The serial number in lower-case hexadecimal, "-" before a negative one.  Caller frees. */
 char *cert_serial(const X509 *);
 
-/* Seconds since 1970; INT64_MIN / INT64_MAX where the field does not parse (never valid). */
+/* Seconds since 1970.  A field that does not parse gives INT64_MAX for not_before and INT64_MIN for
+ * not_after, so that the certificate is never valid. */
 int64_t cert_not_before(const X509 *);
 int64_t cert_not_after(const X509 *);
 

@@ -41,7 +41,7 @@ struct pem_list {
 /*
  * Sets *list (no need to initialise; pem_list_clear() it).  A DER object is recognised by its
  * contents and gets the label that it would have in PEM: CERTIFICATE, CERTIFICATE REQUEST, PUBLIC
- * KEY, PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY, ENCRYPTED PRIVATE KEY.  FAIL_INPUT: a damaged
+ * KEY, PRIVATE KEY (PKCS#1 and SEC1 too), ENCRYPTED PRIVATE KEY.  FAIL_INPUT: a damaged
  * block (nothing is returned), too large, or no object at all.
  */
 int pem_read(const void *, size_t, struct pem_list *, struct fail *);
