@@ -52,8 +52,8 @@ struct io_handlers {
 	/* All output has been handed to the kernel. */
 	void (*drained)(struct io *, void *arg);
 	/*
-	 * The last call.  The kind is FAIL_TEMP for a failure of the network, FAIL_PEER for one of
-	 * TLS or an injection; the text says what was being done.
+	 * The last call.  The kind is FAIL_TEMP for a failure of the network (a connection that ends
+	 * within the handshake included), FAIL_PEER for one of TLS or an injection.
 	 */
 	void (*closed)(struct io *, enum io_end, const struct fail *, void *arg);
 };
