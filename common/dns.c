@@ -73,16 +73,19 @@ dns_type_name(enum dns_type type)
 
 /* ---- answers ---- */
 
+/* Lower case and without the final dot, as all names are that come out of here. */
 static struct dns_answer *
 answer_new(const char *qname, enum dns_type type)
 {
 	struct dns_answer *a = xcalloc(1, sizeof *a);
+	size_t n = strlen(qname);
 
-	a->qname = xstrdup(qname);
+	a->qname = xstrndup(qname, n > 1 && qname[n - 1] == '.' ? n - 1 : n);
+	text_lower(a->qname);
 	a->qtype = type;
 	a->sec = DNS_FAILED;
 	a->got = DNS_NODATA;
-	a->canonical = xstrdup(qname);
+	a->canonical = xstrdup(a->qname);
 	return a;
 }
 
@@ -473,6 +476,18 @@ check_anchor(const char *path, struct fail *f)
 	return 0;
 }
 
+static const struct {
+	const char *option, *value;
+} settings[] = {
+	/* The default of 16 sockets throttles bulk questions eightfold. */
+	{ "outgoing-range:", "512" },
+	/* Four tries, from 0.4 s on doubling, fit into a question's deadline; one would lose a question
+	 * with the first lost packet or to a forwarder that has to ask others first. */
+	{ "outbound-msg-retry:", "4" },
+	/* Names whose servers are dead must not make the forwarder itself look dead to the others. */
+	{ "infra-cache-max-rtt:", "4000" },
+};
+
 static struct ub_ctx *
 context_new(struct event_base *base, const char *anchor, const char *resolver,
     const char *root_hints, struct fail *f)
@@ -483,10 +498,9 @@ context_new(struct event_base *base, const char *anchor, const char *resolver,
 
 	if (ub == NULL)
 		alloc_failed();
-	/* The default of 16 sockets throttles bulk questions eightfold. */
-	if (ub_ctx_set_option(ub, "outgoing-range:", "512") != 0 ||
-	    ub_ctx_set_option(ub, "outbound-msg-retry:", "1") != 0)
-		abort();
+	for (i = 0; i < sizeof settings / sizeof settings[0]; i++)
+		if (ub_ctx_set_option(ub, settings[i].option, settings[i].value) != 0)
+			abort();
 	if (anchor != NULL && (err = ub_ctx_add_ta_file(ub, anchor)) != 0) {
 		fail(f, FAIL_INPUT, "%.300s: %s", anchor, ub_strerror(err));
 		goto fail;
