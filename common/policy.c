@@ -438,7 +438,7 @@ policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
 		judge_clear(h, "RFC 3207 4", "STARTTLS was not used", v);
 		break;
 	case SEEN_NO_STARTTLS:
-		judge_clear(h, "RFC 3207 4", "STARTTLS is not offered", v);
+		judge_clear(h, "RFC 3207 4", s->text, v);
 		break;
 	case SEEN_STARTTLS_REFUSED:
 		judge_starttls_refused(h, s, v);
