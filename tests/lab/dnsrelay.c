@@ -7,7 +7,7 @@
  * same port.  Prints "ready PORT" and runs until SIGTERM.  MODE is what happens to every query there:
  * pass, drop, servfail, refused, notimp, or strip (forwarded without EDNS and so answered without
  * signatures).  RULES has lines "MODE OWNER TYPE" for single owners on pass addresses; OWNER is a name or
- * the tail of one, TYPE `*` is any.  LOG gets "IP OWNER TYPE" for each query.
+ * the tail of one, TYPE `*` is any; SIGHUP reads them again.  LOG gets "IP OWNER TYPE" for each query.
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -76,6 +76,7 @@ static struct pending pending[PENDING_MAX];
 static unsigned next_pending;
 static struct sockaddr_in upstream;
 static int log_fd = -1;
+static volatile sig_atomic_t rules_changed;
 
 static void
 die(const char *what)
@@ -116,6 +117,7 @@ read_rules(const char *path)
 
 	if (fp == NULL)
 		die(path);
+	nrules = 0;
 	while (fgets(line, sizeof(line), fp) != NULL && nrules < RULES_MAX) {
 		struct rule *r = &rules[nrules];
 
@@ -377,7 +379,14 @@ open_somewhere(void)
 }
 
 static void
-loop(int up)
+on_hangup(int sig)
+{
+	(void)sig;
+	rules_changed = 1;
+}
+
+static void
+loop(int up, const char *rules_path)
 {
 	struct pollfd fds[2 * LISTEN_MAX + 1];
 	pid_t self = getpid();
@@ -388,8 +397,13 @@ loop(int up)
 			fds[2 * i] = (struct pollfd){ .fd = listeners[i].udp, .events = POLLIN };
 			fds[2 * i + 1] = (struct pollfd){ .fd = listeners[i].tcp, .events = POLLIN };
 		}
-		fds[2 * i] = (struct pollfd){ .fd = up, .events = POLLIN };
-		if (poll(fds, (nfds_t)(2 * nlisteners + 1), -1) == -1)
+		fds[2 * nlisteners] = (struct pollfd){ .fd = up, .events = POLLIN };
+		i = poll(fds, (nfds_t)(2 * nlisteners + 1), -1);
+		if (rules_changed && rules_path != NULL) {
+			rules_changed = 0;
+			read_rules(rules_path);
+		}
+		if (i == -1)
 			continue;
 		for (i = 0; i < nlisteners; i++) {
 			if (fds[2 * i].revents)
@@ -397,7 +411,7 @@ loop(int up)
 			if (fds[2 * i + 1].revents)
 				accept_tcp(&listeners[i], self);
 		}
-		if (fds[2 * i].revents)
+		if (fds[2 * nlisteners].revents)
 			from_upstream(up);
 	}
 }
@@ -419,7 +433,8 @@ int
 main(int argc, char **argv)
 {
 	unsigned port = 0, up_port = 0;
-	char *at, *up_ip = NULL;
+	char *at, *up_ip = NULL, *rules_path = NULL;
+	struct sigaction sa = { .sa_handler = on_hangup };
 	int ch, up;
 
 	while ((ch = getopt(argc, argv, "u:p:r:l:")) != -1)
@@ -431,7 +446,8 @@ main(int argc, char **argv)
 			port = (unsigned)atoi(optarg);
 			break;
 		case 'r':
-			read_rules(optarg);
+			rules_path = optarg;
+			read_rules(rules_path);
 			break;
 		case 'l':
 			if ((log_fd = open(optarg, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644)) == -1)
@@ -448,6 +464,7 @@ main(int argc, char **argv)
 	}
 	*at = '\0';
 	up_port = (unsigned)atoi(at + 1);
+	sigaction(SIGHUP, &sa, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	if (port == 0)
@@ -460,5 +477,5 @@ main(int argc, char **argv)
 		die("upstream");
 	printf("ready %u\n", port);
 	fflush(stdout);
-	loop(up);
+	loop(up, rules_path);
 }
