@@ -86,20 +86,21 @@ lab_leftovers()
 
 # DNS ------------------------------------------------------------------------------------------------------
 
+# NAME ADDR@PORT ZONE…
 lab_nsd_conf()
 {
-	local zone _
+	local name=$1 zone
 	cat <<-EOF
 		server:
-		  ip-address: 127.0.0.2@$LAB_PORT
+		  ip-address: $2
 		  username: ""
 		  chroot: ""
 		  database: ""
 		  zonesdir: "$LAB_DIR/zones"
-		  pidfile: "$LAB_DIR/$1.pid"
-		  xfrdfile: "$LAB_DIR/$1.xfrd"
+		  pidfile: "$LAB_DIR/$name.pid"
+		  xfrdfile: "$LAB_DIR/$name.xfrd"
 		  xfrdir: "$LAB_DIR"
-		  zonelistfile: "$LAB_DIR/$1.zonelist"
+		  zonelistfile: "$LAB_DIR/$name.zonelist"
 		  rrl-ratelimit: 0
 		  server-count: 1
 		  tcp-count: 100
@@ -107,11 +108,9 @@ lab_nsd_conf()
 		remote-control:
 		  control-enable: no
 	EOF
-	while read -r zone _; do
-		echo "zone:"
-		echo "  name: \"${zone/#root/.}\""
-		echo "  zonefile: $zone.signed"
-	done < "$LAB_DIR/zones/list"
+	for zone in "${@:3}"; do
+		printf 'zone:\n  name: "%s"\n  zonefile: %s.signed\n' "${zone/#root/.}" "$zone"
+	done
 }
 
 lab_nsd_started()
@@ -119,13 +118,20 @@ lab_nsd_started()
 	grep -qs 'nsd started' "$LAB_DIR/logs/$1"
 }
 
-# [NAME [PREFIX…]]: nsd on 127.0.0.2@LAB_PORT.
+# NAME ADDR@PORT ZONES [PREFIX…]: nsd there with some zones.
 lab_nsd()
 {
-	local name=${1:-nsd}
-	lab_nsd_conf "$name" > "$LAB_DIR/$name.conf"
-	lab_spawn "$name" "${@:2}" "$lab_here/run-peer" nsd -d -c "$LAB_DIR/$name.conf"
+	local name=$1 zones
+	read -ra zones <<< "$3"
+	lab_nsd_conf "$name" "$2" "${zones[@]}" > "$LAB_DIR/$name.conf"
+	lab_spawn "$name" "${@:4}" "$lab_here/run-peer" nsd -d -c "$LAB_DIR/$name.conf"
 	lab_await "$name" lab_nsd_started "$name"
+}
+
+# [NAME [PREFIX…]]: the one with all zones.
+lab_nsd_all()
+{
+	lab_nsd "${1:-nsd}" "127.0.0.2@$LAB_PORT" "$(cut -d' ' -f1 "$LAB_DIR/zones/list" | tr '\n' ' ')" "${@:2}"
 }
 
 # NAME PORT [PREFIX…]: the relay with its addresses.
@@ -170,7 +176,7 @@ lab_start()
 	lab_name_things
 	"$lab_here/make-certs" "$LAB_CERTS" && "$lab_here/make-zones" all "$LAB_DIR" "$LAB_PORT" || return 1
 	kill -HUP "$(< "$LAB_DIR/pids/relay")"
-	lab_nsd
+	lab_nsd_all
 }
 
 # ZONE: signs it again and lets the servers read it.
@@ -179,10 +185,10 @@ lab_resign()
 	local name
 	"$lab_here/make-zones" sign "$LAB_DIR" "$1" || return 1
 	lab_end nsd
-	lab_nsd || return 1
+	lab_nsd_all || return 1
 	[ -e "$LAB_DIR/pids/ns" ] || return 0
 	lab_end ns-nsd
-	lab_nsd ns-nsd "${LAB_NS[@]}" || return 1
+	lab_nsd_all ns-nsd "${LAB_NS[@]}" || return 1
 	lab_end ns-unbound
 	lab_unbound
 }
@@ -318,6 +324,9 @@ lab_postfix_stop()
 }
 
 # A namespace with port 53 ------------------------------------------------------------------------------------
+#
+# Here unbound asks root, tld and zones in turn, each on a server of its own: where one server had all three,
+# it would take an unsigned zone's answers for the root's, without signatures.
 
 lab_unbound()
 {
@@ -342,7 +351,7 @@ lab_unbound()
 		remote-control:
 		  control-enable: no
 	EOF
-	printf '. 3600 IN NS ns.nic.test.\nns.nic.test. 3600 IN A 127.0.0.53\n' > "$LAB_DIR/hints"
+	printf '. 3600 IN NS root-ns.nic.test.\nroot-ns.nic.test. 3600 IN A 127.0.0.53\n' > "$LAB_DIR/hints"
 	lab_spawn ns-unbound "${LAB_NS[@]}" "$lab_here/run-peer" unbound -d -c "$LAB_DIR/unbound.conf"
 	lab_await ns-unbound grep -q 'start of service' "$LAB_DIR/logs/ns-unbound"
 }
@@ -370,9 +379,11 @@ lab_ns_start()
 	lab_ns_prefix
 	"${LAB_NS[@]}" sh -c "ip link set lo up && mount --bind '$LAB_DIR/resolv.conf' /etc/resolv.conf" || return 1
 	lab_relay ns-relay "$LAB_PORT" "${LAB_NS[@]}" || return 1
-	lab_spawn ns-root "${LAB_NS[@]}" "$BUILD/lab/dnsrelay" -u "127.0.0.2@$LAB_PORT" -p 53 -r "$LAB_DIR/rules" \
-	    127.0.0.53=pass
-	lab_nsd ns-nsd "${LAB_NS[@]}" || return 1
+	lab_spawn ns-relay53 "${LAB_NS[@]}" "$BUILD/lab/dnsrelay" -u "127.0.0.2@$LAB_PORT" -p 53 -r "$LAB_DIR/rules" \
+	    127.0.0.55=pass
+	lab_nsd_all ns-nsd "${LAB_NS[@]}" || return 1
+	lab_nsd ns-root 127.0.0.53@53 root "${LAB_NS[@]}" || return 1
+	lab_nsd ns-tld 127.0.0.54@53 test "${LAB_NS[@]}" || return 1
 	lab_unbound || return 1
 	mapfile -t words < <(lab_peer_words all)
 	lab_peer_spawn ns-peers "${words[@]}" -- "${LAB_NS[@]}"
@@ -388,14 +399,51 @@ lab_ns()
 	"${LAB_NS[@]}" "$@"
 }
 
+# A reply's code: 4xx and what is no reply are temporary.
+lab_finger_reply()
+{
+	case $1 in
+	*': 5'[0-9][0-9]' '*) echo failed ;;
+	*) echo temp ;;
+	esac
+}
+
+# TLSA records were there and decide, as far as posttls-finger tells.
+lab_finger_has_dane()
+{
+	case $1 in
+	*'all TLSA records unusable'*) return 1 ;;
+	*'DNSSEC-signed TLSA record'*) return 0 ;;
+	esac
+	return 1
+}
+
+# TLS was not tried: STARTTLS was not offered, or nobody was reached.
+lab_finger_word_without_tls()
+{
+	case $1 in
+	*'(nullMX)'*) echo nomail ;;
+	*'TLSA lookup error for '*) echo skip ;;
+	*'SMTP service not available: '*|*'EHLO rejected: '*) lab_finger_reply "$1" ;;
+	*'try again'*|*'timed out'*|*'timeout'*|*'refused'*|*'lost connection'*) echo temp ;;
+	*'address lookup failed'*) echo failed ;;
+	*'DNSSEC-signed TLSA record'*|*'unsupported TLSA certificate usage'*) echo skip ;;
+	*) echo none ;;
+	esac
+}
+
 # What posttls-finger said, as one word.
 lab_finger_word()
 {
 	case $1 in
+	*'panic:'*) echo crash ;;
 	*': Verified TLS connection established'*) echo verified ;;
 	*': Trusted TLS connection established'*) echo trusted ;;
-	*': Untrusted TLS connection established'*|*': Anonymous TLS connection established'*) echo untrusted ;;
-	*) echo unknown ;;
+	*': Untrusted TLS connection established'*|*': Anonymous TLS connection established'*)
+		if lab_finger_has_dane "$1"; then echo skip; else echo untrusted; fi ;;
+	*'SSL_connect error'*) echo handshake ;;
+	*'STARTTLS rejected: '*) echo rejected ;;
+	*) lab_finger_word_without_tls "$1" ;;
 	esac
 }
 
@@ -407,7 +455,7 @@ lab_posttls_finger()
 		"$lab_here/postfix" users > "$LAB_DIR/finger/main.cf"
 	fi
 	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
-	    -L summary "$1:$LAB_PORT" 2>&1)
+	    -L summary,dane "$1:$LAB_PORT" 2>&1)
 	printf '== %s\n%s\n' "$1" "$said" >> "$LAB_DIR/finger.log"
 	lab_finger_word "$said"
 }

@@ -27,7 +27,7 @@ function begin(name, flags)
 	if (name == "root")
 		zone = ""
 	put(zone == "" ? "." : "@", "SOA ns.nic.test. hostmaster.nic.test. 1 3600 600 86400 60")
-	put(zone == "" ? "." : "@", "NS ns.nic.test.")
+	put(zone == "" ? "." : "@", "NS " (name == "root" ? "root-" : name == "test" ? "tld-" : "") "ns.nic.test.")
 }
 
 function tlsa(host, spec,	owner)
@@ -89,10 +89,13 @@ BEGIN {
 	}
 	printf "" > (dir "/rules")
 	begin("root", "")
-	put("test.", "NS ns.nic.test.")
-	put("ns.nic.test.", "A 127.0.0.53")
+	put("test.", "NS tld-ns.nic.test.")
+	put("tld-ns.nic.test.", "A 127.0.0.54")
+	put("root-ns.nic.test.", "A 127.0.0.53")
 	begin("test", "")
-	put("ns.nic.test.", "A 127.0.0.53")
+	put("root-ns.nic.test.", "A 127.0.0.53")
+	put("tld-ns.nic.test.", "A 127.0.0.54")
+	put("ns.nic.test.", "A 127.0.0.55")
 }
 
 /^#/ || NF == 0 { next }
