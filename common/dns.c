@@ -244,18 +244,20 @@ add_rr(struct dns_answer *a, const ldns_rr *rr)
 	}
 }
 
-/* Fields that a record of this type has; a record with fewer is not kept. */
+/* Fields that a record of this type has at least (a TLSA record may have no data). */
 static size_t
 fields_of(enum dns_type type)
 {
-	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 4 : 1;
+	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 3 : 1;
 }
 
-static void
+/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence. */
+static int
 read_records(struct dns_answer *a, const ldns_pkt *pkt)
 {
 	const ldns_rr_list *list = ldns_pkt_answer(pkt);
 	size_t i, n = ldns_rr_list_rr_count(list);
+	int any = 0;
 
 	follow_aliases(a, list);
 	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
@@ -263,14 +265,15 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 		char *owner;
 
-		if ((int)ldns_rr_get_type(rr) != (int)a->qtype ||
-		    ldns_rr_rd_count(rr) < fields_of(a->qtype))
+		if ((int)ldns_rr_get_type(rr) != (int)a->qtype)
 			continue;
+		any = 1;
 		owner = name_text(ldns_rr_owner(rr));
-		if (strcmp(owner, a->canonical) == 0)
+		if (ldns_rr_rd_count(rr) >= fields_of(a->qtype) && strcmp(owner, a->canonical) == 0)
 			add_rr(a, rr);
 		free(owner);
 	}
+	return any;
 }
 
 static void
@@ -285,8 +288,7 @@ read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
 		return;
 	}
 	a->sec = sec;
-	read_records(a, pkt);
-	a->got = a->n > 0 ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
+	a->got = read_records(a, pkt) ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
 }
 
 static const char *

@@ -136,8 +136,11 @@ tool_failed(const struct fail *f)
 enum tool_exit
 tool_finish(enum tool_exit status)
 {
-	if (fflush(stdout) == EOF || fclose(stdout) == EOF) {
-		talk("standard output", "%s", strerror(errno));
+	int lost = ferror(stdout);	/* by an earlier flush, whose errno is gone */
+
+	errno = 0;
+	if (fflush(stdout) == EOF || fclose(stdout) == EOF || lost) {
+		talk("standard output", "%s", errno != 0 ? strerror(errno) : "output was lost");
 		return TOOL_CANNOT;
 	}
 	return status;
