@@ -398,7 +398,7 @@ loop(int up, const char *rules_path)
 			fds[2 * i + 1] = (struct pollfd){ .fd = listeners[i].tcp, .events = POLLIN };
 		}
 		fds[2 * nlisteners] = (struct pollfd){ .fd = up, .events = POLLIN };
-		i = poll(fds, (nfds_t)(2 * nlisteners + 1), -1);
+		i = poll(fds, 2 * (nfds_t)nlisteners + 1, -1);
 		if (rules_changed && rules_path != NULL) {
 			rules_changed = 0;
 			read_rules(rules_path);
@@ -443,7 +443,7 @@ main(int argc, char **argv)
 			up_ip = optarg;
 			break;
 		case 'p':
-			port = (unsigned)atoi(optarg);
+			port = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		case 'r':
 			rules_path = optarg;
@@ -463,7 +463,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	*at = '\0';
-	up_port = (unsigned)atoi(at + 1);
+	up_port = (unsigned)strtoul(at + 1, NULL, 10);
 	sigaction(SIGHUP, &sa, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);

@@ -128,6 +128,18 @@ lab_nsd()
 	lab_await "$name" lab_nsd_started "$name"
 }
 
+# NAME: ends it and waits for its children, which hold the socket a little longer.
+lab_nsd_end()
+{
+	local i status=0
+	lab_end "$1" || status=1
+	for ((i = 0; i < 100; i++)); do
+		grep -aqsF "$LAB_DIR/$1.conf" /proc/[0-9]*/cmdline || break
+		sleep 0.02
+	done
+	return $status
+}
+
 # [NAME [PREFIX…]]: the one with all zones.
 lab_nsd_all()
 {
@@ -182,12 +194,11 @@ lab_start()
 # ZONE: signs it again and lets the servers read it.
 lab_resign()
 {
-	local name
 	"$lab_here/make-zones" sign "$LAB_DIR" "$1" || return 1
-	lab_end nsd
+	lab_nsd_end nsd || return 1
 	lab_nsd_all || return 1
 	[ -e "$LAB_DIR/pids/ns" ] || return 0
-	lab_end ns-nsd
+	lab_nsd_end ns-nsd || return 1
 	lab_nsd_all ns-nsd "${LAB_NS[@]}" || return 1
 	lab_end ns-unbound
 	lab_unbound
