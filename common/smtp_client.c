@@ -109,8 +109,8 @@ refusal(struct smtp_client *c, const char *what)
 	struct buf b = BUF_INIT;
 
 	smtp_reply_print(&b, &c->last);
-	fail(&c->fail, c->last.code / 100 == 4 ? FAIL_TEMP : FAIL_PEER, "%s answered with: %s", what,
-	    b.p);
+	fail(&c->fail, c->last.code / 100 == 4 ? FAIL_TEMP : FAIL_PEER, "%s answered with: %s",
+	    what, b.p);
 	buf_clear(&b);
 }
 

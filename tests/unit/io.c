@@ -1,6 +1,7 @@
 /*
- * Streams over socket pairs and a loopback listener.  A `struct side` is a user of a stream: it logs
- * every callback and does what its row of switches says.  A peer is another side, or a bare socket.
+ * Streams over socket pairs and a loopback listener.  A `struct side` is a user of a stream: it
+ * logs every callback and does what its row of switches says.  A peer is another side, or a bare
+ * socket.
  */
 #include "io.h"
 
@@ -174,7 +175,8 @@ on_drained(struct io *io, void *arg)
 static void
 on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 {
-	static const char *const names[] = { "eof", "refused", "reset", "timeout", "tls", "injection" };
+	static const char *const names[] = { "eof", "refused", "reset", "timeout", "tls",
+		"injection" };
 	struct side *s = arg;
 
 	(void)io;
@@ -186,7 +188,8 @@ on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 	s->io = NULL;
 }
 
-static const struct io_handlers handlers = { on_connected, on_input, on_tls_done, on_drained, on_closed };
+static const struct io_handlers handlers = { on_connected, on_input, on_tls_done, on_drained,
+	on_closed };
 
 static void
 side_init(struct side *s)
@@ -433,12 +436,13 @@ test_tls(void)
 	io_close(c.io);
 	c.io = NULL;
 	run();
-	unit_str(s.log.p, "drained tls input:EHLO me\\x0d\\x0a closed:eof", "a closed TLS is an end of file");
+	unit_str(s.log.p, "drained tls input:EHLO me\\x0d\\x0a closed:eof",
+	    "a closed TLS is an end of file");
 	side_clear(&c);
 	side_clear(&s);
 }
 
-/* The 220 still waits in the queue when the server asks for TLS: it goes in clear, what follows not. */
+/* The 220 still waits when the server asks for TLS: it goes in clear, what follows does not. */
 static void
 test_tls_queue(void)
 {
@@ -482,7 +486,8 @@ test_handshake_broken(void)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	put(fd, "250 I am not TLS\r\n");
 	run();
-	unit_str(s.fail.text, "TLS handshake: the peer's bytes are not TLS", "clear text in the handshake");
+	unit_str(s.fail.text, "TLS handshake: the peer's bytes are not TLS",
+	    "clear text in the handshake");
 	unit_int(s.fail.kind, FAIL_PEER, "is the peer's fault");
 	side_clear(&s);
 	close(fd);
@@ -498,7 +503,8 @@ test_injection(void)
 	s.take = 5;
 	put(fd, "220\r\n250 x\r\n");
 	run();
-	unit_str(s.log.p, "input:220\\x0d\\x0a250 x\\x0d\\x0a closed:injection", "bytes in the same read");
+	unit_str(s.log.p, "input:220\\x0d\\x0a250 x\\x0d\\x0a closed:injection",
+	    "bytes in the same read");
 	unit_int(s.fail.kind, FAIL_PEER, "%s", s.fail.text);
 	side_clear(&s);
 	close(fd);
