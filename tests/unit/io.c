@@ -31,15 +31,15 @@ struct side {
 	struct buf got;		/* all input taken */
 	struct fail fail;
 	enum io_end end;
-	size_t total;		/* octets taken, where keep is 0 */
 	int keep;		/* collect input in got, and log it */
+	size_t total;		/* octets taken */
 	size_t take;		/* octets to take at most from an input */
 	size_t to_send;		/* octets still to be streamed, a piece for each drained() */
 	size_t pause_every;	/* octets after which to pause until the timer */
 	size_t until_pause;
-	int tls_on_input;	/* 1: start TLS as a client on input, then take what `take` says */
 	const char *abort_in;	/* the callback to give up in */
 	int close_in_abort;	/* ... with io_close() */
+	int tls_on_input;	/* start TLS as a client on input, then take what `take` says */
 	const char *echo;	/* what to write on input */
 };
 
@@ -263,7 +263,8 @@ connect_to(struct side *s, const struct sockaddr_in *sin, const struct sockaddr_
 static void
 test_connect(void)
 {
-	struct sockaddr_in sin, source = { .sin_family = AF_INET }, seen;
+	struct sockaddr_in sin, source = { .sin_family = AF_INET };
+	struct sockaddr_in seen = { .sin_family = AF_INET };
 	int lfd = listener(&sin, 5), fd;
 	socklen_t len = sizeof seen;
 	struct side s;
@@ -491,6 +492,37 @@ test_handshake_broken(void)
 	unit_int(s.fail.kind, FAIL_PEER, "is the peer's fault");
 	side_clear(&s);
 	close(fd);
+}
+
+/* A reset in the middle of the handshake, over TCP. */
+static void
+test_handshake_reset(void)
+{
+	static const struct linger now = { 1, 0 };
+	struct sockaddr_in sin;
+	int lfd = listener(&sin, 5), fd;
+	struct side s;
+
+	connect_to(&s, &sin, NULL);
+	run_until(s.log.len > 0);
+	io_start_tls(s.io, tls_client(client_ctx, NULL, NULL), IO_TLS_CLIENT);
+	event_base_loop(base, EVLOOP_ONCE);
+	fd = accept(lfd, NULL, NULL);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(fd);
+	run();
+	unit_str(s.log.p, "connected closed:tls", "reset in the middle of the handshake");
+	unit_str(s.fail.text, "TLS handshake: Connection reset by peer", "in words");
+	unit_int(s.fail.kind, FAIL_TEMP, "a matter of time");
+	side_clear(&s);
+
+	connect_to(&s, &sin, NULL);
+	io_close(s.io);
+	s.io = NULL;
+	run();
+	unit_str(s.log.p, NULL, "io_close() while connecting is the end at once");
+	side_clear(&s);
+	close(lfd);
 }
 
 static void
@@ -731,7 +763,7 @@ test_give_up(const char *where, int close_it)
 	c.abort_in = where;
 	c.close_in_abort = close_it;
 	side_init(&s);
-	if ((fd = accept(lfd, NULL, NULL)) == -1 ||
+	if (c.io == NULL || (fd = accept(lfd, NULL, NULL)) == -1 ||
 	    (s.io = io_accept(base, fd, &handlers, &s, NULL)) == NULL)
 		abort();
 	if (strcmp(where, "tls") == 0) {
@@ -821,6 +853,7 @@ main(void)
 	test_tls();
 	test_tls_queue();
 	test_handshake_broken();
+	test_handshake_reset();
 	test_injection();
 	test_byte_by_byte();
 	test_big(0);

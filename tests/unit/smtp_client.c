@@ -26,8 +26,8 @@ struct script {
 	enum smtp_end end;
 	enum smtp_stage at_end;		/* where the end is not NONE */
 	enum fail_kind kind;
-	const char *text;
 	int whole;			/* the result depends on what comes in one read */
+	const char *text;
 };
 
 #define BANNER { "220 mx.example ESMTP\r\n", "EHLO me.example\r\n", SMTP_WANT_INPUT }
@@ -119,6 +119,10 @@ static const struct script scripts[] = {
 	    { "554 no SMTP here\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_BANNER_PERM, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_PEER,
 	    .text = "connection answered with: 554 no SMTP here" },
+	{ .name = "banner 354", .tls = SMTP_TLS_IF_OFFERED, .steps = {
+	    { "354 what\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_PEER,
+	    .text = "connection answered with: 354 what" },
 	{ .name = "banner 421", .tls = SMTP_TLS_IF_OFFERED, .steps = {
 	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_421, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_TEMP,

@@ -148,7 +148,7 @@ test_put(void)
 	for (i = 1; i < sizeof all; i++)
 		all[i - 1] = i;
 	all[255] = '\0';
-	table_put(&b, "any", "a b", "#%", all, NULL);
+	table_put(&b, "any", "a b", "#%", all, (char *)NULL);
 	buf_puts(&b, "any");
 	table_put_word(&b, "x\ty", 3);
 	buf_puts(&b, "\nmust\n");
