@@ -57,7 +57,8 @@ main(void)
 #if !defined(__SANITIZE_ADDRESS__)
 	old = capture_begin(STDERR_FILENO);
 	status = capture_child(overflow);
-	unit_str(capture_end(STDERR_FILENO, old), "out of memory\n", "a size past SIZE_MAX is too much");
+	unit_str(capture_end(STDERR_FILENO, old), "out of memory\n",
+	    "a size past SIZE_MAX is too much");
 	unit_int(status, 2, "and ends with 2");
 #else
 	(void)overflow;

@@ -1,6 +1,7 @@
 /*
- * Streams over socket pairs and a loopback listener.  A `struct side` is a user of a stream: it logs
- * every callback and does what its row of switches says.  A peer is another side, or a bare socket.
+ * Streams over socket pairs and a loopback listener.  A `struct side` is a user of a stream: it
+ * logs every callback and does what its row of switches says.  A peer is another side, or a bare
+ * socket.
  */
 #include "io.h"
 
@@ -30,15 +31,15 @@ struct side {
 	struct buf got;		/* all input taken */
 	struct fail fail;
 	enum io_end end;
-	size_t total;		/* octets taken, where keep is 0 */
 	int keep;		/* collect input in got, and log it */
+	size_t total;		/* octets taken */
 	size_t take;		/* octets to take at most from an input */
 	size_t to_send;		/* octets still to be streamed, a piece for each drained() */
 	size_t pause_every;	/* octets after which to pause until the timer */
 	size_t until_pause;
-	int tls_on_input;	/* 1: start TLS as a client on input, then take what `take` says */
 	const char *abort_in;	/* the callback to give up in */
 	int close_in_abort;	/* ... with io_close() */
+	int tls_on_input;	/* start TLS as a client on input, then take what `take` says */
 	const char *echo;	/* what to write on input */
 };
 
@@ -174,7 +175,8 @@ on_drained(struct io *io, void *arg)
 static void
 on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 {
-	static const char *const names[] = { "eof", "refused", "reset", "timeout", "tls", "injection" };
+	static const char *const names[] = { "eof", "refused", "reset", "timeout", "tls",
+		"injection" };
 	struct side *s = arg;
 
 	(void)io;
@@ -186,7 +188,8 @@ on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 	s->io = NULL;
 }
 
-static const struct io_handlers handlers = { on_connected, on_input, on_tls_done, on_drained, on_closed };
+static const struct io_handlers handlers = { on_connected, on_input, on_tls_done, on_drained,
+	on_closed };
 
 static void
 side_init(struct side *s)
@@ -260,7 +263,8 @@ connect_to(struct side *s, const struct sockaddr_in *sin, const struct sockaddr_
 static void
 test_connect(void)
 {
-	struct sockaddr_in sin, source = { .sin_family = AF_INET }, seen;
+	struct sockaddr_in sin, source = { .sin_family = AF_INET };
+	struct sockaddr_in seen = { .sin_family = AF_INET };
 	int lfd = listener(&sin, 5), fd;
 	socklen_t len = sizeof seen;
 	struct side s;
@@ -433,12 +437,13 @@ test_tls(void)
 	io_close(c.io);
 	c.io = NULL;
 	run();
-	unit_str(s.log.p, "drained tls input:EHLO me\\x0d\\x0a closed:eof", "a closed TLS is an end of file");
+	unit_str(s.log.p, "drained tls input:EHLO me\\x0d\\x0a closed:eof",
+	    "a closed TLS is an end of file");
 	side_clear(&c);
 	side_clear(&s);
 }
 
-/* The 220 still waits in the queue when the server asks for TLS: it goes in clear, what follows not. */
+/* The 220 still waits when the server asks for TLS: it goes in clear, what follows does not. */
 static void
 test_tls_queue(void)
 {
@@ -482,10 +487,42 @@ test_handshake_broken(void)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	put(fd, "250 I am not TLS\r\n");
 	run();
-	unit_str(s.fail.text, "TLS handshake: the peer's bytes are not TLS", "clear text in the handshake");
+	unit_str(s.fail.text, "TLS handshake: the peer's bytes are not TLS",
+	    "clear text in the handshake");
 	unit_int(s.fail.kind, FAIL_PEER, "is the peer's fault");
 	side_clear(&s);
 	close(fd);
+}
+
+/* A reset in the middle of the handshake, over TCP. */
+static void
+test_handshake_reset(void)
+{
+	static const struct linger now = { 1, 0 };
+	struct sockaddr_in sin;
+	int lfd = listener(&sin, 5), fd;
+	struct side s;
+
+	connect_to(&s, &sin, NULL);
+	run_until(s.log.len > 0);
+	io_start_tls(s.io, tls_client(client_ctx, NULL, NULL), IO_TLS_CLIENT);
+	event_base_loop(base, EVLOOP_ONCE);
+	fd = accept(lfd, NULL, NULL);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(fd);
+	run();
+	unit_str(s.log.p, "connected closed:tls", "reset in the middle of the handshake");
+	unit_str(s.fail.text, "TLS handshake: Connection reset by peer", "in words");
+	unit_int(s.fail.kind, FAIL_TEMP, "a matter of time");
+	side_clear(&s);
+
+	connect_to(&s, &sin, NULL);
+	io_close(s.io);
+	s.io = NULL;
+	run();
+	unit_str(s.log.p, NULL, "io_close() while connecting is the end at once");
+	side_clear(&s);
+	close(lfd);
 }
 
 static void
@@ -498,7 +535,8 @@ test_injection(void)
 	s.take = 5;
 	put(fd, "220\r\n250 x\r\n");
 	run();
-	unit_str(s.log.p, "input:220\\x0d\\x0a250 x\\x0d\\x0a closed:injection", "bytes in the same read");
+	unit_str(s.log.p, "input:220\\x0d\\x0a250 x\\x0d\\x0a closed:injection",
+	    "bytes in the same read");
 	unit_int(s.fail.kind, FAIL_PEER, "%s", s.fail.text);
 	side_clear(&s);
 	close(fd);
@@ -725,7 +763,7 @@ test_give_up(const char *where, int close_it)
 	c.abort_in = where;
 	c.close_in_abort = close_it;
 	side_init(&s);
-	if ((fd = accept(lfd, NULL, NULL)) == -1 ||
+	if (c.io == NULL || (fd = accept(lfd, NULL, NULL)) == -1 ||
 	    (s.io = io_accept(base, fd, &handlers, &s, NULL)) == NULL)
 		abort();
 	if (strcmp(where, "tls") == 0) {
@@ -815,6 +853,7 @@ main(void)
 	test_tls();
 	test_tls_queue();
 	test_handshake_broken();
+	test_handshake_reset();
 	test_injection();
 	test_byte_by_byte();
 	test_big(0);

@@ -35,7 +35,8 @@ test_event(void)
 	log_key_bytes(&l, "raw", "a\0\r\nid fake=1", 13);
 	log_key_num(&l, "n", -5);
 	log_send(&l);
-	unit_str(b.p, "4Xy sent peer=mx.example empty=\"\" words=\"two words\" quote=\"say \\\"hi\\\"\""
+	unit_str(b.p,
+	    "4Xy sent peer=mx.example empty=\"\" words=\"two words\" quote=\"say \\\"hi\\\"\""
 	    " one=\"a\\\"b\" slash=a\\\\b raw=\"a\\x00\\x0d\\x0aid fake=1\" n=-5\n",
 	    "one event, one line, whatever is in it");
 	unit_int(last_level, LOG_LEVEL_INFO, "its level");
@@ -64,8 +65,8 @@ test_stderr(void)
 	old = capture_begin(STDERR_FILENO);
 	talk(NULL, "%s %d", "wrong", 1);
 	talk("file\n\033", "no \"such\" thing");
-	unit_str(capture_end(STDERR_FILENO, old), "prog: wrong 1\nprog: file\\x0a\\x1b: no \"such\" thing\n",
-	    "talk: subject escaped");
+	unit_str(capture_end(STDERR_FILENO, old),
+	    "prog: wrong 1\nprog: file\\x0a\\x1b: no \"such\" thing\n", "talk: subject escaped");
 
 	old = capture_begin(STDERR_FILENO);
 	log_event(&l, LOG_LEVEL_WARN, "-", "start");

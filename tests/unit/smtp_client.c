@@ -13,7 +13,7 @@
 static const char *const wants[] = { "input", "tls", "order", "close" };
 
 struct step {
-	const char *server;	/* bytes; or an event: "<tls>", "<tls-failed>", "<eof>", "<lost>", "<quit>" */
+	const char *server;	/* bytes, or an event in angle brackets: see run_step() */
 	const char *out;	/* all that the client says after it */
 	enum smtp_want want;
 };
@@ -26,8 +26,8 @@ struct script {
 	enum smtp_end end;
 	enum smtp_stage at_end;		/* where the end is not NONE */
 	enum fail_kind kind;
-	const char *text;
 	int whole;			/* the result depends on what comes in one read */
+	const char *text;
 };
 
 #define BANNER { "220 mx.example ESMTP\r\n", "EHLO me.example\r\n", SMTP_WANT_INPUT }
@@ -78,15 +78,16 @@ static const struct script scripts[] = {
 	    { "220 go\r\n\n", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_INJECTION, .at_end = SMTP_STAGE_HANDSHAKE, .kind = FAIL_PEER,
 	    .text = "clear text behind the 220 to STARTTLS: \"\\x0a\"" },
-	{ .name = "injection in a read of its own", .tls = SMTP_TLS_REQUIRED, .steps = { BANNER, EHLO_OK, GO,
-	    { "2", "", SMTP_WANT_CLOSE } },
+	{ .name = "injection in a read of its own", .tls = SMTP_TLS_REQUIRED,
+	    .steps = { BANNER, EHLO_OK, GO, { "2", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_INJECTION, .at_end = SMTP_STAGE_HANDSHAKE, .kind = FAIL_PEER,
 	    .text = "clear text behind the 220 to STARTTLS: \"2\"" },
 	{ .name = "handshake failed", .tls = SMTP_TLS_IF_OFFERED, .steps = { BANNER, EHLO_OK, GO,
 	    { "<tls-failed>", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_HANDSHAKE, .at_end = SMTP_STAGE_HANDSHAKE, .kind = FAIL_PEER,
 	    .text = "no shared cipher" },
-	{ .name = "EHLO refused inside TLS", .tls = SMTP_TLS_IF_OFFERED, .steps = { BANNER, EHLO_OK, GO, TLS,
+	{ .name = "EHLO refused inside TLS", .tls = SMTP_TLS_IF_OFFERED,
+	    .steps = { BANNER, EHLO_OK, GO, TLS,
 	    { "550 5.7.1 no\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_EHLO_REFUSED, .at_end = SMTP_STAGE_EHLO_TLS, .kind = FAIL_PEER,
 	    .text = "EHLO inside TLS answered with: 550 5.7.1 no" },
@@ -118,6 +119,10 @@ static const struct script scripts[] = {
 	    { "554 no SMTP here\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_BANNER_PERM, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_PEER,
 	    .text = "connection answered with: 554 no SMTP here" },
+	{ .name = "banner 354", .tls = SMTP_TLS_IF_OFFERED, .steps = {
+	    { "354 what\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_PEER,
+	    .text = "connection answered with: 354 what" },
 	{ .name = "banner 421", .tls = SMTP_TLS_IF_OFFERED, .steps = {
 	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_421, .at_end = SMTP_STAGE_BANNER, .kind = FAIL_TEMP,
@@ -130,7 +135,8 @@ static const struct script scripts[] = {
 	    { "421 bye\r\n", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_421, .at_end = SMTP_STAGE_STARTTLS, .kind = FAIL_TEMP,
 	    .text = "STARTTLS answered with: 421 bye" },
-	{ .name = "421 unasked", .tls = SMTP_TLS_NEVER, .steps = { BANNER, { EHLO, "", SMTP_WANT_ORDER },
+	{ .name = "421 unasked", .tls = SMTP_TLS_NEVER,
+	    .steps = { BANNER, { EHLO, "", SMTP_WANT_ORDER },
 	    { "421 idle\r\n", "", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_421, .at_end = SMTP_STAGE_ORDER, .kind = FAIL_TEMP,
 	    .text = "idle session answered with: 421 idle" },
@@ -141,7 +147,8 @@ static const struct script scripts[] = {
 	{ .name = "answers in advance", .tls = SMTP_TLS_IF_OFFERED, .steps = { BANNER,
 	    { EHLO "220 go\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_STARTTLS, .kind = FAIL_PEER,
-	    .text = "bytes behind the answer, without a command: \"220 go\\x0d\\x0a\"", .whole = 1 },
+	    .text = "bytes behind the answer, without a command: \"220 go\\x0d\\x0a\"",
+	    .whole = 1 },
 	{ .name = "reply without a command", .tls = SMTP_TLS_NEVER, .steps = { BANNER,
 	    { EHLO, "", SMTP_WANT_ORDER }, { "250 hm\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
 	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_ORDER, .kind = FAIL_PEER,
@@ -212,19 +219,21 @@ run(const struct script *s, size_t n, const char *how)
 	smtp_client_init(&c, &conf);
 	for (i = 0; i < STEPS_MAX && s->steps[i].server != NULL; i++) {
 		enum smtp_want want = run_step(&c, s->steps[i].server, n);
+		const char *out = c.out.len > 0 ? c.out.p : "";
 
-		unit_str(wants[want], wants[s->steps[i].want], "%s, %s: step %zu wants", s->name, how, i);
-		unit_str(c.out.len > 0 ? c.out.p : "", s->steps[i].out, "%s, %s: step %zu says", s->name, how,
-		    i);
+		unit_str(wants[want], wants[s->steps[i].want], "%s, %s: step %zu wants", s->name,
+		    how, i);
+		unit_str(out, s->steps[i].out, "%s, %s: step %zu says", s->name, how, i);
 		buf_drop(&c.out, c.out.len);
 	}
 	unit_str(smtp_end_name(c.end), smtp_end_name(s->end), "%s, %s: end", s->name, how);
 	if (s->end != SMTP_END_NONE)
-		unit_str(smtp_stage_name(c.stage_at_end), smtp_stage_name(s->at_end), "%s, %s: stage",
-		    s->name, how);
+		unit_str(smtp_stage_name(c.stage_at_end), smtp_stage_name(s->at_end),
+		    "%s, %s: stage", s->name, how);
 	unit_int(c.fail.kind, s->kind, "%s, %s: kind", s->name, how);
 	if (!s->whole || n > 1)
-		unit_str(c.fail.text, s->text != NULL ? s->text : "", "%s, %s: words", s->name, how);
+		unit_str(c.fail.text, s->text != NULL ? s->text : "", "%s, %s: words", s->name,
+		    how);
 	smtp_client_clear(&c);
 }
 
@@ -250,7 +259,8 @@ test_record(void)
 	unit_int(smtp_client_caps0(&c)->bits, 0, "RFC 3207 4.2: forgotten with TLS");
 	feed(&c, "250-mx.example\r\n250 REQUIRETLS\r\n", 100);
 	unit_str(c.banner.text.p, "mx.example ESMTP", "the banner is kept");
-	unit_int(c.caps.bits, SMTP_CAP_SIZE | SMTP_CAP_STARTTLS, "so are the capabilities in clear");
+	unit_int(c.caps.bits, SMTP_CAP_SIZE | SMTP_CAP_STARTTLS,
+	    "so are the capabilities in clear");
 	unit_int(c.caps_tls.bits, SMTP_CAP_REQUIRETLS, "and those inside TLS");
 	unit_int(c.starttls.code, 220, "and the answer to STARTTLS");
 	unit_int(c.starttls.status.class, 2, "with its status");
@@ -281,7 +291,8 @@ test_names(void)
 	for (i = 0; i < SMTP_ENDS; i++)
 		unit_ok(smtp_end_name(i) != NULL, "end %d has a name: %s", i, smtp_end_name(i));
 	for (i = 0; i < SMTP_STAGES; i++)
-		unit_ok(smtp_stage_name(i) != NULL, "stage %d has a name: %s", i, smtp_stage_name(i));
+		unit_ok(smtp_stage_name(i) != NULL, "stage %d has a name: %s", i,
+		    smtp_stage_name(i));
 }
 
 int

@@ -51,16 +51,22 @@ static const struct {
 	    "1:must\nf:2: expected %XX with two hexadecimal digits, not 00\n"
 	    "f:3: expected %XX with two hexadecimal digits, not 00\n"
 	    "f:4: expected %XX with two hexadecimal digits, not 00\n"
-	    "f:5: expected %XX with two hexadecimal digits, not 00\n", 4 },
+	    "f:5: expected %XX with two hexadecimal digits, not 00\n",
+	    4 },
 	{ "too few, too many", "must\none\none a b\ntwo a\ntwo a b c d\ntwo a b\n",
 	    "1:must\nf:2: one: expected 1 value, found 0\nf:3: one stands in line 2 already\n"
-	    "f:4: two: expected at least 2 values, found 1\nf:5: two: expected at most 3 values, found 4\n"
-	    "6:two|a|b\n", 4 },
-	{ "twice", "must\none a\none b\n", "1:must\n2:one|a\nf:3: one stands in line 2 already\n", 1 },
+	    "f:4: two: expected at least 2 values, found 1\nf:5: two: expected at most 3 values, "
+	    "found 4\n"
+	    "6:two|a|b\n",
+	    4 },
+	{ "twice", "must\none a\none b\n", "1:must\n2:one|a\nf:3: one stands in line 2 already\n",
+	    1 },
 	{ "unknown", "must\nmany x\nAny x\n",
 	    "1:must\nf:2: unknown keyword \"many\"\nf:3: unknown keyword \"Any\"\n", 2 },
-	{ "unknown, escaped", "must\n\033[m%0a\n", "1:must\nf:2: unknown keyword \"\\x1b[m\\x0a\"\n", 1 },
-	{ "refused by the row", "must\nany bad\nany good\n", "1:must\nf:2: any: bad value\n3:any|good\n", 1 },
+	{ "unknown, escaped", "must\n\033[m%0a\n",
+	    "1:must\nf:2: unknown keyword \"\\x1b[m\\x0a\"\n", 1 },
+	{ "refused by the row", "must\nany bad\nany good\n",
+	    "1:must\nf:2: any: bad value\n3:any|good\n", 1 },
 	{ "absent", "any\n", "1:any\nf:1: no line with must\n", 1 },
 	{ "empty file", "", "f:1: no line with must\n", 1 },
 };
@@ -73,12 +79,13 @@ test_files(void)
 	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
 		struct buf b = BUF_INIT;
 
-		n = table_parse("f", files[i].in, strlen(files[i].in), rows, sizeof rows / sizeof rows[0], &b,
-		    note, &b);
+		n = table_parse("f", files[i].in, strlen(files[i].in), rows,
+		    sizeof rows / sizeof rows[0], &b, note, &b);
 		unit_str(b.p, files[i].want, "%s", files[i].name);
 		unit_int(n, files[i].errors, "%s: errors", files[i].name);
 		unit_int(table_parse("f", files[i].in, strlen(files[i].in), rows,
-		    sizeof rows / sizeof rows[0], &b, NULL, NULL), n, "%s: only counted", files[i].name);
+			     sizeof rows / sizeof rows[0], &b, NULL, NULL),
+		    n, "%s: only counted", files[i].name);
 		buf_clear(&b);
 	}
 }
@@ -141,7 +148,7 @@ test_put(void)
 	for (i = 1; i < sizeof all; i++)
 		all[i - 1] = i;
 	all[255] = '\0';
-	table_put(&b, "any", "a b", "#%", all, NULL);
+	table_put(&b, "any", "a b", "#%", all, (char *)NULL);
 	buf_puts(&b, "any");
 	table_put_word(&b, "x\ty", 3);
 	buf_puts(&b, "\nmust\n");

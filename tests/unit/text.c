@@ -80,7 +80,8 @@ test_hex(void)
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		p = NULL;
 		if (text_unhex(rows[i].in, &p, &n, &f) == -1) {
-			unit_ok(rows[i].want == NULL && f.kind == FAIL_INPUT, "\"%zu\": %s", i, f.text);
+			unit_ok(rows[i].want == NULL && f.kind == FAIL_INPUT, "\"%zu\": %s", i,
+			    f.text);
 			continue;
 		}
 		text_hex(got, p, n);
@@ -99,7 +100,8 @@ test_case(void)
 	char s[] = "MX.Example \xc3\x84";
 
 	unit_ok(text_case_eq("StartTLS", "STARTTLS"), "case does not count");
-	unit_ok(!text_case_eq("a", "ab") && !text_case_eq("ab", "a") && text_case_eq("", ""), "length does");
+	unit_ok(!text_case_eq("a", "ab") && !text_case_eq("ab", "a") && text_case_eq("", ""),
+	    "length does");
 	unit_ok(!text_case_eq("[", "{") && !text_case_eq("@", "`"), "only letters fold");
 	text_lower(s);
 	unit_str(s, "mx.example \xc3\x84", "only ASCII is lowered");
@@ -134,8 +136,8 @@ test_number(void)
 
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		n = 77;
-		unit_int(text_number(rows[i].in, rows[i].lo, rows[i].hi, "n", &n, &f) == 0, rows[i].ok,
-		    "number \"%s\": %s", rows[i].in, rows[i].ok ? "" : f.text);
+		unit_int(text_number(rows[i].in, rows[i].lo, rows[i].hi, "n", &n, &f) == 0,
+		    rows[i].ok, "number \"%s\": %s", rows[i].in, rows[i].ok ? "" : f.text);
 		unit_int(n, rows[i].ok ? rows[i].want : 77, "its value");
 	}
 	text_number("99", 1, 10, "days", &n, &f);
@@ -181,7 +183,8 @@ static void
 test_address(void)
 {
 	static const char *const yes[] = { "192.0.2.1", "::1", "2001:db8::25", "::ffff:192.0.2.1" };
-	static const char *const no[] = { "", "mx.example", "192.0.2", "192.0.2.256", "[::1]", "1.2.3.4.", "::1%lo" };
+	static const char *const no[] = { "", "mx.example", "192.0.2", "192.0.2.256", "[::1]",
+		"1.2.3.4.", "::1%lo" };
 	size_t i;
 
 	for (i = 0; i < sizeof yes / sizeof yes[0]; i++)
@@ -220,7 +223,8 @@ test_endpoint(void)
 
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		if (text_endpoint(rows[i].in, rows[i].defport, &e, &f) == -1) {
-			unit_ok(rows[i].want == NULL && f.kind == FAIL_INPUT, "endpoint: %s", f.text);
+			unit_ok(rows[i].want == NULL && f.kind == FAIL_INPUT, "endpoint: %s",
+			    f.text);
 			continue;
 		}
 		snprintf(got, sizeof got, "%s %d", e.host, e.port);

@@ -44,7 +44,8 @@ self_signed(EVP_PKEY *key, const EVP_MD *md)
 	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
 	X509_gmtime_adj(X509_getm_notBefore(x), -60);
 	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"mx.test", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"mx.test", -1,
+	    -1, 0);
 	X509_set_issuer_name(x, name);
 	X509_set_pubkey(x, key);
 	if (X509_sign(x, key, md) == 0)
@@ -88,7 +89,8 @@ peer_ctx(const SSL_METHOD *method, enum key_kind kind, int min, int max, const c
 	SSL_CTX *ctx = SSL_CTX_new(method);
 
 	SSL_CTX_set_security_level(ctx, 0);
-	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 || SSL_CTX_set_max_proto_version(ctx, max) != 1 ||
+	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 ||
+	    SSL_CTX_set_max_proto_version(ctx, max) != 1 ||
 	    SSL_CTX_set_cipher_list(ctx, ciphers) != 1 ||
 	    SSL_CTX_set_ciphersuites(ctx, TLS_DEFAULT_CIPHERSUITES) != 1 ||
 	    SSL_CTX_use_cert_and_key(ctx, certs[kind], keys[kind], NULL, 1) != 1)
@@ -159,32 +161,39 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "any server", TLS_LAX, P256, 0, 0, "ALL", "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 ECDSA-SHA256" },
+	{ "any server", TLS_LAX, P256, 0, 0, "ALL",
+	    "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 ECDSA-SHA256" },
 	{ "any server, strict", TLS_STRICT, P256, 0, 0, "ALL",
 	    "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 ECDSA-SHA256" },
-	{ "Ed25519", TLS_STRICT, ED25519, 0, 0, "ALL", "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 ED25519" },
+	{ "Ed25519", TLS_STRICT, ED25519, 0, 0, "ALL",
+	    "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 ED25519" },
 	{ "TLS 1.2", TLS_STRICT, RSA2048, TLS1_2_VERSION, TLS1_2_VERSION, "ALL",
 	    "TLSv1.2 ECDHE-RSA-AES256-GCM-SHA384 x25519 RSA-PSS-SHA256" },
 	{ "TLS 1.0 only", TLS_LAX, RSA2048, TLS1_VERSION, TLS1_VERSION, "ALL",
 	    "TLSv1 ECDHE-RSA-AES256-SHA x25519 RSA-MD5-SHA1" },
 	{ "TLS 1.0 only, strict", TLS_STRICT, RSA2048, TLS1_VERSION, TLS1_VERSION, "ALL",
-	    "TLS handshake: the peer sent the alert \"protocol version\" (70): it does not accept our protocol"
+	    "TLS handshake: the peer sent the alert \"protocol version\" (70): it does not accept "
+	    "our protocol"
 	    " versions" },
 	{ "TLS 1.1 only", TLS_LAX, P256, TLS1_1_VERSION, TLS1_1_VERSION, "ALL",
 	    "TLSv1.1 ECDHE-ECDSA-AES256-SHA x25519 ECDSA-SHA1" },
 	{ "RSA 1024", TLS_LAX, RSA1024, 0, 0, "ALL",
 	    "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 RSA-PSS-SHA256" },
+	{ "RSA 1024, strict: for verify to judge", TLS_STRICT, RSA1024, 0, 0, "ALL",
+	    "TLSv1.3 TLS_AES_256_GCM_SHA384 x25519 RSA-PSS-SHA256" },
 	{ "RSA 1024 and TLS 1.0", TLS_LAX, RSA1024, TLS1_VERSION, TLS1_VERSION, "ALL",
 	    "TLSv1 ECDHE-RSA-AES256-SHA x25519 RSA-MD5-SHA1" },
 	{ "RSA key exchange", TLS_LAX, RSA2048, TLS1_2_VERSION, TLS1_2_VERSION, "AES128-SHA",
 	    "TLSv1.2 AES128-SHA - -" },
-	{ "finite-field group", TLS_LAX, RSA1024, TLS1_2_VERSION, TLS1_2_VERSION, "DHE-RSA-AES128-SHA",
-	    "TLSv1.2 DHE-RSA-AES128-SHA DH-1024 RSA-PSS-SHA256" },
+	{ "finite-field group", TLS_LAX, RSA1024, TLS1_2_VERSION, TLS1_2_VERSION,
+	    "DHE-RSA-AES128-SHA", "TLSv1.2 DHE-RSA-AES128-SHA DH-1024 RSA-PSS-SHA256" },
 	{ "anonymous only", TLS_LAX, P256, TLS1_2_VERSION, TLS1_2_VERSION, "aNULL",
-	    "TLS handshake: the peer sent the alert \"handshake failure\" (40): it finds no cipher, group or"
+	    "TLS handshake: the peer sent the alert \"handshake failure\" (40): it finds no "
+	    "cipher, group or"
 	    " certificate in common" },
 	{ "null cipher only", TLS_LAX, P256, TLS1_2_VERSION, TLS1_2_VERSION, "eNULL",
-	    "TLS handshake: the peer sent the alert \"handshake failure\" (40): it finds no cipher, group or"
+	    "TLS handshake: the peer sent the alert \"handshake failure\" (40): it finds no "
+	    "cipher, group or"
 	    " certificate in common" },
 };
 
@@ -200,7 +209,8 @@ describe(SSL *ssl, char *dst, size_t size)
 	struct tls_info t;
 
 	tls_info_get(ssl, &t);
-	snprintf(dst, size, "%s %s %s %s", t.protocol, t.cipher, or_dash(t.group), or_dash(t.sigalg));
+	snprintf(dst, size, "%s %s %s %s", t.protocol, t.cipher, or_dash(t.group),
+	    or_dash(t.sigalg));
 	tls_info_clear(&t);
 }
 
@@ -236,20 +246,21 @@ test_server(void)
 	} clients[] = {
 		{ "client of today", 0, 0, "ALL", "" },
 		{ "TLS 1.0 client", TLS1_VERSION, TLS1_VERSION, "ALL", "" },
-		{ "anonymous client", TLS1_2_VERSION, TLS1_2_VERSION, "aNULL", "TLS handshake: no shared cipher" },
+		{ "anonymous client", TLS1_2_VERSION, TLS1_2_VERSION, "aNULL",
+		    "TLS handshake: no shared cipher" },
 	};
 	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL);
 	size_t i;
 
 	for (i = 0; i < sizeof clients / sizeof clients[0]; i++) {
-		SSL_CTX *theirs = peer_ctx(TLS_client_method(), P256, clients[i].min, clients[i].max,
-		    clients[i].ciphers);
+		SSL_CTX *theirs = peer_ctx(TLS_client_method(), P256, clients[i].min,
+		    clients[i].max, clients[i].ciphers);
 		SSL *client = SSL_new(theirs), *server = tls_server(ours, NULL);
 		struct fail cf = FAIL_INIT, sf = FAIL_INIT;
 
 		SSL_set_connect_state(client);
-		unit_int(handshake(client, server, 16384, &cf, &sf), *clients[i].want == '\0', "server: %s",
-		    clients[i].name);
+		unit_int(handshake(client, server, 16384, &cf, &sf), *clients[i].want == '\0',
+		    "server: %s", clients[i].name);
 		unit_str(sf.text, clients[i].want, "server: %s, words", clients[i].name);
 		SSL_free(client);
 		SSL_free(server);
@@ -263,7 +274,8 @@ test_server_ctx(void)
 {
 	struct fail f = FAIL_INIT;
 
-	unit_ok(tls_server_ctx(keys[P256], certs[RSA2048], NULL, &f) == NULL, "key of another certificate");
+	unit_ok(tls_server_ctx(keys[P256], certs[RSA2048], NULL, &f) == NULL,
+	    "key of another certificate");
 	unit_int(f.kind, FAIL_INPUT, "is a matter of input: %s", f.text);
 	unit_int(ERR_peek_error(), 0, "the queue is empty behind it");
 }
@@ -317,7 +329,8 @@ test_sni(void)
 		unit_int(f.kind, FAIL_INPUT, "as input: %s", f.text);
 	}
 	ssl = tls_client(ctx, NULL, NULL);
-	unit_ok(ssl != NULL && SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) == NULL, "no SNI");
+	unit_ok(ssl != NULL && SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) == NULL,
+	    "no SNI");
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
 }
@@ -332,12 +345,16 @@ test_rubbish(void)
 		const char *want;
 		enum fail_kind kind;
 	} rubbish[] = {
-		{ "SMTP", "250 ok, I am not TLS\r\n", 22, "TLS handshake: the peer's bytes are not TLS", FAIL_PEER },
+		{ "SMTP", "250 ok, I am not TLS\r\n", 22,
+		    "TLS handshake: the peer's bytes are not TLS", FAIL_PEER },
 		{ "nothing", "", 0, "TLS handshake: the peer closed the connection", FAIL_TEMP },
-		{ "half a record", "\x16\x03\x03", 3, "TLS handshake: the peer closed the connection", FAIL_TEMP },
+		{ "half a record", "\x16\x03\x03", 3,
+		    "TLS handshake: the peer closed the connection", FAIL_TEMP },
 		{ "an alert", "\x15\x03\x03\x00\x02\x02\x70", 7,
-		    "TLS handshake: the peer sent the alert \"unrecognized name\" (112): it does not know the name"
-		    " that it was asked for", FAIL_PEER },
+		    "TLS handshake: the peer sent the alert \"unrecognized name\" (112): it does "
+		    "not know the name"
+		    " that it was asked for",
+		    FAIL_PEER },
 	};
 	SSL_CTX *ctx = tls_client_ctx(TLS_LAX, NULL);
 	size_t i;

@@ -27,8 +27,10 @@ test_worse(void)
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		unit_int(tool_worse(rows[i].a, rows[i].b), rows[i].want, "%d and %d", rows[i].a, rows[i].b);
-		unit_int(tool_worse(rows[i].b, rows[i].a), rows[i].want, "%d and %d", rows[i].b, rows[i].a);
+		unit_int(tool_worse(rows[i].a, rows[i].b), rows[i].want, "%d and %d", rows[i].a,
+		    rows[i].b);
+		unit_int(tool_worse(rows[i].b, rows[i].a), rows[i].want, "%d and %d", rows[i].b,
+		    rows[i].a);
 	}
 }
 
@@ -149,8 +151,8 @@ test_exits(void)
 	unit_int(status, 2, "exits with 2");
 	old = capture_begin(STDERR_FILENO);
 	status = capture_child(full_disk);
-	unit_str(capture_end(STDERR_FILENO, old), "prog: standard output: No space left on device\n",
-	    "lost output is noticed");
+	unit_str(capture_end(STDERR_FILENO, old),
+	    "prog: standard output: No space left on device\n", "lost output is noticed");
 	unit_int(status, 2, "and exits with 2");
 }
 
