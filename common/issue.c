@@ -6,11 +6,8 @@
 #include "issue.h"
 
 #include <openssl/asn1.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -18,6 +15,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
@@ -207,7 +205,8 @@ add_subject(const struct issue *is, X509_NAME *name)
 	return 0;
 }
 
-/* Positive, and always of the full length: the two top bits are 01. */
+/* Positive, and always of the full length: the two top bits are 01.  The kernel's octets, for
+ * OpenSSL would set up another generator only for these. */
 static int
 set_serial(X509 *cert)
 {
@@ -215,7 +214,7 @@ set_serial(X509 *cert)
 	ASN1_INTEGER *serial = NULL;
 	int rc = -1;
 
-	if (RAND_bytes(octets, sizeof octets) != 1)
+	if (getentropy(octets, sizeof octets) == -1)
 		return -1;
 	octets[0] = (octets[0] & 0x3f) | 0x40;
 	if ((serial = ASN1_INTEGER_new()) != NULL &&
@@ -387,33 +386,6 @@ add_extensions(const struct issue *is, X509 *cert, const EVP_PKEY *key, const X5
 	return is->flags & ISSUE_DEMO ? add_demo_mark(cert) : 0;
 }
 
-/* X509_set_pubkey() encodes and decodes again, for which OpenSSL sets up every encoder and decoder
- * that it has: a quarter of the time that a certificate takes.  An EC key is put in by hand
- * (RFC 5480 2); 0: it is none of those. */
-static int
-set_ec_pubkey(X509 *cert, EVP_PKEY *key)
-{
-	unsigned char *point = NULL;
-	char group[64];
-	size_t n = 0;
-	int nid;
-
-	if (!EVP_PKEY_is_a(key, "EC") ||
-	    EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
-	    (nid = OBJ_sn2nid(group)) == NID_undef ||
-	    EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, NULL, 0, &n) != 1)
-		return 0;
-	if ((point = OPENSSL_malloc(n)) == NULL)
-		alloc_failed();
-	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, n, &n) == 1 &&
-	    point[0] == POINT_CONVERSION_UNCOMPRESSED &&
-	    X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
-	    V_ASN1_OBJECT, OBJ_nid2obj(nid), point, n) == 1)
-		return 1;
-	OPENSSL_free(point);
-	return 0;
-}
-
 /* Everything that comes before the extensions, but for the issuer's name. */
 static int
 build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
@@ -426,7 +398,7 @@ build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
 	if (X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) == 0 &&
 	    set_times(cert, now - ISSUE_BACKDATE, now + (int64_t)is->days * 86400) == 0 &&
 	    add_subject(is, subject) == 0 && X509_set_subject_name(cert, subject) == 1 &&
-	    (set_ec_pubkey(cert, key) || X509_set_pubkey(cert, key) == 1))
+	    X509_set_pubkey(cert, key) == 1)
 		rc = 0;
 	X509_NAME_free(subject);
 	return rc;

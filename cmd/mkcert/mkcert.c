@@ -1,7 +1,6 @@
 /*
  * mkcert - make a key and a self-signed certificate, and store them as an identity.
  */
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -20,6 +19,7 @@
 #include "key.h"
 #include "log.h"
 #include "name.h"
+#include "ossl.h"
 #include "pem.h"
 #include "text.h"
 #include "tool.h"
@@ -340,6 +340,7 @@ main(int argc, char **argv)
 	int rc;
 
 	tool_init("mkcert", usage);
+	ossl_init();
 	issue_init(&o.issue);
 	if ((rc = parse_args(&o, argc, argv, &f)) == 0)
 		rc = o.output != NULL ? make_file(&o, &f) : make_identity(&o, &f);

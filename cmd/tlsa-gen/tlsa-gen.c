@@ -19,6 +19,7 @@
 #include "json.h"
 #include "log.h"
 #include "name.h"
+#include "ossl.h"
 #include "pem.h"
 #include "text.h"
 #include "tlsa.h"
@@ -502,6 +503,7 @@ main(int argc, char **argv)
 	size_t i;
 
 	tool_init("tlsa-gen", usage);
+	ossl_init();
 	if (parse_args(&j, argc, argv, &f) == -1 || read_source(&j, &s, &f) == -1 ||
 	    make_record(&j, &s, &t, &f) == -1 || find_owners(&j, &s, &f) == -1 ||
 	    print_records(&j, &t, &f) == -1)
