@@ -122,8 +122,9 @@ put_in_place(const char *tmp, const char *path, unsigned flags, struct fail *f)
 	return 0;
 }
 
-int
-file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
+static int
+write_and_rename(const char *path, mode_t mode, unsigned flags, const void *p, size_t len,
+    struct fail *f)
 {
 	char *dir = dir_of(path), *tmp = xasprintf("%s/.tmp-XXXXXX", dir);
 	int fd = -1, rc = -1;
@@ -150,6 +151,31 @@ out:
 	free(tmp);
 	free(dir);
 	return rc;
+}
+
+/* A file that nobody can see yet needs no second name. */
+static int
+write_unseen(const char *path, mode_t mode, const void *p, size_t len, struct fail *f)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
+
+	if (fd == -1)
+		return fail_errno(f, "%.300s", path);
+	if ((rc = file_put(fd, p, len, path, f)) == 0 && (fchmod(fd, mode) == -1 || fsync(fd) == -1))
+		rc = fail_errno(f, "%.300s", path);
+	if (close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, "%.300s", path);
+	if (rc == -1)
+		unlink(path);
+	return rc;
+}
+
+int
+file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
+{
+	if (flags & FILE_NEW_DIR)
+		return write_unseen(path, mode, p, len, f);
+	return write_and_rename(path, mode, flags, p, len, f);
 }
 
 int

@@ -23,6 +23,9 @@ int file_read(const char *path, size_t max, struct buf *b, struct fail *);
 
 #define FILE_REPLACE	0x1	/* an existing file may be replaced; otherwise FAIL_POLICY */
 
+#define FILE_NEW_DIR	0x2	/* the directory is the caller's own and still unknown to others: written
+				 * under its name at once; the caller syncs the directory at the end */
+
 /* Writes all bytes under path with exactly this mode.  FAIL_SYS leaves nothing behind. */
 int file_write(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 
