@@ -40,7 +40,7 @@ export UBSAN_OPTIONS = print_stacktrace=1:exitcode=99
 endif
 
 MODULES_OF = $(shell awk '$$1 == "$(1)" { for (i = 3; i <= NF; i++) print $$i }' common/TIERS)
-ALL_TIERS = $(shell awk '$$1 != "\#" { print $$1 }' common/TIERS)
+ALL_TIERS = $(shell awk '/^[A-Z]/ { print $$1 }' common/TIERS)
 $(foreach t,$(ALL_TIERS),$(eval MODULES_$(t) := $(call MODULES_OF,$(t))))
 
 # What needs no compiler must work where the libraries are not installed yet.
