@@ -198,6 +198,7 @@ lab_resign()
 	lab_nsd_end nsd || return 1
 	lab_nsd_all || return 1
 	[ -e "$LAB_DIR/pids/ns" ] || return 0
+	lab_ns_prefix
 	lab_nsd_end ns-nsd || return 1
 	lab_nsd_all ns-nsd "${LAB_NS[@]}" || return 1
 	lab_end ns-unbound
