@@ -173,7 +173,9 @@ write_and_rename(const char *path, mode_t mode, unsigned flags, const void *p, s
 	}
 	if (put_in_place(tmp, path, flags, f) == -1)
 		goto remove;
-	rc = file_sync_dir(dir, f);
+	/* A new name that may not last is taken back; a replaced file cannot be. */
+	if ((rc = file_sync_dir(dir, f)) == -1 && !(flags & FILE_REPLACE))
+		unlink(path);
 	goto out;
 remove:
 	unlink(tmp);

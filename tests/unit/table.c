@@ -158,6 +158,13 @@ test_put(void)
 	buf_drop(&b, b.len);
 	buf_escape(&b, all, 255);
 	unit_ok(strstr(got.p, b.p) != NULL, "every octet but NUL");
+	buf_drop(&b, b.len);
+	buf_drop(&got, got.len);
+	table_put(&b, "any", "", "x", "", "\"\"", (char *)NULL);
+	buf_puts(&b, "must\n");
+	unit_str(b.p, "any \"\" x \"\" %22%22\nmust\n", "empty values and quotes as written");
+	unit_int(count(b.p, b.len, &got), 0, "and read");
+	unit_ok(strncmp(got.p, "1:any||x||\"\"\n", 13) == 0, "empty values come back: %s", got.p);
 	buf_clear(&b);
 	buf_clear(&got);
 }
