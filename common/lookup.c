@@ -337,7 +337,7 @@ place_of(const struct dns_answer *a, size_t i)
 
 	for (j = 0; j < a->n; j++)
 		n += a->rr[j].preference < a->rr[i].preference ||
-		    (a->rr[j].preference == a->rr[i].preference && j < i);
+		    (j < i && a->rr[j].preference == a->rr[i].preference);
 	return n;
 }
 

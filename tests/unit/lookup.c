@@ -29,6 +29,7 @@ struct answer {
 };
 
 struct dns_query {
+	struct dns *dns;
 	struct dns_query *next;
 	char *name;
 	enum dns_type type;
@@ -62,6 +63,7 @@ dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void 
 {
 	struct dns_query *q = xcalloc(1, sizeof *q);
 
+	q->dns = dns;
 	q->name = xstrdup(name);
 	q->type = type;
 	q->fn = fn;
@@ -72,17 +74,13 @@ dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void 
 	return q;
 }
 
-static struct dns *dns_now;
-
+/* Takes a question, found by the link that leads to it, off the list. */
 static void
-query_free(struct dns_query *q)
+query_free(struct dns_query **at)
 {
-	struct dns_query **p;
+	struct dns_query *q = *at;
 
-	for (p = &dns_now->pending; *p != q; p = &(*p)->next)
-		if (*p == NULL)
-			abort();
-	*p = q->next;
+	*at = q->next;
 	free(q->name);
 	free(q);
 }
@@ -90,8 +88,14 @@ query_free(struct dns_query *q)
 void
 dns_cancel(struct dns_query *q)
 {
-	if (q != NULL)
-		query_free(q);
+	struct dns_query **at;
+
+	if (q == NULL)
+		return;
+	for (at = &q->dns->pending; *at != q; at = &(*at)->next)
+		if (*at == NULL)
+			abort();
+	query_free(at);
 }
 
 /* Copies borrow what the table's answers own until the end of the row. */
@@ -118,7 +122,7 @@ read_rr(struct dns_rr *rr, enum dns_type type, const char *text)
 
 	switch (type) {
 	case DNS_MX:
-		rr->preference = atoi(text);
+		rr->preference = strtoul(text, NULL, 10);
 		rr->name = xstrdup(blank != NULL ? blank + 1 : "");
 		break;
 	case DNS_A:
@@ -213,17 +217,17 @@ find_answer(const struct dns *dns, const struct dns_query *q)
 static void
 answer_one(struct dns *dns, int newest)
 {
-	struct dns_query *q = dns->pending;
+	struct dns_query **at = &dns->pending;
 	const struct dns_answer *a;
 	dns_fn *fn;
 	void *arg;
 
-	while (!newest && q->next != NULL)
-		q = q->next;
-	a = answer_new(q, find_answer(dns, q));
-	fn = q->fn;
-	arg = q->arg;
-	query_free(q);
+	while (!newest && (*at)->next != NULL)
+		at = &(*at)->next;
+	a = answer_new(*at, find_answer(dns, *at));
+	fn = (*at)->fn;
+	arg = (*at)->arg;
+	query_free(at);
 	fn(arg, a);
 }
 
@@ -462,7 +466,6 @@ run_lookup(struct dns *dns, const struct row *row, int newest)
 	struct lookup_conf conf = { .port = row->port != 0 ? row->port : 25, .want_tlsa = row->port != 0 };
 	struct facts *facts = NULL;
 
-	dns_now = dns;
 	lookup_start(dns, row->destination, &conf, keep_facts, &facts);
 	while (dns->pending != NULL)
 		answer_one(dns, newest);
@@ -555,7 +558,6 @@ test_cancel(void)
 		struct dns dns = { .answers = answers, .asked = BUF_INIT };
 		struct lookup *l;
 
-		dns_now = &dns;
 		l = lookup_start(&dns, "d.test", &conf, keep_facts, &facts);
 		for (i = 0; i < n; i++)
 			answer_one(&dns, 0);

@@ -176,16 +176,16 @@ struct row {
 	const char *base;	/* NULL: HOST */
 	const char *more;	/* a further reference name, or NULL */
 	enum verify_result result;
-	const char *uses;	/* of the records, in their order */
 	int depth;		/* of the match */
+	const char *uses;	/* of the records, in their order */
 	const char *rule;
 	const char *why;	/* contained in the reason */
 };
 
-#define EE VERIFY_MATCH, "used", 0, "RFC 7672 3.1.1"
-#define TA(depth) VERIFY_MATCH, "used", depth, "RFC 7672 3.1.2"
-#define DEAD VERIFY_NO_MATCH, "dead", -1, "RFC 7672 2.2"
-#define FITS(rule) VERIFY_NO_MATCH, "standby", -1, rule
+#define EE VERIFY_MATCH, 0, "used", "RFC 7672 3.1.1"
+#define TA(depth) VERIFY_MATCH, depth, "used", "RFC 7672 3.1.2"
+#define DEAD VERIFY_NO_MATCH, -1, "dead", "RFC 7672 2.2"
+#define FITS(rule) VERIFY_NO_MATCH, -1, "standby", rule
 #define NONE_MATCHES "no TLSA record of " HOST " matches: the server shows 3 1 1 "
 #define BADLY(record) \
 	"TLSA " record " of " HOST " fits the chain, but the certificate at depth 0 fails: "
@@ -325,36 +325,36 @@ static const struct row rows[] = {
 	    DEAD, NONE_MATCHES },
 	/* Several records: any one will do; RFC 7671 9 picks among digests. */
 	{ "311 wrong, 312 right", { LEAF }, { W(LEAF, 3, 1, 1), R(LEAF, 3, 1, 2) }, NULL, NULL,
-	    VERIFY_MATCH, "passed-over used", 0, "RFC 7672 3.1.1", "TLSA 3 1 2" },
+	    VERIFY_MATCH, 0, "passed-over used", "RFC 7672 3.1.1", "TLSA 3 1 2" },
 	{ "311 right, 312 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 3, 1, 2) }, NULL, NULL,
-	    VERIFY_NO_MATCH, "passed-over dead", -1, "RFC 7672 2.2", NONE_MATCHES },
+	    VERIFY_NO_MATCH, -1, "passed-over dead", "RFC 7672 2.2", NONE_MATCHES },
 	{ "311 right, 302 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 3, 0, 2) }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	{ "311 right, 212 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 2, 1, 2) }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	{ "310 right, 312 wrong", { LEAF }, { R(LEAF, 3, 1, 0), W(LEAF, 3, 1, 2) }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 0" },
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 0" },
 	{ "201 right, 202 wrong", FULL, { R(ROOT, 2, 0, 1), W(ROOT, 2, 0, 2) }, NULL, NULL,
-	    VERIFY_NO_MATCH, "passed-over dead", -1, "RFC 7672 2.2", NONE_MATCHES },
+	    VERIFY_NO_MATCH, -1, "passed-over dead", "RFC 7672 2.2", NONE_MATCHES },
 	{ "current and next key", { LEAF }, { R(OTHER, 3, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL,
-	    VERIFY_MATCH, "dead used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	    VERIFY_MATCH, 0, "dead used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	{ "3 dead, 2 good", FULL, { R(OTHER, 3, 1, 1), R(ROOT, 2, 1, 1) }, NULL, NULL,
-	    VERIFY_MATCH, "dead used", 2, "RFC 7672 3.1.2", "TLSA 2 1 1" },
+	    VERIFY_MATCH, 2, "dead used", "RFC 7672 3.1.2", "TLSA 2 1 1" },
 	{ "2 broken by dates, 3 good", { LEAF_OLD, INTER, ROOT }, { R(ROOT, 2, 1, 1),
-	    R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH, "standby used", 0, "RFC 7672 3.1.1",
+	    R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH, 0, "standby used", "RFC 7672 3.1.1",
 	    "TLSA 3 1 1" },
-	{ "2 and 3 good", FULL, { R(ROOT, 2, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH,
-	    "standby used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "2 and 3 good", FULL, { R(ROOT, 2, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH, 0,
+	    "standby used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	/* Unusable ones neither help nor harm (RFC 7672 3.1.3). */
 	{ "usage 1 among usable", { LEAF }, { R(LEAF, 1, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL,
-	    VERIFY_MATCH, "unusable used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	    VERIFY_MATCH, 0, "unusable used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	{ "311 right, 312 cut short", { LEAF }, { R(LEAF, 3, 1, 1), { LEAF, 3, 1, 2, CUT } }, NULL,
-	    NULL, VERIFY_MATCH, "used unusable", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	    NULL, VERIFY_MATCH, 0, "used unusable", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	{ "usage 1 right, 311 wrong", { LEAF }, { R(LEAF, 1, 1, 1), W(LEAF, 3, 1, 1) }, NULL,
-	    NULL, VERIFY_NO_MATCH, "unusable dead", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "usage 0 right, alone", FULL, { R(ROOT, 0, 0, 1) }, NULL, NULL, VERIFY_NO_MATCH,
-	    "unusable", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "no records", { LEAF }, { R(END, 0, 0, 0) }, NULL, NULL, VERIFY_NO_MATCH, "", -1,
+	    NULL, VERIFY_NO_MATCH, -1, "unusable dead", "RFC 7672 2.2", NONE_MATCHES },
+	{ "usage 0 right, alone", FULL, { R(ROOT, 0, 0, 1) }, NULL, NULL, VERIFY_NO_MATCH, -1,
+	    "unusable", "RFC 7672 2.2", NONE_MATCHES },
+	{ "no records", { LEAF }, { R(END, 0, 0, 0) }, NULL, NULL, VERIFY_NO_MATCH, -1, "",
 	    "RFC 7672 2.2", NONE_MATCHES },
 	/* Nothing sent. */
 	{ "empty chain", { END }, { R(LEAF, 3, 1, 1) }, NULL, NULL, DEAD,
