@@ -329,6 +329,18 @@ begin_hosts(struct lookup *l)
 		finish(l);
 }
 
+/* How many records come before this one: by preference, then as they came. */
+static size_t
+place_of(const struct dns_answer *a, size_t i)
+{
+	size_t j, n = 0;
+
+	for (j = 0; j < a->n; j++)
+		n += a->rr[j].preference < a->rr[i].preference ||
+		    (j < i && a->rr[j].preference == a->rr[i].preference);
+	return n;
+}
+
 static void
 on_mx_data(struct lookup *l, const struct dns_answer *a)
 {
@@ -340,8 +352,12 @@ on_mx_data(struct lookup *l, const struct dns_answer *a)
 		return;
 	}
 	l->facts->mx = FACTS_MX_FOUND;
+	/* Whoever is left out must not be preferred to one that is not. */
 	for (i = 0; i < a->n; i++)
-		facts_add_host(l->facts, a->rr[i].name, a->rr[i].preference);
+		if (place_of(a, i) < FACTS_HOSTS_MAX)
+			facts_add_host(l->facts, a->rr[i].name, a->rr[i].preference);
+		else
+			l->facts->hosts_left_out++;
 	begin_hosts(l);
 }
 

@@ -212,8 +212,7 @@ static const struct {
 	enum dns_sec sec;
 	enum plan_kind kind;
 	const char *rule;
-	int domain_bound;
-	size_t hosts;
+	int domain_bound, hosts;
 } kind_rows[] = {
 	{ "MX", FACTS_MX_FOUND, DNS_SECURE, PLAN_HOSTS, "RFC 7672 2.2.1", 1, 1 },
 	{ "MX unsigned", FACTS_MX_FOUND, DNS_INSECURE, PLAN_HOSTS, "RFC 7672 2.2.1", 0, 1 },

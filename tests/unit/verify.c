@@ -23,13 +23,14 @@
 
 /* ---- certificates ---- */
 
-enum key { K_ROOT, K_INTER, K_INTER2, K_LEAF, K_OTHER, K_RSA1024, KEYS };
+enum key { K_ROOT, K_INTER, K_INTER2, K_LEAF, K_OTHER, K_RSA1024, K_RSA512, KEYS };
 
 /* 0 ends a list of certificates or records. */
 enum cert { END, ROOT, INTER, INTER_OLD, INTER_NO_CA, INTER_PATH0, INTER2, ROOT_NARROW, OTHER,
 	LEAF, LEAF_OLD, LEAF_YOUNG, LEAF_ELSEWHERE, LEAF_DOMAIN, LEAF_WILD, LEAF_WILD_TOP,
 	LEAF_WILD_PART, LEAF_CN, LEAF_CN_WILD, LEAF_CN_IP, LEAF_CN_OVERRULED, LEAF_CASE, LEAF_CLIENT,
-	LEAF_BY_OLD, LEAF_BY_NO_CA, LEAF_BY_INTER2, LEAF_NARROW, LEAF_RSA1024, LEAF_ALONE, CERTS };
+	LEAF_BY_OLD, LEAF_BY_NO_CA, LEAF_BY_INTER2, LEAF_NARROW, LEAF_RSA1024, LEAF_RSA512,
+	LEAF_SHA1, LEAF_ALONE, CERTS };
 
 #define CA "critical,CA:TRUE"
 #define SAN_HOST "DNS:" HOST
@@ -41,6 +42,7 @@ static const struct spec {
 	enum key key;
 	const char *basic, *san, *eku, *constraints;
 	int from, until;	/* days from NOW; both 0: a year around it */
+	int sha1;		/* signed so */
 } specs[CERTS] = {
 	[ROOT] = { "root", ROOT, K_ROOT, .basic = CA },
 	[INTER] = { "inter", ROOT, K_INTER, .basic = CA },
@@ -70,6 +72,8 @@ static const struct spec {
 	[LEAF_BY_INTER2] = { "leaf", INTER2, K_LEAF, .san = SAN_HOST },
 	[LEAF_NARROW] = { "leaf", ROOT_NARROW, K_LEAF, .san = SAN_HOST },
 	[LEAF_RSA1024] = { "leaf", INTER, K_RSA1024, .san = SAN_OTHER },
+	[LEAF_RSA512] = { "leaf", INTER, K_RSA512, .san = SAN_OTHER },
+	[LEAF_SHA1] = { "leaf", INTER, K_LEAF, .san = SAN_HOST, .sha1 = 1 },
 	[LEAF_ALONE] = { "alone", LEAF_ALONE, K_LEAF, .san = SAN_HOST },
 };
 
@@ -90,7 +94,8 @@ make_keys(void)
 	size_t i;
 
 	for (i = 0; i < KEYS; i++) {
-		keys[i] = i == K_RSA1024 ? EVP_RSA_gen(1024) : EVP_EC_gen("P-256");
+		keys[i] = i == K_RSA1024 ? EVP_RSA_gen(1024) : i == K_RSA512 ? EVP_RSA_gen(512) :
+		    EVP_EC_gen("P-256");
 		must(keys[i] != NULL);
 	}
 }
@@ -143,7 +148,7 @@ make_cert(const struct spec *s, long serial)
 	must(X509_set_pubkey(c, keys[s->key]));
 	set_dates(c, s);
 	add_extensions(c, c, s);
-	must(X509_sign(c, keys[by->key], EVP_sha256()));
+	must(X509_sign(c, keys[by->key], s->sha1 ? EVP_sha1() : EVP_sha256()));
 	return c;
 }
 
@@ -161,7 +166,7 @@ make_certs(void)
 struct record {
 	enum cert of;
 	uint8_t usage, selector, mtype;
-	int wrong;		/* of the right length, of nothing known */
+	enum { RIGHT, WRONG, CUT } data;	/* WRONG: of the right length, of nothing known */
 };
 
 struct row {
@@ -171,177 +176,188 @@ struct row {
 	const char *base;	/* NULL: HOST */
 	const char *more;	/* a further reference name, or NULL */
 	enum verify_result result;
-	const char *uses;	/* of the records, in their order */
 	int depth;		/* of the match */
+	const char *uses;	/* of the records, in their order */
 	const char *rule;
 	const char *why;	/* contained in the reason */
 };
 
-#define EE VERIFY_MATCH, "used", 0, "RFC 7672 3.1.1"
-#define TA(depth) VERIFY_MATCH, "used", depth, "RFC 7672 3.1.2"
-#define DEAD VERIFY_NO_MATCH, "dead", -1, "RFC 7672 2.2"
-#define FITS(rule) VERIFY_NO_MATCH, "standby", -1, rule
+#define EE VERIFY_MATCH, 0, "used", "RFC 7672 3.1.1"
+#define TA(depth) VERIFY_MATCH, depth, "used", "RFC 7672 3.1.2"
+#define DEAD VERIFY_NO_MATCH, -1, "dead", "RFC 7672 2.2"
+#define FITS(rule) VERIFY_NO_MATCH, -1, "standby", rule
 #define NONE_MATCHES "no TLSA record of " HOST " matches: the server shows 3 1 1 "
-#define BADLY(record) "TLSA " record " of " HOST " fits the chain, but the certificate at depth 0 fails: "
+#define BADLY(record) \
+	"TLSA " record " of " HOST " fits the chain, but the certificate at depth 0 fails: "
+#define R(of, usage, selector, mtype) { of, usage, selector, mtype, RIGHT }
+#define W(of, usage, selector, mtype) { of, usage, selector, mtype, WRONG }
 #define FULL { LEAF, INTER, ROOT }
 
 static const struct row rows[] = {
 	/* Usage 3: every selector and matching type (RFC 6698 2.1.2, 2.1.3). */
-	{ "3 0 0", { LEAF }, { { LEAF, 3, 0, 0, 0 } }, NULL, NULL, EE,
+	{ "3 0 0", { LEAF }, { R(LEAF, 3, 0, 0) }, NULL, NULL, EE,
 	    "TLSA 3 0 0 of " HOST " matches the server's own certificate" },
-	{ "3 0 1", { LEAF }, { { LEAF, 3, 0, 1, 0 } }, NULL, NULL, EE,
+	{ "3 0 1", { LEAF }, { R(LEAF, 3, 0, 1) }, NULL, NULL, EE,
 	    "TLSA 3 0 1 of " HOST " matches the server's own certificate" },
-	{ "3 0 2", { LEAF }, { { LEAF, 3, 0, 2, 0 } }, NULL, NULL, EE,
+	{ "3 0 2", { LEAF }, { R(LEAF, 3, 0, 2) }, NULL, NULL, EE,
 	    "TLSA 3 0 2 of " HOST " matches the server's own certificate" },
-	{ "3 1 0", { LEAF }, { { LEAF, 3, 1, 0, 0 } }, NULL, NULL, EE,
+	{ "3 1 0", { LEAF }, { R(LEAF, 3, 1, 0) }, NULL, NULL, EE,
 	    "TLSA 3 1 0 of " HOST " matches the server's own key" },
-	{ "3 1 1", { LEAF }, { { LEAF, 3, 1, 1, 0 } }, NULL, NULL, EE,
+	{ "3 1 1", { LEAF }, { R(LEAF, 3, 1, 1) }, NULL, NULL, EE,
 	    "TLSA 3 1 1 of " HOST " matches the server's own key" },
-	{ "3 1 2", { LEAF }, { { LEAF, 3, 1, 2, 0 } }, NULL, NULL, EE,
+	{ "3 1 2", { LEAF }, { R(LEAF, 3, 1, 2) }, NULL, NULL, EE,
 	    "TLSA 3 1 2 of " HOST " matches the server's own key" },
 	/* Dates, names, strength and signatures do not matter there (RFC 7672 3.1.1). */
-	{ "3, expired", { LEAF_OLD }, { { LEAF_OLD, 3, 0, 1, 0 } }, NULL, NULL, EE, "TLSA 3 0 1" },
-	{ "3, not yet valid", { LEAF_YOUNG }, { { LEAF_YOUNG, 3, 0, 1, 0 } }, NULL, NULL, EE,
+	{ "3, expired", { LEAF_OLD }, { R(LEAF_OLD, 3, 0, 1) }, NULL, NULL, EE, "TLSA 3 0 1" },
+	{ "3, not yet valid", { LEAF_YOUNG }, { R(LEAF_YOUNG, 3, 0, 1) }, NULL, NULL, EE,
 	    "TLSA 3 0 1" },
-	{ "3, other name", { LEAF_ELSEWHERE }, { { LEAF_ELSEWHERE, 3, 0, 1, 0 } }, NULL, NULL, EE,
+	{ "3, other name", { LEAF_ELSEWHERE }, { R(LEAF_ELSEWHERE, 3, 0, 1) }, NULL, NULL, EE,
 	    "TLSA 3 0 1" },
-	{ "3, RSA-1024", { LEAF_RSA1024 }, { { LEAF_RSA1024, 3, 1, 1, 0 } }, NULL, NULL, EE,
+	{ "3, RSA-1024", { LEAF_RSA1024 }, { R(LEAF_RSA1024, 3, 1, 1) }, NULL, NULL, EE,
 	    "TLSA 3 1 1" },
-	{ "3, self-signed", { LEAF_ALONE }, { { LEAF_ALONE, 3, 1, 1, 0 } }, NULL, NULL, EE,
+	{ "3, RSA-512", { LEAF_RSA512 }, { R(LEAF_RSA512, 3, 1, 1) }, NULL, NULL, EE, "TLSA 3 1 1" },
+	{ "3, self-signed", { LEAF_ALONE }, { R(LEAF_ALONE, 3, 1, 1) }, NULL, NULL, EE,
 	    "TLSA 3 1 1" },
-	{ "3, client only", { LEAF_CLIENT }, { { LEAF_CLIENT, 3, 1, 1, 0 } }, NULL, NULL, EE,
+	{ "3, client only", { LEAF_CLIENT }, { R(LEAF_CLIENT, 3, 1, 1) }, NULL, NULL, EE,
 	    "TLSA 3 1 1" },
-	{ "3, expired intermediate", { LEAF_BY_OLD, INTER_OLD, ROOT }, { { LEAF, 3, 1, 1, 0 } }, NULL,
+	{ "3, expired intermediate", { LEAF_BY_OLD, INTER_OLD, ROOT }, { R(LEAF, 3, 1, 1) }, NULL,
 	    NULL, EE, "TLSA 3 1 1" },
-	{ "3, renewed with the same key", { LEAF_DOMAIN }, { { LEAF, 3, 1, 1, 0 } }, NULL, NULL, EE,
+	{ "3, renewed with the same key", { LEAF_DOMAIN }, { R(LEAF, 3, 1, 1) }, NULL, NULL, EE,
 	    "TLSA 3 1 1" },
-	{ "3, padded", { LEAF, OTHER, ROOT }, { { LEAF, 3, 1, 1, 0 } }, NULL, NULL, EE, "TLSA 3 1 1" },
-	{ "3, another certificate", { LEAF }, { { LEAF_DOMAIN, 3, 0, 1, 0 } }, NULL, NULL, DEAD,
+	{ "3, padded", { LEAF, OTHER, ROOT }, { R(LEAF, 3, 1, 1) }, NULL, NULL, EE, "TLSA 3 1 1" },
+	{ "3, another certificate", { LEAF }, { R(LEAF_DOMAIN, 3, 0, 1) }, NULL, NULL, DEAD,
 	    NONE_MATCHES },
-	{ "3, another key", { LEAF }, { { OTHER, 3, 1, 1, 0 } }, NULL, NULL, DEAD, NONE_MATCHES },
-	{ "3 does not mean the issuer", FULL, { { INTER, 3, 1, 1, 0 } }, NULL, NULL, DEAD,
+	{ "3, another key", { LEAF }, { R(OTHER, 3, 1, 1) }, NULL, NULL, DEAD, NONE_MATCHES },
+	{ "3 does not mean the issuer", FULL, { R(INTER, 3, 1, 1) }, NULL, NULL, DEAD,
 	    NONE_MATCHES },
 	/* Usage 2: root sent. */
-	{ "2 0 1", FULL, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, TA(2),
+	{ "2 0 1", FULL, { R(ROOT, 2, 0, 1) }, NULL, NULL, TA(2),
 	    "TLSA 2 0 1 of " HOST " matches a trust anchor at depth 2" },
-	{ "2 0 2", FULL, { { ROOT, 2, 0, 2, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 2" },
-	{ "2 1 1", FULL, { { ROOT, 2, 1, 1, 0 } }, NULL, NULL, TA(2), "TLSA 2 1 1" },
-	{ "2 1 2", FULL, { { ROOT, 2, 1, 2, 0 } }, NULL, NULL, TA(2), "TLSA 2 1 2" },
-	{ "2 0 0", FULL, { { ROOT, 2, 0, 0, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 0" },
-	{ "2 1 0", FULL, { { ROOT, 2, 1, 0, 0 } }, NULL, NULL, TA(2), "TLSA 2 1 0" },
-	{ "2 of the intermediate", FULL, { { INTER, 2, 1, 1, 0 } }, NULL, NULL, TA(1),
+	{ "2 0 2", FULL, { R(ROOT, 2, 0, 2) }, NULL, NULL, TA(2), "TLSA 2 0 2" },
+	{ "2 1 1", FULL, { R(ROOT, 2, 1, 1) }, NULL, NULL, TA(2), "TLSA 2 1 1" },
+	{ "2 1 2", FULL, { R(ROOT, 2, 1, 2) }, NULL, NULL, TA(2), "TLSA 2 1 2" },
+	{ "2 0 0", FULL, { R(ROOT, 2, 0, 0) }, NULL, NULL, TA(2), "TLSA 2 0 0" },
+	{ "2 1 0", FULL, { R(ROOT, 2, 1, 0) }, NULL, NULL, TA(2), "TLSA 2 1 0" },
+	{ "2 of the intermediate", FULL, { R(INTER, 2, 1, 1) }, NULL, NULL, TA(1),
 	    "TLSA 2 1 1 of " HOST " matches a trust anchor at depth 1" },
-	{ "2 of the intermediate, no root", { LEAF, INTER }, { { INTER, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2 of the intermediate, no root", { LEAF, INTER }, { R(INTER, 2, 0, 1) }, NULL, NULL,
 	    TA(1), "TLSA 2 0 1" },
 	/* Root not sent: only a full record can supply it (RFC 7671 5.2.2, 5.2.3). */
-	{ "2 0 0, root not sent", { LEAF, INTER }, { { ROOT, 2, 0, 0, 0 } }, NULL, NULL, TA(2),
+	{ "2 0 0, root not sent", { LEAF, INTER }, { R(ROOT, 2, 0, 0) }, NULL, NULL, TA(2),
 	    "TLSA 2 0 0" },
-	{ "2 1 0, root not sent", { LEAF, INTER }, { { ROOT, 2, 1, 0, 0 } }, NULL, NULL, TA(2),
+	{ "2 1 0, root not sent", { LEAF, INTER }, { R(ROOT, 2, 1, 0) }, NULL, NULL, TA(2),
 	    "TLSA 2 1 0" },
-	{ "2 0 1, root not sent", { LEAF, INTER }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, DEAD,
+	{ "2 0 1, root not sent", { LEAF, INTER }, { R(ROOT, 2, 0, 1) }, NULL, NULL, DEAD,
 	    NONE_MATCHES },
-	{ "2 1 1, root not sent", { LEAF, INTER }, { { ROOT, 2, 1, 1, 0 } }, NULL, NULL, DEAD,
+	{ "2 1 1, root not sent", { LEAF, INTER }, { R(ROOT, 2, 1, 1) }, NULL, NULL, DEAD,
 	    NONE_MATCHES },
-	{ "2 0 0, nothing but the leaf sent", { LEAF }, { { INTER, 2, 0, 0, 0 } }, NULL, NULL, TA(1),
+	{ "2 0 0, nothing but the leaf sent", { LEAF }, { R(INTER, 2, 0, 0) }, NULL, NULL, TA(1),
 	    "TLSA 2 0 0" },
-	{ "2 0 0, gap below the root", { LEAF }, { { ROOT, 2, 0, 0, 0 } }, NULL, NULL, DEAD,
+	{ "2 0 0, gap below the root", { LEAF }, { R(ROOT, 2, 0, 0) }, NULL, NULL, DEAD,
 	    NONE_MATCHES },
 	/* Usage 2: dates, names, and what RFC 5280 6 asks of a path. */
-	{ "2, expired leaf", { LEAF_OLD, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, expired leaf", { LEAF_OLD, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 3.1.2"), BADLY("2 0 1") "certificate has expired" },
-	{ "2, leaf not yet valid", { LEAF_YOUNG, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, leaf not yet valid", { LEAF_YOUNG, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 3.1.2"), "depth 0 fails: certificate is not yet valid" },
-	{ "2, expired intermediate", { LEAF_BY_OLD, INTER_OLD, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL,
+	{ "2, expired intermediate", { LEAF_BY_OLD, INTER_OLD, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
 	    NULL, FITS("RFC 7672 3.1.2"), "depth 1 fails: certificate has expired" },
-	{ "2 0 0, expired leaf, root not sent", { LEAF_OLD, INTER }, { { ROOT, 2, 0, 0, 0 } }, NULL,
+	{ "2 0 0, expired leaf, root not sent", { LEAF_OLD, INTER }, { R(ROOT, 2, 0, 0) }, NULL,
 	    NULL, FITS("RFC 7672 3.1.2"), BADLY("2 0 0") "certificate has expired" },
-	{ "2 1 0, expired leaf, root not sent", { LEAF_OLD, INTER }, { { ROOT, 2, 1, 0, 0 } }, NULL,
+	{ "2 1 0, expired leaf, root not sent", { LEAF_OLD, INTER }, { R(ROOT, 2, 1, 0) }, NULL,
 	    NULL, FITS("RFC 7672 3.1.2"), BADLY("2 1 0") "certificate has expired" },
-	{ "2, path too long", { LEAF_BY_INTER2, INTER2, INTER_PATH0, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, path too long", { LEAF_BY_INTER2, INTER2, INTER_PATH0, ROOT }, { R(ROOT, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.1.2"), "path length constraint exceeded" },
 	{ "2, path too long for the anchor", { LEAF_BY_INTER2, INTER2, INTER_PATH0 },
-	    { { INTER_PATH0, 2, 0, 1, 0 } }, NULL, NULL, FITS("RFC 7672 3.1.2"),
+	    { R(INTER_PATH0, 2, 0, 1) }, NULL, NULL, FITS("RFC 7672 3.1.2"),
 	    "path length constraint exceeded" },
-	{ "2, intermediate is no CA", { LEAF_BY_NO_CA, INTER_NO_CA, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, intermediate is no CA", { LEAF_BY_NO_CA, INTER_NO_CA, ROOT }, { R(ROOT, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.1.2"), "depth 1 fails: invalid CA certificate" },
-	{ "2, client only", { LEAF_CLIENT, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, client only", { LEAF_CLIENT, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 3.1.2"), "depth 0 fails: unsuitable certificate purpose" },
-	{ "2, name outside the constraints", { LEAF_NARROW, ROOT_NARROW }, { { ROOT_NARROW, 2, 0, 1, 0 } },
+	{ "2, name outside the constraints", { LEAF_NARROW, ROOT_NARROW }, { R(ROOT_NARROW, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.1.2"), "permitted subtree violation" },
-	{ "2, other name", { LEAF_ELSEWHERE, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, other name", { LEAF_ELSEWHERE, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 3.2.2"), "TLSA 2 0 1 of " HOST " fits the chain, but" },
+	{ "2, signed with SHA-1: DANE runs at security level 0", { LEAF_SHA1, INTER, ROOT },
+	    { R(ROOT, 2, 0, 1) }, NULL, NULL, TA(2), "TLSA 2 0 1" },
 	/* Reference names (RFC 7672 3.2.2, 3.2.3). */
-	{ "2, the next-hop domain's name", { LEAF_DOMAIN, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL,
+	{ "2, the next-hop domain's name", { LEAF_DOMAIN, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
 	    "example.org", TA(2), "TLSA 2 0 1" },
-	{ "2, that name unasked", { LEAF_DOMAIN, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, that name unasked", { LEAF_DOMAIN, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, base name beside a further one", FULL, { { ROOT, 2, 0, 1, 0 } }, NULL, "example.org",
+	{ "2, base name beside a further one", FULL, { R(ROOT, 2, 0, 1) }, NULL, "example.org",
 	    TA(2), "TLSA 2 0 1" },
-	{ "2, neither name", { LEAF_ELSEWHERE, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL,
+	{ "2, neither name", { LEAF_ELSEWHERE, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
 	    "example.org", FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, wildcard", { LEAF_WILD, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 1" },
-	{ "2, wildcard covers one label", { LEAF_WILD, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, wildcard", { LEAF_WILD, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
+	    NULL, TA(2), "TLSA 2 0 1" },
+	{ "2, wildcard covers one label", { LEAF_WILD, INTER, ROOT }, { R(ROOT, 2, 0, 1) },
 	    "a." HOST, NULL, FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, wildcard does not cover its parent", { LEAF_WILD, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, wildcard does not cover its parent", { LEAF_WILD, INTER, ROOT }, { R(ROOT, 2, 0, 1) },
 	    "example.org", NULL, FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, wildcard of a top-level domain", { LEAF_WILD_TOP, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, wildcard of a top-level domain", { LEAF_WILD_TOP, INTER, ROOT }, { R(ROOT, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, wildcard of part of a label", { LEAF_WILD_PART, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, wildcard of part of a label", { LEAF_WILD_PART, INTER, ROOT }, { R(ROOT, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, CN without SAN", { LEAF_CN, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 1" },
-	{ "2, wildcard CN without SAN", { LEAF_CN_WILD, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL,
+	{ "2, CN without SAN", { LEAF_CN, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
 	    NULL, TA(2), "TLSA 2 0 1" },
-	{ "2, CN beside an address SAN", { LEAF_CN_IP, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL,
+	{ "2, wildcard CN without SAN", { LEAF_CN_WILD, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
 	    NULL, TA(2), "TLSA 2 0 1" },
-	{ "2, CN beside another dNSName", { LEAF_CN_OVERRULED, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } },
+	{ "2, CN beside an address SAN", { LEAF_CN_IP, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
+	    NULL, TA(2), "TLSA 2 0 1" },
+	{ "2, CN beside another dNSName", { LEAF_CN_OVERRULED, INTER, ROOT }, { R(ROOT, 2, 0, 1) },
 	    NULL, NULL, FITS("RFC 7672 3.2.2"), "fails: hostname mismatch" },
-	{ "2, case", { LEAF_CASE, INTER, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 1" },
+	{ "2, case", { LEAF_CASE, INTER, ROOT }, { R(ROOT, 2, 0, 1) }, NULL,
+	    NULL, TA(2), "TLSA 2 0 1" },
 	/* Order and padding. */
-	{ "2, shuffled", { LEAF, ROOT, INTER }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL, TA(2), "TLSA 2 0 1" },
-	{ "2, padded", { LEAF, OTHER, INTER, LEAF_ALONE, ROOT }, { { ROOT, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2, shuffled", { LEAF, ROOT, INTER }, { R(ROOT, 2, 0, 1) }, NULL, NULL, TA(2), "TLSA 2 0 1" },
+	{ "2, padded", { LEAF, OTHER, INTER, LEAF_ALONE, ROOT }, { R(ROOT, 2, 0, 1) }, NULL, NULL,
 	    TA(2), "TLSA 2 0 1" },
-	{ "2 of an unrelated CA", { LEAF, INTER, ROOT, OTHER }, { { OTHER, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2 of an unrelated CA", { LEAF, INTER, ROOT, OTHER }, { R(OTHER, 2, 0, 1) }, NULL, NULL,
 	    FITS("RFC 7672 2.2"), NONE_MATCHES },
-	{ "2 1 1 of an unrelated CA", { LEAF, OTHER }, { { OTHER, 2, 1, 1, 0 } }, NULL, NULL,
+	{ "2 1 1 of an unrelated CA", { LEAF, OTHER }, { R(OTHER, 2, 1, 1) }, NULL, NULL,
 	    FITS("RFC 7672 2.2"), NONE_MATCHES },
-	{ "2 0 0 of an unrelated CA", FULL, { { OTHER, 2, 0, 0, 0 } }, NULL, NULL, DEAD, NONE_MATCHES },
-	{ "2 1 0 of an unrelated key", FULL, { { OTHER, 2, 1, 0, 0 } }, NULL, NULL, DEAD, NONE_MATCHES },
-	{ "2 does not mean the leaf", FULL, { { LEAF, 2, 1, 1, 0 } }, NULL, NULL, DEAD, NONE_MATCHES },
-	{ "2 does not mean a leaf alone", { LEAF_ALONE }, { { LEAF_ALONE, 2, 0, 1, 0 } }, NULL, NULL,
+	{ "2 0 0 of an unrelated CA", FULL, { R(OTHER, 2, 0, 0) }, NULL, NULL, DEAD, NONE_MATCHES },
+	{ "2 1 0 of an unrelated key", FULL, { R(OTHER, 2, 1, 0) }, NULL, NULL, DEAD, NONE_MATCHES },
+	{ "2 does not mean the leaf", FULL, { R(LEAF, 2, 1, 1) }, NULL, NULL, DEAD, NONE_MATCHES },
+	{ "2 does not mean a leaf alone", { LEAF_ALONE }, { R(LEAF_ALONE, 2, 0, 1) }, NULL, NULL,
 	    DEAD, NONE_MATCHES },
 	/* Several records: any one will do; RFC 7671 9 picks among digests. */
-	{ "311 wrong, 312 right", { LEAF }, { { LEAF, 3, 1, 1, 1 }, { LEAF, 3, 1, 2, 0 } }, NULL, NULL,
-	    VERIFY_MATCH, "passed-over used", 0, "RFC 7672 3.1.1", "TLSA 3 1 2" },
-	{ "311 right, 312 wrong", { LEAF }, { { LEAF, 3, 1, 1, 0 }, { LEAF, 3, 1, 2, 1 } }, NULL, NULL,
-	    VERIFY_NO_MATCH, "passed-over dead", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "311 right, 302 wrong", { LEAF }, { { LEAF, 3, 1, 1, 0 }, { LEAF, 3, 0, 2, 1 } }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
-	{ "311 right, 212 wrong", { LEAF }, { { LEAF, 3, 1, 1, 0 }, { LEAF, 2, 1, 2, 1 } }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
-	{ "310 right, 312 wrong", { LEAF }, { { LEAF, 3, 1, 0, 0 }, { LEAF, 3, 1, 2, 1 } }, NULL, NULL,
-	    VERIFY_MATCH, "used dead", 0, "RFC 7672 3.1.1", "TLSA 3 1 0" },
-	{ "201 right, 202 wrong", FULL, { { ROOT, 2, 0, 1, 0 }, { ROOT, 2, 0, 2, 1 } }, NULL, NULL,
-	    VERIFY_NO_MATCH, "passed-over dead", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "current and next key", { LEAF }, { { OTHER, 3, 1, 1, 0 }, { LEAF, 3, 1, 1, 0 } }, NULL, NULL,
-	    VERIFY_MATCH, "dead used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
-	{ "3 dead, 2 good", FULL, { { OTHER, 3, 1, 1, 0 }, { ROOT, 2, 1, 1, 0 } }, NULL, NULL,
-	    VERIFY_MATCH, "dead used", 2, "RFC 7672 3.1.2", "TLSA 2 1 1" },
-	{ "2 broken by dates, 3 good", { LEAF_OLD, INTER, ROOT }, { { ROOT, 2, 1, 1, 0 },
-	    { LEAF, 3, 1, 1, 0 } }, NULL, NULL, VERIFY_MATCH, "standby used", 0, "RFC 7672 3.1.1",
+	{ "311 wrong, 312 right", { LEAF }, { W(LEAF, 3, 1, 1), R(LEAF, 3, 1, 2) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "passed-over used", "RFC 7672 3.1.1", "TLSA 3 1 2" },
+	{ "311 right, 312 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 3, 1, 2) }, NULL, NULL,
+	    VERIFY_NO_MATCH, -1, "passed-over dead", "RFC 7672 2.2", NONE_MATCHES },
+	{ "311 right, 302 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 3, 0, 2) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "311 right, 212 wrong", { LEAF }, { R(LEAF, 3, 1, 1), W(LEAF, 2, 1, 2) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "310 right, 312 wrong", { LEAF }, { R(LEAF, 3, 1, 0), W(LEAF, 3, 1, 2) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "used dead", "RFC 7672 3.1.1", "TLSA 3 1 0" },
+	{ "201 right, 202 wrong", FULL, { R(ROOT, 2, 0, 1), W(ROOT, 2, 0, 2) }, NULL, NULL,
+	    VERIFY_NO_MATCH, -1, "passed-over dead", "RFC 7672 2.2", NONE_MATCHES },
+	{ "current and next key", { LEAF }, { R(OTHER, 3, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "dead used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "3 dead, 2 good", FULL, { R(OTHER, 3, 1, 1), R(ROOT, 2, 1, 1) }, NULL, NULL,
+	    VERIFY_MATCH, 2, "dead used", "RFC 7672 3.1.2", "TLSA 2 1 1" },
+	{ "2 broken by dates, 3 good", { LEAF_OLD, INTER, ROOT }, { R(ROOT, 2, 1, 1),
+	    R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH, 0, "standby used", "RFC 7672 3.1.1",
 	    "TLSA 3 1 1" },
-	{ "2 and 3 good", FULL, { { ROOT, 2, 1, 1, 0 }, { LEAF, 3, 1, 1, 0 } }, NULL, NULL, VERIFY_MATCH,
-	    "standby used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "2 and 3 good", FULL, { R(ROOT, 2, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL, VERIFY_MATCH, 0,
+	    "standby used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
 	/* Unusable ones neither help nor harm (RFC 7672 3.1.3). */
-	{ "usage 1 among usable", { LEAF }, { { LEAF, 1, 1, 1, 0 }, { LEAF, 3, 1, 1, 0 } }, NULL, NULL,
-	    VERIFY_MATCH, "unusable used", 0, "RFC 7672 3.1.1", "TLSA 3 1 1" },
-	{ "usage 1 right, 311 wrong", { LEAF }, { { LEAF, 1, 1, 1, 0 }, { LEAF, 3, 1, 1, 1 } }, NULL,
-	    NULL, VERIFY_NO_MATCH, "unusable dead", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "usage 0 right, alone", FULL, { { ROOT, 0, 0, 1, 0 } }, NULL, NULL, VERIFY_NO_MATCH,
-	    "unusable", -1, "RFC 7672 2.2", NONE_MATCHES },
-	{ "no records", { LEAF }, { { END, 0, 0, 0, 0 } }, NULL, NULL, VERIFY_NO_MATCH, "", -1,
+	{ "usage 1 among usable", { LEAF }, { R(LEAF, 1, 1, 1), R(LEAF, 3, 1, 1) }, NULL, NULL,
+	    VERIFY_MATCH, 0, "unusable used", "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "311 right, 312 cut short", { LEAF }, { R(LEAF, 3, 1, 1), { LEAF, 3, 1, 2, CUT } }, NULL,
+	    NULL, VERIFY_MATCH, 0, "used unusable", "RFC 7672 3.1.1", "TLSA 3 1 1" },
+	{ "usage 1 right, 311 wrong", { LEAF }, { R(LEAF, 1, 1, 1), W(LEAF, 3, 1, 1) }, NULL,
+	    NULL, VERIFY_NO_MATCH, -1, "unusable dead", "RFC 7672 2.2", NONE_MATCHES },
+	{ "usage 0 right, alone", FULL, { R(ROOT, 0, 0, 1) }, NULL, NULL, VERIFY_NO_MATCH, -1,
+	    "unusable", "RFC 7672 2.2", NONE_MATCHES },
+	{ "no records", { LEAF }, { R(END, 0, 0, 0) }, NULL, NULL, VERIFY_NO_MATCH, -1, "",
 	    "RFC 7672 2.2", NONE_MATCHES },
 	/* Nothing sent. */
-	{ "empty chain", { END }, { { LEAF, 3, 1, 1, 0 } }, NULL, NULL, DEAD,
+	{ "empty chain", { END }, { R(LEAF, 3, 1, 1) }, NULL, NULL, DEAD,
 	    "the server sent no certificate" },
 };
 
@@ -365,9 +381,12 @@ records_of(const struct row *r, struct tlsa out[RECORDS_MAX])
 	for (n = 0; n < RECORDS_MAX && r->records[n].of != END; n++) {
 		const struct record *rec = &r->records[n];
 
-		must(tlsa_of_cert(&out[n], rec->usage, rec->selector, rec->mtype, certs[rec->of], &f) == 0);
-		if (rec->wrong)
+		must(tlsa_of_cert(&out[n], rec->usage, rec->selector, rec->mtype, certs[rec->of],
+		    &f) == 0);
+		if (rec->data == WRONG)
 			out[n].data[0] ^= 1;
+		else if (rec->data == CUT)
+			out[n].len--;
 	}
 	return n;
 }
@@ -467,7 +486,7 @@ test_time(void)
 		enum verify_result want;
 	} times[] = { { -181, VERIFY_NO_MATCH }, { -179, VERIFY_MATCH }, { 0, VERIFY_MATCH },
 		{ 179, VERIFY_MATCH }, { 181, VERIFY_NO_MATCH } };
-	struct row r = { .chain = FULL, .records = { { ROOT, 2, 0, 1, 0 } } };
+	struct row r = { .chain = FULL, .records = { R(ROOT, 2, 0, 1) } };
 	struct tlsa records[RECORDS_MAX];
 	struct verify_dane v = { .tlsa = records, .base = HOST, .ntlsa = records_of(&r, records) };
 	STACK_OF(X509) *chain = chain_of(&r);
