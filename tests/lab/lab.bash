@@ -465,6 +465,7 @@ lab_posttls_finger()
 	if [ ! -e "$LAB_DIR/finger" ]; then
 		mkdir "$LAB_DIR/finger"
 		"$lab_here/postfix" users > "$LAB_DIR/finger/main.cf"
+		touch -d '1 minute ago' "$LAB_DIR/finger/main.cf"	# Postfix waits for a younger one
 	fi
 	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
 	    -L summary,dane "$1:$LAB_PORT" 2>&1)
