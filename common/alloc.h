@@ -7,6 +7,7 @@
 #ifndef MTATLS_ALLOC_H
 #define MTATLS_ALLOC_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 void *xmalloc(size_t);
@@ -16,6 +17,7 @@ char *xstrdup(const char *);
 char *xstrndup(const char *, size_t);
 void *xmemdup(const void *, size_t);
 char *xasprintf(const char *, ...) __attribute__((format(printf, 1, 2)));
+char *xvasprintf(const char *, va_list) __attribute__((format(printf, 1, 0)));
 
 /* For library calls that can only fail for lack of memory: ends the program as above. */
 void alloc_failed(void) __attribute__((noreturn));

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -103,6 +104,37 @@ file_sync_dir(const char *path, struct fail *f)
 	return rc;
 }
 
+static int
+sync_at(int dirfd, const char *dir, const char *name, struct fail *f)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+
+	if (fd == -1)
+		return fail_errno(f, "%.300s/%.100s", dir, name);
+	if (fsync(fd) == -1)
+		rc = fail_errno(f, "%.300s/%.100s", dir, name);
+	close(fd);
+	return rc;
+}
+
+int
+file_sync_folder(const char *path, struct fail *f)
+{
+	struct dirent *e;
+	int rc = 0;
+	DIR *d;
+
+	if ((d = opendir(path)) == NULL)
+		return fail_errno(f, "%.300s", path);
+	while (rc == 0 && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = sync_at(dirfd(d), path, e->d_name, f);
+	if (rc == 0 && fsync(dirfd(d)) == -1)
+		rc = fail_errno(f, "%.300s", path);
+	closedir(d);
+	return rc;
+}
+
 /* Gives the finished temporary file its name. */
 static int
 put_in_place(const char *tmp, const char *path, unsigned flags, struct fail *f)
@@ -122,8 +154,9 @@ put_in_place(const char *tmp, const char *path, unsigned flags, struct fail *f)
 	return 0;
 }
 
-int
-file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
+static int
+write_and_rename(const char *path, mode_t mode, unsigned flags, const void *p, size_t len,
+    struct fail *f)
 {
 	char *dir = dir_of(path), *tmp = xasprintf("%s/.tmp-XXXXXX", dir);
 	int fd = -1, rc = -1;
@@ -150,6 +183,31 @@ out:
 	free(tmp);
 	free(dir);
 	return rc;
+}
+
+/* A file that nobody can see yet needs no second name. */
+static int
+write_unseen(const char *path, mode_t mode, const void *p, size_t len, struct fail *f)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
+
+	if (fd == -1)
+		return fail_errno(f, "%.300s", path);
+	if ((rc = file_put(fd, p, len, path, f)) == 0 && fchmod(fd, mode) == -1)
+		rc = fail_errno(f, "%.300s", path);
+	if (close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, "%.300s", path);
+	if (rc == -1)
+		unlink(path);
+	return rc;
+}
+
+int
+file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
+{
+	if (flags & FILE_NEW_DIR)
+		return write_unseen(path, mode, p, len, f);
+	return write_and_rename(path, mode, flags, p, len, f);
 }
 
 int

@@ -211,6 +211,43 @@ text_lower(char *s)
 		*s = lower((unsigned char)*s);
 }
 
+/* The length of the UTF-8 sequence at s that is no control character; 0: there is none. */
+static size_t
+utf8_sequence(const unsigned char *s)
+{
+	static const unsigned long lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	unsigned long c = s[0];
+	size_t n, i;
+
+	if (c < 0x80)
+		return c >= 0x20 && c != 0x7f;
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+	c &= 0xff >> (n + 1);
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < lowest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	return n;
+}
+
+int
+text_utf8_chars(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	int chars = 0;
+	size_t n;
+
+	for (; *u != '\0'; u += n, chars++)
+		if ((n = utf8_sequence(u)) == 0)
+			return -1;
+	return chars;
+}
+
 int
 text_number(const char *s, long long lo, long long hi, const char *what, long long *out, struct fail *f)
 {

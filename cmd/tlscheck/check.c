@@ -1,0 +1,225 @@
+/*
+ * check - from a destination to its verdicts; check.h tells the flow.
+ */
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+
+static void
+finish(struct check *c)
+{
+	struct verdict *v = xcalloc(c->nprobe, sizeof *v);
+	size_t i;
+
+	/* Shallow copies: policy_domain() borrows them. */
+	for (i = 0; i < c->nprobe; i++)
+		v[i] = c->probe[i].verdict;
+	policy_domain(&c->plan, v, c->nprobe, &c->verdict);
+	free(v);
+	c->done = 1;
+	c->fn(c, c->arg);
+}
+
+void
+check_probe_done(struct probe *p)
+{
+	if (--p->check->open == 0)
+		finish(p->check);
+}
+
+static size_t
+count_probes(const struct plan *plan)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < plan->nhost; i++)
+		n += plan->host[i].act == PLAN_TRY ? plan->host[i].host->naddr : 1;
+	return n;
+}
+
+static void
+add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *addr)
+{
+	struct probe *p = &c->probe[c->nprobe++];
+
+	p->check = c;
+	p->host = h;
+	p->addr = addr;
+	p->finding.matched = p->finding.depth = -1;
+}
+
+static int
+compare_addresses(const void *a, const void *b)
+{
+	const struct facts_addr *x = ((const struct probe *)a)->addr, *y = ((const struct probe *)b)->addr;
+
+	if (x->family != y->family)
+		return x->family == AF_INET ? -1 : 1;
+	return memcmp(&x->ip, &y->ip, sizeof x->ip);
+}
+
+/* Servers rotate their answers; a report that is compared with yesterday's should not. */
+static void
+add_addresses(struct check *c, const struct plan_host *h)
+{
+	size_t i, first = c->nprobe;
+
+	for (i = 0; i < h->host->naddr; i++)
+		add_probe(c, h, &h->host->addr[i]);
+	qsort(&c->probe[first], c->nprobe - first, sizeof *c->probe, compare_addresses);
+}
+
+static void
+make_probes(struct check *c)
+{
+	size_t i;
+
+	c->probe = xcalloc(count_probes(&c->plan), sizeof *c->probe);
+	for (i = 0; i < c->plan.nhost; i++) {
+		const struct plan_host *h = &c->plan.host[i];
+
+		if (h->act == PLAN_TRY)
+			add_addresses(c, h);
+		else
+			add_probe(c, h, NULL);
+	}
+}
+
+static void
+probe_hosts(struct check *c)
+{
+	size_t i;
+
+	policy_plan(&c->env->conf.policy, c->facts, &c->plan);
+	make_probes(c);
+	/* One more than there are, so that a probe that ends at once does not end the check. */
+	c->open = c->nprobe + 1;
+	for (i = 0; i < c->nprobe; i++) {
+		struct probe *p = &c->probe[i];
+
+		if (p->addr != NULL) {
+			probe_start(p);
+			continue;
+		}
+		policy_judge(p->host, NULL, &p->verdict);
+		p->done = 1;
+		c->open--;
+	}
+	if (--c->open == 0)
+		finish(c);
+}
+
+/* ---- facts ---- */
+
+/* What nothing further down can mend: the MX, or the addresses of [host], could not be asked. */
+static char **
+global_failure(struct facts *f)
+{
+	if (f->mx == FACTS_MX_FAILED)
+		return &f->mx_why;
+	if (f->mx == FACTS_MX_LOCAL && f->nhost == 1 && f->host[0].addrs == FACTS_ADDRS_FAILED)
+		return &f->host[0].addrs_why;
+	return NULL;
+}
+
+static void
+explain_failure(struct check *c)
+{
+	char **why = global_failure(c->facts), *old = *why;
+
+	if (c->env->ill != DNS_WELL) {
+		*why = xasprintf("%s; %s", c->env->ill_text, old != NULL ? old : "no reason given");
+		free(old);
+	}
+	probe_hosts(c);
+}
+
+static void
+on_diagnosis(void *arg, enum dns_ill ill, const char *text)
+{
+	struct check_env *env = arg;
+	struct check *c;
+
+	env->diagnosed = 1;
+	env->ill = ill;
+	env->ill_text = xstrdup(text);
+	while ((c = env->waiting) != NULL) {
+		env->waiting = c->next_waiting;
+		explain_failure(c);
+	}
+}
+
+/* One diagnosis serves all checks of a run. */
+static void
+diagnose(struct check *c)
+{
+	struct check_env *env = c->env;
+	int first = env->waiting == NULL;
+
+	if (env->diagnosed) {
+		explain_failure(c);
+		return;
+	}
+	c->next_waiting = env->waiting;
+	env->waiting = c;
+	if (first)
+		dns_diagnose(env->dns, on_diagnosis, env);
+}
+
+static void
+on_facts(void *arg, struct facts *facts)
+{
+	struct check *c = arg;
+
+	c->lookup = NULL;
+	c->facts = facts;
+	if (global_failure(facts) == NULL)
+		probe_hosts(c);
+	else
+		diagnose(c);
+}
+
+struct check *
+check_start(struct check_env *env, const char *destination, void (*fn)(struct check *, void *),
+    void *arg, struct fail *f)
+{
+	struct lookup_conf conf = { .port = env->conf.port,
+		.want_tlsa = env->conf.policy.dane != POLICY_DANE_NONE };
+	struct facts *literal = lookup_literal(destination);
+	struct check *c;
+
+	if (literal == NULL && env->dns == NULL &&
+	    (env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
+		return NULL;
+	c = xcalloc(1, sizeof *c);
+	c->env = env;
+	c->destination = xstrdup(destination);
+	c->fn = fn;
+	c->arg = arg;
+	if (literal != NULL)
+		on_facts(c, literal);
+	else
+		c->lookup = lookup_start(env->dns, destination, &conf, on_facts, c);
+	return c;
+}
+
+void
+check_free(struct check *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	lookup_cancel(c->lookup);
+	for (i = 0; i < c->nprobe; i++)
+		probe_clear(&c->probe[i]);
+	free(c->probe);
+	plan_clear(&c->plan);
+	facts_free(c->facts);
+	verdict_clear(&c->verdict);
+	free(c->destination);
+	free(c);
+}

@@ -1,0 +1,99 @@
+/*
+ * check - a destination examined: DNS facts, the plan, a probe of every address, the verdicts.
+ *
+ *	check_start -> lookup -> policy_plan -> probe (each host x address) -> policy_judge -> done
+ *
+ * All checks of a run share one struct check_env: one event loop, one DNS context, one TLS context.
+ */
+#ifndef TLSCHECK_CHECK_H
+#define TLSCHECK_CHECK_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include "dns.h"
+#include "facts.h"
+#include "io.h"
+#include "lookup.h"
+#include "policy.h"
+#include "smtp_client.h"
+#include "tls.h"
+#include "verify.h"
+
+#define CHECKS_MAX 100	/* destinations under way at once */
+
+struct check_conf {
+	struct policy policy;
+	struct dns_conf dns;
+	uint16_t port;
+	int timeout_ms;		/* for connecting, each reply and the handshake */
+	char *ehlo;
+};
+
+struct check_env {
+	struct check_conf conf;
+	struct event_base *base;
+	struct dns *dns;	/* made at the first question */
+	SSL_CTX *tls;
+	struct check *waiting;	/* checks that wait for the diagnosis under way */
+	int diagnosed;		/* ill and ill_text hold */
+	enum dns_ill ill;
+	char *ill_text;
+};
+
+/* One host x address, or a host to which no connection is made (address then is NULL). */
+struct probe {
+	struct check *check;
+	const struct plan_host *host;
+	const struct facts_addr *addr;
+	struct io *io;
+	struct smtp_client client;
+	struct tls_info tls;
+	struct finding finding;
+	struct seen seen;
+	char *seen_text;
+	struct verdict verdict;
+	int connected;
+	int done;
+};
+
+struct check {
+	struct check_env *env;
+	char *destination;
+	struct lookup *lookup;
+	struct facts *facts;
+	struct plan plan;
+	struct probe *probe;
+	size_t nprobe, open;
+	struct verdict verdict;
+	struct check *next_waiting;
+	int done;
+	void (*fn)(struct check *, void *);
+	void *arg;
+};
+
+/* Calls fn once, from the loop or before it returns; the check stays until check_free().  FAIL_INPUT
+ * and FAIL_SYS: the resolver or the anchor cannot be used; fn is not called. */
+struct check *check_start(struct check_env *, const char *destination, void (*fn)(struct check *, void *),
+    void *arg, struct fail *);
+void check_free(struct check *);
+
+/* Probes an address; ends in check_probe_done(). */
+void probe_start(struct probe *);
+void probe_clear(struct probe *);
+void check_probe_done(struct probe *);
+
+struct out_conf {
+	int verbose;	/* the trace, certificates and TLSA records too */
+	int quiet;	/* the domain's verdict only */
+	int json;
+};
+
+/* One check in words; one JSON object on a line. */
+void out_text(const struct check *, const struct out_conf *);
+int out_json(const struct check *, struct fail *);
+
+#endif

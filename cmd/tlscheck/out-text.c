@@ -1,0 +1,178 @@
+/*
+ * out-text - a check in words: a line for each host and address, then one for the domain.
+ *
+ *	good.test: 10 mx.good.test 192.0.2.1: AUTH (TLSv1.3 ... x25519): why [RFC 7672 3.1.1]
+ *	good.test: AUTH: why [RFC 7672 3.1.1]
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "cert.h"
+#include "check.h"
+#include "text.h"
+
+static void
+print_tls(const struct tls_info *t)
+{
+	printf(" (%s %s", t->protocol, t->cipher);
+	if (t->group[0] != '\0')
+		printf(" %s", t->group);
+	printf(")");
+}
+
+static void
+print_verdict(const struct verdict *v)
+{
+	printf(": %s [%s]\n", v->why, v->rule);
+}
+
+static void
+print_probe(const struct check *c, const struct probe *p)
+{
+	const struct facts_host *fh = p->host->host;
+	char addr[INET6_ADDRSTRLEN];
+	char *host = text_escape(fh->name, strlen(fh->name));
+
+	printf("%s: ", c->destination);
+	if (c->facts->mx == FACTS_MX_FOUND)
+		printf("%u ", fh->preference);
+	printf("%s", host);
+	if (p->addr != NULL && c->facts->mx == FACTS_MX_LOCAL && text_is_address(fh->name))
+		printf("@%u", c->env->conf.port);
+	else if (p->addr != NULL)
+		printf(" %s", facts_addr_text(p->addr, addr));
+	printf(": %s", verdict_name(p->verdict.word));
+	if (p->seen.tls)
+		print_tls(&p->tls);
+	print_verdict(&p->verdict);
+	free(host);
+}
+
+static void
+print_cert(const X509 *cert, int depth)
+{
+	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
+	char *subject = cert_subject(cert), *issuer = cert_issuer(cert), *key = cert_key_describe(cert);
+
+	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n", depth, subject,
+	    issuer, key, text_time(until, cert_not_after(cert)), cert_fingerprint(fp, cert));
+	if (cert_is_demo(cert))
+		printf("    certificate %d is a demonstration certificate: for trials only\n", depth);
+	free(subject);
+	free(issuer);
+	free(key);
+}
+
+static void
+print_names(const X509 *cert)
+{
+	struct cert_names names = CERT_NAMES_INIT;
+	size_t i;
+
+	cert_dns_names(cert, &names);
+	if (names.n > 0) {
+		printf("    names:");
+		for (i = 0; i < names.n; i++)
+			printf(" %s", names.v[i]);
+		printf("\n");
+	}
+	cert_names_clear(&names);
+}
+
+static void
+print_records(const struct probe *p)
+{
+	const struct facts_host *fh = p->host->host;
+	size_t i;
+
+	for (i = 0; i < fh->ntlsa; i++) {
+		char *rdata = tlsa_rdata(&fh->tlsa[i]);
+		const char *why = NULL, *use = "";
+
+		if (!tlsa_usable(&fh->tlsa[i], &why))
+			use = "unusable";
+		else if (i < p->finding.nuse)
+			use = verify_use_name(p->finding.use[i]);
+		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
+		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
+		free(rdata);
+	}
+}
+
+static void
+print_reply(const char *what, const struct smtp_reply *r)
+{
+	struct buf b = BUF_INIT;
+
+	if (r->code == 0)
+		return;
+	smtp_reply_print(&b, r);
+	printf("    %s: %s\n", what, b.p);
+	buf_clear(&b);
+}
+
+static void
+print_details(const struct probe *p)
+{
+	int i, n = p->tls.chain != NULL ? sk_X509_num(p->tls.chain) : 0;
+
+	print_reply("banner", &p->client.banner);
+	print_reply("EHLO", &p->client.ehlo);
+	print_reply("STARTTLS", &p->client.starttls);
+	if (n > 0)
+		print_names(sk_X509_value(p->tls.chain, 0));
+	for (i = 0; i < n; i++)
+		print_cert(sk_X509_value(p->tls.chain, i), i);
+	print_records(p);
+}
+
+static void
+print_trace(const struct check *c)
+{
+	const struct policy *policy = &c->plan.policy;
+	size_t i;
+
+	printf("%s: policy tls %s dane %s\n", c->destination, policy_tls_name(policy->tls),
+	    policy_dane_name(policy->dane));
+	for (i = 0; i < c->plan.trace.n; i++) {
+		const struct policy_step *s = &c->plan.trace.v[i];
+
+		printf("    %s [%s] -> %s\n", s->fact, s->rule, s->then);
+	}
+}
+
+static void
+print_unasked(const struct check *c)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < c->nprobe; i++)
+		n += c->probe[i].verdict.word == VERDICT_INCONCLUSIVE;
+	if (n == 0 || c->verdict.word == VERDICT_INCONCLUSIVE)
+		return;
+	printf("%s: %zu of %zu addresses could not be asked and %s not counted\n", c->destination, n,
+	    c->nprobe, n == 1 ? "is" : "are");
+}
+
+void
+out_text(const struct check *c, const struct out_conf *conf)
+{
+	size_t i;
+
+	if (!conf->quiet) {
+		if (conf->verbose)
+			print_trace(c);
+		for (i = 0; i < c->nprobe; i++) {
+			print_probe(c, &c->probe[i]);
+			if (conf->verbose)
+				print_details(&c->probe[i]);
+		}
+		if (c->facts->hosts_left_out > 0)
+			printf("%s: %zu MX hosts more were not looked at\n", c->destination,
+			    c->facts->hosts_left_out);
+		print_unasked(c);
+	}
+	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
+	print_verdict(&c->verdict);
+}

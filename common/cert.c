@@ -1,0 +1,386 @@
+#include "cert.h"
+
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+#include <openssl/x509v3.h>
+
+#include <arpa/inet.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "key.h"
+#include "ossl.h"
+#include "pem.h"
+
+#define DNS_NAME_MAX 255	/* octets of a dNSName that is looked at (RFC 1035 2.3.4) */
+#define CN_MAX 4096		/* octets of a common name that is looked at */
+
+X509 *
+cert_from_der(const uint8_t *der, size_t len, struct fail *f)
+{
+	struct pem_item item = { .label = "CERTIFICATE", .der = (uint8_t *)(uintptr_t)der,
+		.len = len };
+
+	return pem_get1_cert(&item, f);
+}
+
+X509 *
+cert_from_pem(const void *p, size_t len, struct fail *f)
+{
+	struct pem_list list;
+	X509 *cert = NULL;
+	size_t i;
+
+	if (pem_read(p, len, &list, f) == -1)
+		return NULL;
+	for (i = 0; i < list.n && !pem_is_cert(&list.v[i]); i++)
+		;
+	if (i == list.n)
+		fail(f, FAIL_INPUT, "no certificate in it");
+	else
+		cert = pem_get1_cert(&list.v[i], f);
+	pem_list_clear(&list);
+	return cert;
+}
+
+static int
+push_certs(STACK_OF(X509) *chain, const struct pem_list *list, struct fail *f)
+{
+	X509 *cert;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (!pem_is_cert(&list->v[i]))
+			continue;
+		if ((cert = pem_get1_cert(&list->v[i], f)) == NULL)
+			return -1;
+		if (sk_X509_push(chain, cert) == 0)
+			alloc_failed();
+	}
+	if (sk_X509_num(chain) == 0)
+		return fail(f, FAIL_INPUT, "no certificate in it");
+	return 0;
+}
+
+STACK_OF(X509) *
+cert_chain_from_pem(const void *p, size_t len, struct fail *f)
+{
+	STACK_OF(X509) *chain = NULL;
+	struct pem_list list;
+
+	if (pem_read(p, len, &list, f) == -1)
+		return NULL;
+	if ((chain = sk_X509_new_null()) == NULL)
+		alloc_failed();
+	if (push_certs(chain, &list, f) == -1) {
+		cert_chain_free(chain);
+		chain = NULL;
+	}
+	pem_list_clear(&list);
+	return chain;
+}
+
+void
+cert_chain_free(STACK_OF(X509) *chain)
+{
+	sk_X509_pop_free(chain, X509_free);
+}
+
+int
+cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
+{
+	unsigned char *der = NULL;
+	int n;
+
+	ossl_clear();
+	if ((n = i2d_X509(cert, &der)) <= 0)
+		return fail_ossl(f, FAIL_SYS, "the certificate cannot be encoded");
+	buf_add(b, der, n);
+	OPENSSL_free(der);
+	return 0;
+}
+
+const char *
+cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (X509_digest(cert, EVP_sha256(), md, &n) != 1)
+		alloc_failed();
+	text_hex(dst, md, n);
+	return dst;
+}
+
+static char *
+name_text(const X509_NAME *name)
+{
+	struct buf b = BUF_INIT;
+	char *text = NULL;
+	BIO *bio;
+	long n;
+
+	ossl_clear();
+	if ((bio = BIO_new(BIO_s_mem())) == NULL)
+		alloc_failed();
+	if (X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0 &&
+	    (n = BIO_get_mem_data(bio, &text)) > 0)
+		buf_add(&b, text, n);
+	ossl_clear();
+	BIO_free(bio);
+	return buf_steal(&b);
+}
+
+char *
+cert_subject(const X509 *cert)
+{
+	return name_text(X509_get_subject_name(cert));
+}
+
+char *
+cert_issuer(const X509 *cert)
+{
+	return name_text(X509_get_issuer_name(cert));
+}
+
+static int
+has_controls(const unsigned char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i] < 0x20 || s[i] == 0x7f)
+			return 1;
+	return 0;
+}
+
+char *
+cert_cn(const X509 *cert)
+{
+	const X509_NAME *name = X509_get_subject_name(cert);
+	unsigned char *utf8 = NULL;
+	char *cn = NULL;
+	int i = -1, last = -1, n;
+
+	while ((i = X509_NAME_get_index_by_NID(name, NID_commonName, i)) >= 0)
+		last = i;
+	if (last == -1)
+		return NULL;
+	n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
+	if (n > 0 && n <= CN_MAX && !has_controls(utf8, n))
+		cn = xstrndup((char *)utf8, n);
+	OPENSSL_free(utf8);
+	ossl_clear();
+	return cn;
+}
+
+char *
+cert_serial(const X509 *cert)
+{
+	BIGNUM *bn = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert), NULL);
+	char *hex, *text;
+
+	if (bn == NULL || (hex = BN_bn2hex(bn)) == NULL)
+		alloc_failed();
+	text = xstrdup(hex);
+	text_lower(text);
+	OPENSSL_free(hex);
+	BN_free(bn);
+	return text;
+}
+
+static int64_t
+seconds(const ASN1_TIME *t, int64_t otherwise)
+{
+	struct tm tm;
+
+	if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1) {
+		ossl_clear();
+		return otherwise;
+	}
+	return timegm(&tm);
+}
+
+/* A field that does not parse makes the span empty. */
+int64_t
+cert_not_before(const X509 *cert)
+{
+	return seconds(X509_get0_notBefore(cert), INT64_MAX);
+}
+
+int64_t
+cert_not_after(const X509 *cert)
+{
+	return seconds(X509_get0_notAfter(cert), INT64_MIN);
+}
+
+static void
+names_add(struct cert_names *names, char *text)
+{
+	names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
+	names->v[names->n++] = text;
+}
+
+static void
+add_dns(struct cert_names *names, const ASN1_STRING *s)
+{
+	const unsigned char *p = ASN1_STRING_get0_data(s);
+	int n = ASN1_STRING_length(s), i;
+
+	if (n <= 0 || n > DNS_NAME_MAX) {
+		names->odd++;
+		return;
+	}
+	for (i = 0; i < n; i++)
+		if (p[i] <= 0x20 || p[i] >= 0x7f) {
+			names->odd++;
+			return;
+		}
+	names_add(names, xstrndup((const char *)p, n));
+}
+
+static void
+add_ip(struct cert_names *names, const ASN1_STRING *s)
+{
+	int n = ASN1_STRING_length(s);
+	char text[INET6_ADDRSTRLEN];
+
+	if ((n != 4 && n != 16) || inet_ntop(n == 4 ? AF_INET : AF_INET6,
+	    ASN1_STRING_get0_data(s), text, sizeof text) == NULL) {
+		names->odd++;
+		return;
+	}
+	names_add(names, xstrdup(text));
+}
+
+/* Frees the SAN.  crit is what OpenSSL sets beside it: -1 says that there is none. */
+static void
+san_names(GENERAL_NAMES *san, int crit, int type, struct cert_names *names)
+{
+	int i;
+
+	*names = (struct cert_names)CERT_NAMES_INIT;
+	if (san == NULL && crit != -1)
+		names->odd++;
+	for (i = 0; i < sk_GENERAL_NAME_num(san); i++) {
+		const GENERAL_NAME *gn = sk_GENERAL_NAME_value(san, i);
+
+		if (gn->type == type && type == GEN_DNS)
+			add_dns(names, gn->d.dNSName);
+		else if (gn->type == type)
+			add_ip(names, gn->d.iPAddress);
+	}
+	GENERAL_NAMES_free(san);
+	ossl_clear();
+}
+
+void
+cert_dns_names(const X509 *cert, struct cert_names *names)
+{
+	int crit = 0;
+	GENERAL_NAMES *san = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_DNS, names);
+}
+
+void
+cert_ip_names(const X509 *cert, struct cert_names *names)
+{
+	int crit = 0;
+	GENERAL_NAMES *san = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_IPADD, names);
+}
+
+void
+cert_request_dns_names(const X509_REQ *req, struct cert_names *names)
+{
+	/* The const is only lost in OpenSSL's signature. */
+	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions((X509_REQ *)(uintptr_t)req);
+	int crit = 0;
+	GENERAL_NAMES *san = X509V3_get_d2i(exts, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_DNS, names);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+}
+
+void
+cert_names_clear(struct cert_names *names)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->v);
+	*names = (struct cert_names)CERT_NAMES_INIT;
+}
+
+int
+cert_is_ca(const X509 *cert)
+{
+	BASIC_CONSTRAINTS *bc = X509_get_ext_d2i(cert, NID_basic_constraints, NULL, NULL);
+	int ca = bc != NULL && bc->ca;
+
+	BASIC_CONSTRAINTS_free(bc);
+	ossl_clear();
+	return ca;
+}
+
+int
+cert_is_self_signed(const X509 *cert)
+{
+	EVP_PKEY *key;
+	int yes;
+
+	if (X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) != 0)
+		return 0;
+	/* The const is only lost in OpenSSL's signature: it caches what it parsed. */
+	key = X509_get0_pubkey(cert);
+	yes = key != NULL && X509_verify((X509 *)(uintptr_t)cert, key) == 1;
+	ossl_clear();
+	return yes;
+}
+
+int
+cert_is_demo(const X509 *cert)
+{
+	ASN1_OBJECT *oid = OBJ_txt2obj(CERT_DEMO_OID, 1);
+	int at;
+
+	if (oid == NULL)
+		alloc_failed();
+	at = X509_get_ext_by_OBJ(cert, oid, -1);
+	ASN1_OBJECT_free(oid);
+	return at >= 0;
+}
+
+char *
+cert_key_describe(const X509 *cert)
+{
+	EVP_PKEY *key;
+
+	ossl_clear();
+	if ((key = X509_get0_pubkey(cert)) != NULL)
+		return key_describe(key);
+	ossl_clear();
+	return xstrdup("unknown");
+}
+
+char *
+cert_sig_describe(const X509 *cert)
+{
+	const X509_ALGOR *alg = NULL;
+	const ASN1_OBJECT *oid = NULL;
+	char text[128];
+
+	X509_get0_signature(NULL, &alg, cert);
+	X509_ALGOR_get0(&oid, NULL, NULL, alg);
+	if (OBJ_obj2txt(text, sizeof text, oid, 0) <= 0)
+		return xstrdup("unknown");
+	return xstrdup(text);
+}

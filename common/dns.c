@@ -1,0 +1,721 @@
+#include "dns.h"
+
+#include <arpa/inet.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <ldns/ldns.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unbound.h>
+#include <unbound-event.h>
+
+#include "alloc.h"
+#include "text.h"
+
+struct dns_query {
+	TAILQ_ENTRY(dns_query) entry;
+	struct dns *dns;
+	dns_fn *fn;
+	void *arg;
+	int async_id;
+	int under_way;			/* libunbound will call back */
+	struct event timer;		/* deadline; then the step out of libunbound's own call */
+	struct dns_answer *answer;
+};
+
+struct dns {
+	struct event_base *base;
+	struct ub_ctx *ub;
+	char *anchor;
+	char *resolver;
+	char *root_hints;
+	int timeout_ms;
+	TAILQ_HEAD(, dns_query) queries;
+	TAILQ_HEAD(, diagnosis) diagnoses;
+};
+
+/* Built-in zones of libunbound that would hide what the resolver knows of private networks. */
+static const char *const private_zones[] = { "test.", "home.arpa.", "10.in-addr.arpa.",
+	"168.192.in-addr.arpa.", "16.172.in-addr.arpa.", "17.172.in-addr.arpa.", "18.172.in-addr.arpa.",
+	"19.172.in-addr.arpa.", "20.172.in-addr.arpa.", "21.172.in-addr.arpa.", "22.172.in-addr.arpa.",
+	"23.172.in-addr.arpa.", "24.172.in-addr.arpa.", "25.172.in-addr.arpa.", "26.172.in-addr.arpa.",
+	"27.172.in-addr.arpa.", "28.172.in-addr.arpa.", "29.172.in-addr.arpa.", "30.172.in-addr.arpa.",
+	"31.172.in-addr.arpa.", "d.f.ip6.arpa." };
+
+const char *
+dns_sec_name(enum dns_sec sec)
+{
+	static const char *const names[] = { [DNS_SECURE] = "secure", [DNS_INSECURE] = "insecure",
+		[DNS_BOGUS] = "bogus", [DNS_FAILED] = "failed" };
+
+	return names[sec];
+}
+
+const char *
+dns_type_name(enum dns_type type)
+{
+	switch (type) {
+	case DNS_A: return "A";
+	case DNS_CNAME: return "CNAME";
+	case DNS_PTR: return "PTR";
+	case DNS_MX: return "MX";
+	case DNS_TXT: return "TXT";
+	case DNS_AAAA: return "AAAA";
+	case DNS_DNSKEY: return "DNSKEY";
+	case DNS_TLSA: return "TLSA";
+	}
+	return "?";
+}
+
+/* ---- answers ---- */
+
+/* Lower case and without the final dot, as all names are that come out of here. */
+static struct dns_answer *
+answer_new(const char *qname, enum dns_type type)
+{
+	struct dns_answer *a = xcalloc(1, sizeof *a);
+	size_t n = strlen(qname);
+
+	a->qname = xstrndup(qname, n > 1 && qname[n - 1] == '.' ? n - 1 : n);
+	text_lower(a->qname);
+	a->qtype = type;
+	a->sec = DNS_FAILED;
+	a->got = DNS_NODATA;
+	a->canonical = xstrdup(a->qname);
+	return a;
+}
+
+void
+dns_answer_free(struct dns_answer *a)
+{
+	size_t i;
+
+	if (a == NULL)
+		return;
+	for (i = 0; i < a->n; i++) {
+		free(a->rr[i].name);
+		free(a->rr[i].data);
+	}
+	free(a->rr);
+	free(a->qname);
+	free(a->canonical);
+	free(a->why);
+	free(a);
+}
+
+struct dns_answer *
+dns_answer_copy(const struct dns_answer *from)
+{
+	struct dns_answer *a = xmemdup(from, sizeof *from);
+	size_t i;
+
+	a->qname = xstrdup(from->qname);
+	a->canonical = xstrdup(from->canonical);
+	a->why = from->why != NULL ? xstrdup(from->why) : NULL;
+	a->rr = xcalloc(from->n, sizeof *a->rr);
+	for (i = 0; i < from->n; i++) {
+		a->rr[i] = from->rr[i];
+		if (from->rr[i].name != NULL)
+			a->rr[i].name = xstrdup(from->rr[i].name);
+		if (from->rr[i].data != NULL)
+			a->rr[i].data = xmemdup(from->rr[i].data, from->rr[i].len);
+	}
+	return a;
+}
+
+static void
+set_why(struct dns_answer *a, enum dns_sec sec, const char *why)
+{
+	a->sec = sec;
+	free(a->why);
+	a->why = text_escape(why, strlen(why));
+}
+
+/* An owner name as lower-case text without its final dot; the root stays ".". */
+static char *
+name_text(const ldns_rdf *rdf)
+{
+	char *raw = ldns_rdf2str(rdf), *s;
+	size_t n;
+
+	if (raw == NULL)
+		alloc_failed();
+	s = xstrdup(raw);
+	free(raw);
+	n = strlen(s);
+	if (n > 1 && s[n - 1] == '.')
+		s[n - 1] = '\0';
+	text_lower(s);
+	return s;
+}
+
+static char *
+rr_name(const ldns_rr *rr, size_t i)
+{
+	const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+
+	return rdf != NULL ? name_text(rdf) : xstrdup(".");
+}
+
+/* Follows the aliases of the answer section from the question's name. */
+static void
+follow_aliases(struct dns_answer *a, const ldns_rr_list *list)
+{
+	size_t i, n = ldns_rr_list_rr_count(list);
+	int found = a->qtype != DNS_CNAME;
+
+	while (found && a->aliases < DNS_ALIASES_MAX) {
+		found = 0;
+		for (i = 0; i < n && !found; i++) {
+			const ldns_rr *rr = ldns_rr_list_rr(list, i);
+			char *owner;
+
+			if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_CNAME)
+				continue;
+			owner = name_text(ldns_rr_owner(rr));
+			if (strcmp(owner, a->canonical) == 0) {
+				free(a->canonical);
+				a->canonical = rr_name(rr, 0);
+				a->aliases++;
+				found = 1;
+			}
+			free(owner);
+		}
+	}
+}
+
+/* All rdata fields one behind the other, as on the wire; names in them are not compressed. */
+static void
+rr_wire(const ldns_rr *rr, struct dns_rr *out)
+{
+	struct buf b = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < ldns_rr_rd_count(rr); i++)
+		buf_add(&b, ldns_rdf_data(ldns_rr_rdf(rr, i)), ldns_rdf_size(ldns_rr_rdf(rr, i)));
+	out->len = b.len;
+	out->data = (uint8_t *)buf_steal(&b);
+}
+
+/* The character-strings of a TXT record joined without a separator (RFC 7208 3.3, 8461 3.1). */
+static void
+rr_txt(const ldns_rr *rr, struct dns_rr *out)
+{
+	struct buf b = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < ldns_rr_rd_count(rr); i++) {
+		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
+
+		if (ldns_rdf_size(rdf) > 1)
+			buf_add(&b, ldns_rdf_data(rdf) + 1, ldns_rdf_size(rdf) - 1);
+	}
+	out->len = b.len;
+	out->data = (uint8_t *)buf_steal(&b);
+}
+
+static void
+add_rr(struct dns_answer *a, const ldns_rr *rr)
+{
+	struct dns_rr *out = &a->rr[a->n++];
+
+	memset(out, 0, sizeof *out);
+	if (a->n == 1 || ldns_rr_ttl(rr) < a->ttl)
+		a->ttl = ldns_rr_ttl(rr);
+	switch (a->qtype) {
+	case DNS_MX:
+		out->preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
+		out->name = rr_name(rr, 1);
+		break;
+	case DNS_CNAME:
+	case DNS_PTR:
+		out->name = rr_name(rr, 0);
+		break;
+	case DNS_TXT:
+		rr_txt(rr, out);
+		break;
+	default:
+		rr_wire(rr, out);
+		break;
+	}
+}
+
+/* Fields that a record of this type has at least (a TLSA record may have no data). */
+static size_t
+fields_of(enum dns_type type)
+{
+	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 3 : 1;
+}
+
+/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence. */
+static int
+read_records(struct dns_answer *a, const ldns_pkt *pkt)
+{
+	const ldns_rr_list *list = ldns_pkt_answer(pkt);
+	size_t i, n = ldns_rr_list_rr_count(list);
+	int any = 0;
+
+	follow_aliases(a, list);
+	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
+	for (i = 0; i < n && a->n < DNS_RRS_MAX; i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(list, i);
+		char *owner;
+
+		if ((int)ldns_rr_get_type(rr) != (int)a->qtype)
+			continue;
+		any = 1;
+		owner = name_text(ldns_rr_owner(rr));
+		if (ldns_rr_rd_count(rr) >= fields_of(a->qtype) && strcmp(owner, a->canonical) == 0)
+			add_rr(a, rr);
+		free(owner);
+	}
+	return any;
+}
+
+static void
+read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
+{
+	ldns_pkt_rcode rcode = ldns_pkt_get_rcode(pkt);
+	char why[80];
+
+	if (rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN) {
+		snprintf(why, sizeof why, "the resolver answered with rcode %d", (int)rcode);
+		set_why(a, DNS_FAILED, why);
+		return;
+	}
+	a->sec = sec;
+	a->got = read_records(a, pkt) ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
+}
+
+static const char *
+rcode_text(int rcode)
+{
+	switch (rcode) {
+	case LDNS_RCODE_SERVFAIL:
+		return "server failure: no server for the name gave a usable answer";
+	case LDNS_RCODE_REFUSED:
+		return "the resolver refused the question";
+	default:
+		return "the resolver gave no usable answer";
+	}
+}
+
+/* ---- questions ---- */
+
+static void
+query_free(struct dns_query *q)
+{
+	event_del(&q->timer);
+	if (q->under_way)
+		ub_cancel(q->dns->ub, q->async_id);
+	TAILQ_REMOVE(&q->dns->queries, q, entry);
+	dns_answer_free(q->answer);
+	free(q);
+}
+
+/* The timer has two uses: the deadline while libunbound works, then the hand-over of the answer. */
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns_query *q = arg;
+	dns_fn *fn = q->fn;
+	void *fn_arg = q->arg;
+	struct dns_answer *a;
+	char why[64];
+
+	(void)fd;
+	(void)what;
+	if (q->under_way) {
+		snprintf(why, sizeof why, "no answer within %g s", q->dns->timeout_ms / 1000.0);
+		set_why(q->answer, DNS_FAILED, why);
+	}
+	a = q->answer;
+	q->answer = NULL;
+	query_free(q);
+	fn(fn_arg, a);
+	dns_answer_free(a);
+}
+
+static void
+hand_over(struct dns_query *q)
+{
+	struct timeval now = { 0, 0 };
+
+	event_del(&q->timer);
+	if (event_add(&q->timer, &now) == -1)
+		alloc_failed();
+}
+
+/* The order matters: rcode first (sec and packet mean nothing beside it), then bogus, then the packet's rcode. */
+static void
+on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int ratelimited)
+{
+	struct dns_query *q = arg;
+	ldns_pkt *pkt = NULL;
+
+	(void)ratelimited;
+	q->under_way = 0;
+	if (rcode != 0)
+		set_why(q->answer, DNS_FAILED, rcode_text(rcode));
+	else if (sec == 1)
+		set_why(q->answer, DNS_BOGUS, why != NULL ? why : "validation failure");
+	else if (ldns_wire2pkt(&pkt, packet, len) != LDNS_STATUS_OK)
+		set_why(q->answer, DNS_FAILED, "the answer cannot be parsed");
+	else
+		read_packet(q->answer, pkt, sec == 2 ? DNS_SECURE : DNS_INSECURE);
+	ldns_pkt_free(pkt);
+	hand_over(q);
+}
+
+struct dns_query *
+dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void *arg)
+{
+	struct dns_query *q = xcalloc(1, sizeof *q);
+	struct timeval tv = { dns->timeout_ms / 1000, dns->timeout_ms % 1000 * 1000 };
+	int err;
+
+	q->dns = dns;
+	q->fn = fn;
+	q->arg = arg;
+	q->answer = answer_new(name, type);
+	TAILQ_INSERT_TAIL(&dns->queries, q, entry);
+	evtimer_assign(&q->timer, dns->base, on_timer, q);
+	if (event_add(&q->timer, &tv) == -1)
+		alloc_failed();
+	q->under_way = 1;
+	/* May call back before it returns. */
+	err = ub_resolve_event(dns->ub, name, type, 1, q, on_answer, &q->async_id);
+	if (err != 0 && q->under_way) {
+		q->under_way = 0;
+		set_why(q->answer, DNS_FAILED, ub_strerror(err));
+		hand_over(q);
+	}
+	return q;
+}
+
+void
+dns_cancel(struct dns_query *q)
+{
+	if (q != NULL)
+		query_free(q);
+}
+
+/* ---- contexts ---- */
+
+static int
+add_forwarders(struct ub_ctx *ub, const char *list, struct fail *f)
+{
+	char *copy = xstrdup(list), *rest = copy, *word, addr[TEXT_HOST_MAX + 8];
+	struct endpoint e;
+	int n = 0, rc = -1, err;
+
+	while ((word = strsep(&rest, ",")) != NULL) {
+		if (text_endpoint(word, 53, &e, f) == -1)
+			goto out;
+		if (!text_is_address(e.host)) {
+			fail(f, FAIL_INPUT, "resolver %.200s: expected an IP address, recursive, or both "
+			    "address and port as ADDR@PORT", word);
+			goto out;
+		}
+		if (++n > DNS_RESOLVERS_MAX) {
+			fail(f, FAIL_INPUT, "more than %d resolvers", DNS_RESOLVERS_MAX);
+			goto out;
+		}
+		snprintf(addr, sizeof addr, "%s@%u", e.host, e.port);
+		if ((err = ub_ctx_set_fwd(ub, addr)) != 0) {
+			fail(f, FAIL_INPUT, "resolver %.200s: %s", word, ub_strerror(err));
+			goto out;
+		}
+	}
+	rc = 0;
+out:
+	free(copy);
+	return rc;
+}
+
+static int
+set_resolver(struct ub_ctx *ub, const char *resolver, const char *root_hints, struct fail *f)
+{
+	int err;
+
+	if (resolver != NULL && strcmp(resolver, "recursive") != 0)
+		return add_forwarders(ub, resolver, f);
+	if (resolver == NULL) {
+		if ((err = ub_ctx_resolvconf(ub, NULL)) != 0)
+			return fail(f, FAIL_SYS, "/etc/resolv.conf: %s", ub_strerror(err));
+		return 0;
+	}
+	if (root_hints != NULL && (err = ub_ctx_set_option(ub, "root-hints:", root_hints)) != 0)
+		return fail(f, FAIL_INPUT, "%.300s: %s", root_hints, ub_strerror(err));
+	return 0;
+}
+
+/* libunbound would say nothing of a missing or empty anchor until the first question. */
+static int
+check_anchor(const char *path, struct fail *f)
+{
+	FILE *fp = fopen(path, "re");
+	ldns_rr *rr = NULL;
+	int line = 0, n = 0;
+
+	if (fp == NULL)
+		return fail_errno(f, "%.300s", path);
+	while (!feof(fp)) {
+		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
+			continue;
+		if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_DS ||
+		    ldns_rr_get_type(rr) == LDNS_RR_TYPE_DNSKEY)
+			n++;
+		ldns_rr_free(rr);
+	}
+	fclose(fp);
+	if (n == 0)
+		return fail(f, FAIL_INPUT, "%.300s: no DS or DNSKEY record: expected a trust anchor", path);
+	return 0;
+}
+
+static const struct {
+	const char *option, *value;
+} settings[] = {
+	/* The default of 16 sockets throttles bulk questions eightfold. */
+	{ "outgoing-range:", "512" },
+	/* Four tries, from 0.4 s on doubling, fit into a question's deadline; one would lose a question
+	 * with the first lost packet or to a forwarder that has to ask others first. */
+	{ "outbound-msg-retry:", "4" },
+	/* Names whose servers are dead must not make the forwarder itself look dead to the others. */
+	{ "infra-cache-max-rtt:", "4000" },
+};
+
+static struct ub_ctx *
+context_new(struct event_base *base, const char *anchor, const char *resolver,
+    const char *root_hints, struct fail *f)
+{
+	struct ub_ctx *ub = ub_ctx_create_event(base);
+	size_t i;
+	int err;
+
+	if (ub == NULL)
+		alloc_failed();
+	for (i = 0; i < sizeof settings / sizeof settings[0]; i++)
+		if (ub_ctx_set_option(ub, settings[i].option, settings[i].value) != 0)
+			abort();
+	if (anchor != NULL && (err = ub_ctx_add_ta_file(ub, anchor)) != 0) {
+		fail(f, FAIL_INPUT, "%.300s: %s", anchor, ub_strerror(err));
+		goto fail;
+	}
+	if (set_resolver(ub, resolver, root_hints, f) == -1)
+		goto fail;
+	/* Last of all: it finalises the context. */
+	for (i = 0; i < sizeof private_zones / sizeof private_zones[0]; i++)
+		if ((err = ub_ctx_zone_remove(ub, private_zones[i])) != 0) {
+			fail(f, FAIL_SYS, "libunbound: %s", ub_strerror(err));
+			goto fail;
+		}
+	return ub;
+fail:
+	ub_ctx_delete(ub);
+	return NULL;
+}
+
+struct dns *
+dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
+{
+	const char *anchor = conf->anchor != NULL ? conf->anchor : DNS_ROOT_ANCHOR;
+	struct dns *dns;
+	struct ub_ctx *ub;
+
+	if (check_anchor(anchor, f) == -1 ||
+	    (ub = context_new(base, anchor, conf->resolver, conf->root_hints, f)) == NULL)
+		return NULL;
+	dns = xcalloc(1, sizeof *dns);
+	dns->base = base;
+	dns->ub = ub;
+	dns->anchor = xstrdup(anchor);
+	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : NULL;
+	dns->root_hints = conf->root_hints != NULL ? xstrdup(conf->root_hints) : NULL;
+	dns->timeout_ms = conf->timeout_ms > 0 ? conf->timeout_ms : DNS_TIMEOUT_DEFAULT;
+	TAILQ_INIT(&dns->queries);
+	TAILQ_INIT(&dns->diagnoses);
+	return dns;
+}
+
+/* ---- diagnosis ---- */
+
+/* A second context without an anchor; gone once the root's keys have come or not. */
+struct diagnosis {
+	TAILQ_ENTRY(diagnosis) entry;
+	struct dns *dns;
+	struct ub_ctx *ub;
+	int async_id;
+	struct event timer;
+	dns_ill_fn *fn;
+	void *arg;
+	enum dns_ill ill;
+	char text[400];
+};
+
+static void
+diagnosis_free(struct diagnosis *d)
+{
+	event_del(&d->timer);
+	TAILQ_REMOVE(&d->dns->diagnoses, d, entry);
+	ub_ctx_delete(d->ub);
+	free(d);
+}
+
+/* The callback may free nothing of ours: libunbound's own call is long over when this runs. */
+static void
+diagnosis_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct diagnosis *d = arg;
+
+	(void)fd;
+	(void)what;
+	ub_cancel(d->ub, d->async_id);
+	d->fn(d->arg, d->ill, d->text);
+	diagnosis_free(d);
+}
+
+static void
+diagnosed(struct diagnosis *d, enum dns_ill ill, const char *text)
+{
+	struct timeval now = { 0, 0 };
+
+	d->ill = ill;
+	snprintf(d->text, sizeof d->text, "%s", text);
+	event_del(&d->timer);
+	if (event_add(&d->timer, &now) == -1)
+		alloc_failed();
+}
+
+/* True where a DS or DNSKEY of the anchor file fits one of the keys. */
+static int
+anchor_fits(const char *path, const ldns_rr_list *keys)
+{
+	FILE *fp = fopen(path, "re");
+	ldns_rr *rr = NULL;
+	int line = 0, fits = 0;
+	size_t i;
+
+	if (fp == NULL)
+		return 0;
+	while (!feof(fp)) {
+		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
+			continue;
+		for (i = 0; i < ldns_rr_list_rr_count(keys); i++)
+			if (ldns_rr_compare_ds(rr, ldns_rr_list_rr(keys, i)) ||
+			    ldns_rr_compare_ds(ldns_rr_list_rr(keys, i), rr) ||
+			    ldns_rr_compare(rr, ldns_rr_list_rr(keys, i)) == 0)
+				fits = 1;
+		ldns_rr_free(rr);
+	}
+	fclose(fp);
+	return fits;
+}
+
+static int
+valid_now(const ldns_rr_list *sigs)
+{
+	uint32_t now = time(NULL);
+	size_t i;
+
+	for (i = 0; i < ldns_rr_list_rr_count(sigs); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(sigs, i);
+		uint32_t from = ldns_rdf2native_int32(ldns_rr_rrsig_inception(rr));
+		uint32_t until = ldns_rdf2native_int32(ldns_rr_rrsig_expiration(rr));
+
+		/* Serial arithmetic: RFC 4034 3.1.5. */
+		if ((int32_t)(now - from) >= 0 && (int32_t)(until - now) >= 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void
+judge_root(struct diagnosis *d, const ldns_rr_list *keys, const ldns_rr_list *sigs)
+{
+	char text[400];
+
+	if (keys == NULL || sigs == NULL)
+		diagnosed(d, DNS_STRIPS, "the resolver strips DNSSEC: it answers the question for the root's "
+		    "keys without keys and signatures; use another one, or recursive");
+	else if (!anchor_fits(d->dns->anchor, keys)) {
+		snprintf(text, sizeof text, "the trust anchor %.200s is wrong: it matches no key of the "
+		    "root that the resolver shows", d->dns->anchor);
+		diagnosed(d, DNS_ANCHOR, text);
+	} else if (!valid_now(sigs))
+		diagnosed(d, DNS_CLOCK, "the root's signatures are not valid at this machine's time: its "
+		    "clock is wrong, or the root has expired");
+	else
+		diagnosed(d, DNS_WELL, "the resolver answers with DNSSEC and the trust anchor fits the root");
+}
+
+static void
+on_root_keys(void *arg, int rcode, void *packet, int len, int sec, char *why, int ratelimited)
+{
+	struct diagnosis *d = arg;
+	ldns_pkt *pkt = NULL;
+	ldns_rr_list *keys = NULL, *sigs = NULL;
+
+	(void)sec;
+	(void)why;
+	(void)ratelimited;
+	if (rcode != 0 || ldns_wire2pkt(&pkt, packet, len) != LDNS_STATUS_OK) {
+		diagnosed(d, DNS_DOWN, "the resolver does not answer");
+		return;
+	}
+	keys = ldns_pkt_rr_list_by_type(pkt, LDNS_RR_TYPE_DNSKEY, LDNS_SECTION_ANSWER);
+	sigs = ldns_pkt_rr_list_by_type(pkt, LDNS_RR_TYPE_RRSIG, LDNS_SECTION_ANSWER);
+	judge_root(d, keys, sigs);
+	ldns_rr_list_deep_free(keys);
+	ldns_rr_list_deep_free(sigs);
+	ldns_pkt_free(pkt);
+}
+
+void
+dns_diagnose(struct dns *dns, dns_ill_fn *fn, void *arg)
+{
+	struct diagnosis *d = xcalloc(1, sizeof *d);
+	struct timeval tv = { dns->timeout_ms / 1000, dns->timeout_ms % 1000 * 1000 };
+	struct fail f = FAIL_INIT;
+
+	d->dns = dns;
+	d->fn = fn;
+	d->arg = arg;
+	d->ill = DNS_DOWN;
+	snprintf(d->text, sizeof d->text, "the resolver does not answer");
+	if ((d->ub = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f)) == NULL) {
+		fn(arg, DNS_DOWN, f.text);
+		free(d);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&dns->diagnoses, d, entry);
+	evtimer_assign(&d->timer, dns->base, diagnosis_end, d);
+	if (event_add(&d->timer, &tv) == -1)
+		alloc_failed();
+	if (ub_resolve_event(d->ub, ".", DNS_DNSKEY, 1, d, on_root_keys, &d->async_id) != 0)
+		diagnosed(d, DNS_DOWN, "the resolver cannot be asked");
+}
+
+void
+dns_free(struct dns *dns)
+{
+	struct dns_query *q;
+	struct diagnosis *d;
+
+	if (dns == NULL)
+		return;
+	while ((d = TAILQ_FIRST(&dns->diagnoses)) != NULL)
+		diagnosis_free(d);
+	while ((q = TAILQ_FIRST(&dns->queries)) != NULL)
+		query_free(q);
+	ub_ctx_delete(dns->ub);
+	free(dns->anchor);
+	free(dns->resolver);
+	free(dns->root_hints);
+	free(dns);
+}

@@ -1,0 +1,96 @@
+#include "facts.h"
+
+#include <arpa/inet.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+
+struct facts *
+facts_new(const char *domain)
+{
+	struct facts *f = xcalloc(1, sizeof *f);
+
+	f->domain = xstrdup(domain);
+	f->mx = FACTS_MX_FAILED;
+	f->mx_sec = DNS_FAILED;
+	return f;
+}
+
+static void
+host_clear(struct facts_host *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->ntlsa; i++)
+		tlsa_clear(&h->tlsa[i]);
+	free(h->tlsa);
+	free(h->tlsa_base);
+	free(h->tlsa_why);
+	free(h->canonical);
+	free(h->addr);
+	free(h->addrs_why);
+	free(h->name);
+}
+
+void
+facts_free(struct facts *f)
+{
+	size_t i;
+
+	if (f == NULL)
+		return;
+	for (i = 0; i < f->nhost; i++)
+		host_clear(&f->host[i]);
+	free(f->host);
+	free(f->mx_why);
+	free(f->mx_canonical);
+	free(f->domain);
+	free(f);
+}
+
+struct facts_host *
+facts_add_host(struct facts *f, const char *name, uint16_t preference)
+{
+	struct facts_host *h;
+
+	if (f->nhost == FACTS_HOSTS_MAX) {
+		f->hosts_left_out++;
+		return NULL;
+	}
+	f->host = xreallocarray(f->host, f->nhost + 1, sizeof *f->host);
+	h = &f->host[f->nhost++];
+	memset(h, 0, sizeof *h);
+	h->name = xstrdup(name);
+	h->canonical = xstrdup(name);
+	h->preference = preference;
+	h->addrs = FACTS_ADDRS_FAILED;
+	h->addrs_sec = DNS_FAILED;
+	h->tlsa_state = FACTS_TLSA_NOT_ASKED;
+	return h;
+}
+
+/* Insertion sort: few hosts, and equal preferences must stay as they came. */
+void
+facts_sort(struct facts *f)
+{
+	size_t i, j;
+
+	for (i = 1; i < f->nhost; i++) {
+		struct facts_host h = f->host[i];
+
+		for (j = i; j > 0 && f->host[j - 1].preference > h.preference; j--)
+			f->host[j] = f->host[j - 1];
+		f->host[j] = h;
+	}
+}
+
+const char *
+facts_addr_text(const struct facts_addr *a, char dst[INET6_ADDRSTRLEN])
+{
+	if (inet_ntop(a->family, &a->ip, dst, INET6_ADDRSTRLEN) == NULL)
+		snprintf(dst, INET6_ADDRSTRLEN, "?");
+	return dst;
+}

@@ -1,0 +1,96 @@
+/*
+ * facts - what the DNS says of a destination, as plain data: policy's only input besides the
+ * settings.  Filled by lookup from the network, by tests from tables.
+ *
+ * Sources: RFC 5321 5.1 (MX and implicit MX), RFC 7505 (null MX), RFC 7672 2.2 (which names are
+ * asked for TLSA records), RFC 7671 7 (aliases).  Names are A-labels in lower case without a final
+ * dot.  Everything is owned by struct facts; facts_free() frees it.
+ */
+#ifndef MTATLS_FACTS_H
+#define MTATLS_FACTS_H
+
+#include <netinet/in.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns.h"
+#include "tlsa.h"
+
+#define FACTS_HOSTS_MAX 64	/* MX hosts looked at; more are left out and counted */
+#define FACTS_ADDRS_MAX 32	/* addresses of one host */
+
+enum facts_mx {
+	FACTS_MX_FOUND,
+	FACTS_MX_IMPLICIT,	/* no MX: the domain itself is the host (RFC 5321 5.1) */
+	FACTS_MX_LOCAL,		/* [host]: named by the user, nothing was looked up; counts as secure */
+	FACTS_MX_NULL,		/* "MX 0 .": the domain takes no mail (RFC 7505) */
+	FACTS_MX_NODOMAIN,	/* the domain does not exist */
+	FACTS_MX_FAILED		/* bogus, or no answer */
+};
+
+enum facts_addrs {
+	FACTS_ADDRS_FOUND,	/* at least one, secure or insecure */
+	FACTS_ADDRS_NONE,	/* the host has none, or does not exist, or has no host's name */
+	FACTS_ADDRS_FAILED	/* bogus, or no answer, and no other family has one */
+};
+
+enum facts_tlsa {
+	FACTS_TLSA_NOT_ASKED,	/* the policy has no use for them */
+	FACTS_TLSA_NO_NAME,	/* the host is an address: there is no name to look below */
+	FACTS_TLSA_UNSIGNED,	/* not asked: the address is insecure, and so is the alias, if any */
+	FACTS_TLSA_ABSENT,	/* proven absent */
+	FACTS_TLSA_INSECURE,	/* answered, without DNSSEC */
+	FACTS_TLSA_FOUND,	/* secure; usable or not */
+	FACTS_TLSA_FAILED	/* bogus, or no answer */
+};
+
+struct facts_addr {
+	int family;		/* AF_INET or AF_INET6 */
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+	} ip;
+};
+
+struct facts_host {
+	char *name;		/* as the MX record has it */
+	uint16_t preference;
+	enum facts_addrs addrs;
+	char *addrs_why;	/* NONE or FAILED, or a family that was left out: in words */
+	enum dns_sec addrs_sec;	/* SECURE or INSECURE where FOUND */
+	struct facts_addr *addr;
+	size_t naddr;
+	char *canonical;	/* the name behind the aliases; equals name where there is none */
+	enum facts_tlsa tlsa_state;
+	char *tlsa_base;	/* whose records these are (RFC 7672 2.2.3); NULL where none */
+	char *tlsa_why;		/* FAILED: in words; else NULL */
+	struct tlsa *tlsa;
+	size_t ntlsa;
+	size_t tlsa_damaged;	/* records too short to be one: left out */
+};
+
+struct facts {
+	char *domain;
+	enum facts_mx mx;
+	enum dns_sec mx_sec;	/* of the MX answer; SECURE for LOCAL */
+	char *mx_why;		/* FAILED: in words */
+	char *mx_canonical;	/* the domain behind its aliases; NULL where it is none */
+	struct facts_host *host;	/* in the order of preference */
+	size_t nhost;
+	size_t hosts_left_out;
+};
+
+struct facts *facts_new(const char *domain);
+void facts_free(struct facts *);	/* NULL is allowed */
+
+/* A new host at the end; valid until the next call.  NULL where FACTS_HOSTS_MAX is reached. */
+struct facts_host *facts_add_host(struct facts *, const char *name, uint16_t preference);
+
+/* Stable order by preference. */
+void facts_sort(struct facts *);
+
+/* Text of an address, as inet_ntop(3) writes it. */
+const char *facts_addr_text(const struct facts_addr *, char dst[INET6_ADDRSTRLEN]);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * lookup - asks the DNS everything that policy wants to know of a destination, in parallel.
+ *
+ * MX (or implicit MX); for each host A and AAAA at once; then, where DANE may apply, TLSA at the
+ * names of RFC 7672 2.2.3: the expanded name before the initial one, the initial one alone where
+ * the alias leads out of signed zones, and none where the addresses are unsigned (RFC 7672 2.2.2).
+ */
+#ifndef MTATLS_LOOKUP_H
+#define MTATLS_LOOKUP_H
+
+#include <stdint.h>
+
+#include "dns.h"
+#include "facts.h"
+
+struct lookup;
+
+/* Runs once, from the loop; the facts are the callee's, to be freed with facts_free(). */
+typedef void lookup_fn(void *arg, struct facts *);
+
+struct lookup_conf {
+	uint16_t port;		/* of the TLSA owner names */
+	int want_tlsa;		/* 0: the policy has no use for TLSA records */
+};
+
+/*
+ * The destination is a domain, or "[host]" for that host without MX; names are host names in A-labels
+ * and lower case (name_is_host() holds; "[address]" is for lookup_literal()).  The lookup is gone once
+ * its callback has run.
+ */
+struct lookup *lookup_start(struct dns *, const char *destination, const struct lookup_conf *,
+    lookup_fn *, void *arg);
+void lookup_cancel(struct lookup *);	/* NULL is allowed */
+
+/* The facts of "[address]", for which nothing is asked; NULL where the destination is none. */
+struct facts *lookup_literal(const char *destination);
+
+#endif

@@ -1,0 +1,50 @@
+#include "ossl.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "alloc.h"
+
+void
+ossl_init(void)
+{
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
+		alloc_failed();
+}
+
+void
+ossl_clear(void)
+{
+	ERR_clear_error();
+}
+
+/* The oldest error is the cause; those behind it say who passed it on. */
+int
+fail_ossl(struct fail *f, enum fail_kind kind, const char *fmt, ...)
+{
+	const char *data = NULL, *reason;
+	char what[FAIL_TEXT_MAX], number[32];
+	unsigned long code;
+	int flags = 0;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	code = ERR_peek_error_all(NULL, NULL, NULL, &data, &flags);
+	if (code == 0)
+		return fail(f, kind, "%s", what);
+	if ((reason = ERR_reason_error_string(code)) == NULL) {
+		snprintf(number, sizeof number, "OpenSSL error %lx", code);
+		reason = number;
+	}
+	if (data != NULL && *data != '\0' && (flags & ERR_TXT_STRING))
+		fail(f, kind, "%s: %s (%s)", what, reason, data);
+	else
+		fail(f, kind, "%s: %s", what, reason);
+	ERR_clear_error();
+	return -1;
+}

@@ -1,0 +1,25 @@
+/*
+ * ossl - OpenSSL's error queue as a struct fail.
+ *
+ * Empty the queue with ossl_clear() before a call whose failure will be reported, and read it with
+ * fail_ossl() at the call that failed: what an earlier call left there would name a wrong reason.
+ */
+#ifndef MTATLS_OSSL_H
+#define MTATLS_OSSL_H
+
+#include "fail.h"
+
+/* As fail(); appends ": " and the reason of the queue's oldest error (nothing if there is none),
+ * and empties the queue. */
+int fail_ossl(struct fail *, enum fail_kind, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void ossl_clear(void);
+
+/*
+ * For commands, before any other use of OpenSSL: reads its configuration as usual, but leaves the
+ * clean-up at exit to the kernel, for it takes longer than signing does.
+ */
+void ossl_init(void);
+
+#endif

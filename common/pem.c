@@ -1,0 +1,511 @@
+/*
+ * pem_read() walks the text line by line with a cursor that counts lines.  At a BEGIN line it hands
+ * over to read_block(), which gathers the base64 up to the END line and decodes it into an item.
+ * Input that starts as a DER SEQUENCE does is tried as each of the objects that we know.
+ */
+#include "pem.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "ossl.h"
+
+struct cursor {
+	const char *p, *end;
+	unsigned line; /* of the line that next_line() returned last */
+};
+
+struct line {
+	const char *p;
+	size_t len; /* without LF, CR and trailing blanks */
+};
+
+static int
+next_line(struct cursor *c, struct line *l)
+{
+	const char *lf;
+
+	if (c->p == c->end)
+		return 0;
+	lf = memchr(c->p, '\n', c->end - c->p);
+	l->p = c->p;
+	l->len = (lf != NULL ? lf : c->end) - c->p;
+	c->p = lf != NULL ? lf + 1 : c->end;
+	c->line++;
+	while (l->len > 0 && strchr(" \t\r", l->p[l->len - 1]) != NULL && l->p[l->len - 1] != '\0')
+		l->len--;
+	return 1;
+}
+
+/* Is this "-----BEGIN LABEL-----" (or END)?  1: yes, label is set; 0: no; -1: a broken one. */
+static int
+boundary(const struct line *l, const char *verb, char label[PEM_LABEL_MAX + 1], struct fail *f)
+{
+	size_t i, n, head = strlen(verb);
+
+	if (l->len < head || memcmp(l->p, verb, head) != 0)
+		return 0;
+	if (l->len < head + 5 || memcmp(l->p + l->len - 5, "-----", 5) != 0)
+		return fail(f, FAIL_INPUT, "expected ----- at the end of the line");
+	n = l->len - head - 5;
+	if (n > PEM_LABEL_MAX)
+		return fail(f, FAIL_INPUT, "expected a label of at most %d characters", PEM_LABEL_MAX);
+	for (i = 0; i < n; i++)
+		if (l->p[head + i] < 0x20 || l->p[head + i] > 0x7e)
+			return fail(f, FAIL_INPUT, "expected printable characters in the label");
+	memcpy(label, l->p + head, n);
+	label[n] = '\0';
+	return 1;
+}
+
+static int
+sextet(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+/* Base64 that comes in pieces.  Bits left over at the end must be zero, as in RFC 4648 3.5. */
+struct decoder {
+	struct buf out;
+	unsigned long bits;
+	int have;	/* sextets in bits, 0..3 */
+	int pad;	/* "=" seen */
+};
+
+static int
+decode_line(struct decoder *d, const struct line *l, struct fail *f)
+{
+	size_t i;
+	int v;
+
+	for (i = 0; i < l->len; i++) {
+		if (l->p[i] == ' ' || l->p[i] == '\t')
+			continue;
+		if (l->p[i] == '=') {
+			if (d->have + ++d->pad > 4 || d->have < 2)
+				return fail(f, FAIL_INPUT, "misplaced = in base64");
+			continue;
+		}
+		if ((v = sextet(l->p[i])) == -1)
+			return fail(f, FAIL_INPUT, "expected base64, found a character that is not");
+		if (d->pad > 0)
+			return fail(f, FAIL_INPUT, "base64 goes on after its =");
+		d->bits = d->bits << 6 | (unsigned)v;
+		if (++d->have == 4) {
+			char three[3] = { (char)(d->bits >> 16), (char)(d->bits >> 8), (char)d->bits };
+
+			buf_add(&d->out, three, 3);
+			d->bits = 0;
+			d->have = 0;
+		}
+	}
+	if (d->out.len > PEM_OBJECT_MAX)
+		return fail(f, FAIL_INPUT, "an object larger than %d octets", PEM_OBJECT_MAX);
+	return 0;
+}
+
+static int
+decode_end(struct decoder *d, struct fail *f)
+{
+	unsigned long bits = d->bits;
+	char two[2];
+
+	if (d->have == 0 && d->pad == 0)
+		return 0;
+	if (d->have + d->pad != 4)
+		return fail(f, FAIL_INPUT, "base64 ends in the middle of a group of four");
+	if (bits & (d->have == 2 ? 0xf : 0x3))
+		return fail(f, FAIL_INPUT, "base64 ends in bits that are not zero");
+	bits <<= 6 * d->pad;
+	two[0] = bits >> 16;
+	two[1] = bits >> 8;
+	buf_add(&d->out, two, d->have - 1);
+	return 0;
+}
+
+/* The length of the DER element at p, its header included; 0: none that is whole and definite. */
+static size_t
+der_length(const uint8_t *p, size_t len)
+{
+	size_t n, i, body;
+
+	if (len < 2 || (p[0] & 0x1f) == 0x1f)
+		return 0;
+	if (p[1] < 0x80)
+		return p[1] + (size_t)2 <= len ? p[1] + (size_t)2 : 0;
+	n = p[1] & 0x7f;
+	if (n == 0 || n > 4 || len < 2 + n)
+		return 0;
+	for (body = 0, i = 0; i < n; i++)
+		body = body << 8 | p[2 + i];
+	return body <= len - 2 - n ? 2 + n + body : 0;
+}
+
+/* RFC 1421 headers ("Proc-Type: 4,ENCRYPTED") stand between BEGIN and an empty line. */
+static int
+is_header(const struct line *l)
+{
+	return memchr(l->p, ':', l->len) != NULL;
+}
+
+static int
+same_label(const char *begin, const char *end, struct fail *f)
+{
+	if (strcmp(begin, end) == 0)
+		return 0;
+	return fail(f, FAIL_INPUT, "expected -----END %s-----", begin);
+}
+
+/* The lines behind BEGIN, up to END.  The failure is about the cursor's line. */
+static int
+gather(struct cursor *c, struct pem_item *item, struct decoder *d, struct fail *f)
+{
+	char label[PEM_LABEL_MAX + 1];
+	int headers = 1, rc;
+	struct line l;
+
+	while (next_line(c, &l)) {
+		if ((rc = boundary(&l, "-----END ", label, f)) == -1)
+			return -1;
+		if (rc == 1)
+			return same_label(item->label, label, f) == -1 ? -1 : decode_end(d, f);
+		if ((rc = boundary(&l, "-----BEGIN ", label, f)) != 0)
+			return fail(f, FAIL_INPUT, "expected -----END %s-----", item->label);
+		if (headers && is_header(&l)) {
+			if (memmem(l.p, l.len, "ENCRYPTED", 9) != NULL)
+				item->encrypted = 1;
+			continue;
+		}
+		if (l.len > 0)
+			headers = 0;
+		if (decode_line(d, &l, f) == -1)
+			return -1;
+	}
+	return fail(f, FAIL_INPUT, "no -----END %s----- before the end", item->label);
+}
+
+static int
+is_whole(const struct pem_item *item)
+{
+	size_t n = der_length(item->der, item->len);
+
+	/* What OpenSSL calls trusted has its own additions behind the certificate. */
+	return n > 0 && (n == item->len || strcmp(item->label, "TRUSTED CERTIFICATE") == 0);
+}
+
+static int
+read_block(struct cursor *c, struct pem_item *item, struct fail *f)
+{
+	struct decoder d = { .out = BUF_INIT, .bits = 0, .have = 0, .pad = 0 };
+
+	item->line = c->line;
+	item->encrypted = strcmp(item->label, "ENCRYPTED PRIVATE KEY") == 0;
+	if (gather(c, item, &d, f) == -1) {
+		buf_wipe(&d.out);
+		return fail_prefix(f, "line %u", c->line);
+	}
+	item->len = d.out.len;
+	item->der = (uint8_t *)buf_steal(&d.out);
+	/* A key encrypted in the manner of RFC 1421 is no DER before it is decrypted. */
+	if (pem_is_key(item) && item->encrypted)
+		return 0;
+	if (!is_whole(item))
+		return fail(f, FAIL_INPUT, "line %u: the %s block does not hold one whole object",
+		    item->line, item->label);
+	return 0;
+}
+
+static struct pem_item *
+list_add(struct pem_list *list)
+{
+	if ((list->n & (list->n - 1)) == 0) {
+		size_t room = list->n > 0 ? 2 * list->n : 1;
+
+		list->v = xreallocarray(list->v, room, sizeof *list->v);
+	}
+	memset(&list->v[list->n], 0, sizeof *list->v);
+	return &list->v[list->n++];
+}
+
+static int
+read_text(const char *p, size_t len, struct pem_list *list, struct fail *f)
+{
+	struct cursor c = { .p = p, .end = p + len, .line = 0 };
+	char label[PEM_LABEL_MAX + 1];
+	struct pem_item *item;
+	struct line l;
+	int rc;
+
+	if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+		c.p += 3;
+	while (next_line(&c, &l)) {
+		if ((rc = boundary(&l, "-----BEGIN ", label, f)) == 0)
+			continue;
+		if (rc == -1)
+			return fail_prefix(f, "line %u", c.line);
+		if (list->n == PEM_ITEMS_MAX)
+			return fail(f, FAIL_INPUT, "line %u: more than %d objects", c.line, PEM_ITEMS_MAX);
+		item = list_add(list);
+		memcpy(item->label, label, sizeof label);
+		if (read_block(&c, item, f) == -1)
+			return -1;
+	}
+	if (list->n == 0)
+		return fail(f, FAIL_INPUT, "neither PEM nor DER: expected a -----BEGIN line");
+	return 0;
+}
+
+/* Which of the labels fits this DER: the first that decodes.  The order matters little, for the
+ * structures differ in their first elements. */
+static const char *
+der_label(const uint8_t *der, size_t len)
+{
+	static const char *const labels[] = { "CERTIFICATE", "CERTIFICATE REQUEST", "PUBLIC KEY",
+		"PRIVATE KEY" };
+	struct pem_item item = { .line = 0, .encrypted = 0, .der = (uint8_t *)(uintptr_t)der,
+		.len = len };
+	const char *found = NULL;
+	X509_SIG *sealed = NULL;
+	void *o = NULL;
+	size_t i;
+
+	for (i = 0; found == NULL && i < sizeof labels / sizeof labels[0]; i++) {
+		strcpy(item.label, labels[i]);
+		if (i == 0)
+			X509_free(o = pem_get1_cert(&item, NULL));
+		else if (i == 1)
+			X509_REQ_free(o = pem_get1_request(&item, NULL));
+		else if (i == 2)
+			EVP_PKEY_free(o = pem_get1_public_key(&item, NULL));
+		else
+			EVP_PKEY_free(o = pem_get1_key(&item, NULL));
+		if (o != NULL)
+			found = labels[i];
+	}
+	if (found == NULL && (sealed = d2i_X509_SIG(NULL, &der, len)) != NULL)
+		found = "ENCRYPTED PRIVATE KEY";
+	X509_SIG_free(sealed);
+	ossl_clear();
+	return found;
+}
+
+static int
+read_der(const uint8_t *der, size_t len, struct pem_list *list, struct fail *f)
+{
+	struct pem_item *item;
+	const char *label;
+
+	if (len > PEM_OBJECT_MAX)
+		return fail(f, FAIL_INPUT, "an object larger than %d octets", PEM_OBJECT_MAX);
+	if (der_length(der, len) != len || (label = der_label(der, len)) == NULL)
+		return fail(f, FAIL_INPUT, "neither PEM nor one whole DER certificate, request or key");
+	item = list_add(list);
+	strcpy(item->label, label);
+	item->encrypted = strcmp(label, "ENCRYPTED PRIVATE KEY") == 0;
+	item->der = xmemdup(der, len);
+	item->len = len;
+	return 0;
+}
+
+int
+pem_read(const void *p, size_t len, struct pem_list *list, struct fail *f)
+{
+	const uint8_t *u = p;
+	int rc;
+
+	*list = (struct pem_list)PEM_LIST_INIT;
+	if (len == 0)
+		return fail(f, FAIL_INPUT, "empty");
+	/* 0x30 is SEQUENCE, and "0": text with a block in it is taken as text. */
+	if (u[0] == 0x30 && memmem(p, len, "-----BEGIN ", 11) == NULL)
+		rc = read_der(u, len, list, f);
+	else
+		rc = read_text(p, len, list, f);
+	if (rc == -1)
+		pem_list_clear(list);
+	return rc;
+}
+
+void
+pem_list_clear(struct pem_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (list->v[i].der != NULL)
+			explicit_bzero(list->v[i].der, list->v[i].len);
+		free(list->v[i].der);
+	}
+	free(list->v);
+	*list = (struct pem_list)PEM_LIST_INIT;
+}
+
+int
+pem_is_cert(const struct pem_item *item)
+{
+	return strcmp(item->label, "CERTIFICATE") == 0 ||
+	    strcmp(item->label, "X509 CERTIFICATE") == 0 ||
+	    strcmp(item->label, "TRUSTED CERTIFICATE") == 0;
+}
+
+int
+pem_is_key(const struct pem_item *item)
+{
+	static const char tail[] = "PRIVATE KEY";
+	size_t n = strlen(item->label);
+
+	return n >= sizeof tail - 1 && strcmp(item->label + n - (sizeof tail - 1), tail) == 0;
+}
+
+int
+pem_is_request(const struct pem_item *item)
+{
+	return strcmp(item->label, "CERTIFICATE REQUEST") == 0 ||
+	    strcmp(item->label, "NEW CERTIFICATE REQUEST") == 0;
+}
+
+int
+pem_is_public_key(const struct pem_item *item)
+{
+	return strcmp(item->label, "PUBLIC KEY") == 0;
+}
+
+/* What every decoder ends with: all octets must have been the object's. */
+static int
+decoded(const struct pem_item *item, const void *object, const uint8_t *p, const char *what,
+    struct fail *f)
+{
+	if (object == NULL)
+		fail_ossl(f, FAIL_INPUT, "expected a %s", what);
+	else if (p != item->der + item->len && strcmp(item->label, "TRUSTED CERTIFICATE") != 0)
+		fail(f, FAIL_INPUT, "octets behind the %s", what);
+	else
+		return 1;
+	if (item->line > 0)
+		fail_prefix(f, "line %u", item->line);
+	return 0;
+}
+
+X509 *
+pem_get1_cert(const struct pem_item *item, struct fail *f)
+{
+	const uint8_t *p = item->der;
+	X509 *cert;
+
+	ossl_clear();
+	cert = d2i_X509(NULL, &p, item->len);
+	if (decoded(item, cert, p, "certificate", f))
+		return cert;
+	X509_free(cert);
+	return NULL;
+}
+
+X509_REQ *
+pem_get1_request(const struct pem_item *item, struct fail *f)
+{
+	const uint8_t *p = item->der;
+	X509_REQ *req;
+
+	ossl_clear();
+	req = d2i_X509_REQ(NULL, &p, item->len);
+	if (decoded(item, req, p, "certificate request", f))
+		return req;
+	X509_REQ_free(req);
+	return NULL;
+}
+
+EVP_PKEY *
+pem_get1_key(const struct pem_item *item, struct fail *f)
+{
+	const uint8_t *p = item->der;
+	EVP_PKEY *key;
+
+	if (item->encrypted) {
+		fail(f, FAIL_INPUT, "the private key is encrypted; expected one without a passphrase");
+		if (item->line > 0)
+			fail_prefix(f, "line %u", item->line);
+		return NULL;
+	}
+	ossl_clear();
+	key = d2i_AutoPrivateKey(NULL, &p, item->len);
+	if (decoded(item, key, p, "private key", f))
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+EVP_PKEY *
+pem_get1_public_key(const struct pem_item *item, struct fail *f)
+{
+	const uint8_t *p = item->der;
+	EVP_PKEY *key;
+
+	ossl_clear();
+	key = d2i_PUBKEY(NULL, &p, item->len);
+	if (decoded(item, key, p, "public key", f))
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+void
+pem_put(struct buf *b, const char *label, const uint8_t *der, size_t len)
+{
+	unsigned char row[65];
+	size_t n;
+	int out;
+
+	buf_printf(b, "-----BEGIN %s-----\n", label);
+	for (; len > 0; der += n, len -= n) {
+		n = len < 48 ? len : 48;
+		out = EVP_EncodeBlock(row, der, n);
+		buf_add(b, row, out);
+		buf_putc(b, '\n');
+	}
+	buf_printf(b, "-----END %s-----\n", label);
+	explicit_bzero(row, sizeof row);
+}
+
+static int
+put_encoded(struct buf *b, const char *label, unsigned char *der, int n, struct fail *f)
+{
+	if (n <= 0)
+		return fail_ossl(f, FAIL_SYS, "the %s cannot be encoded", label);
+	pem_put(b, label, der, n);
+	OPENSSL_free(der);
+	return 0;
+}
+
+int
+pem_put_cert(struct buf *b, const X509 *cert, struct fail *f)
+{
+	unsigned char *der = NULL;
+	int n;
+
+	ossl_clear();
+	n = i2d_X509(cert, &der);
+	return put_encoded(b, "CERTIFICATE", der, n, f);
+}
+
+int
+pem_put_request(struct buf *b, const X509_REQ *req, struct fail *f)
+{
+	unsigned char *der = NULL;
+	int n;
+
+	ossl_clear();
+	n = i2d_X509_REQ(req, &der);
+	return put_encoded(b, "CERTIFICATE REQUEST", der, n, f);
+}

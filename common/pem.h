@@ -1,0 +1,70 @@
+/*
+ * pem - PEM text (RFC 7468) and lone DER objects as a list of bytes with labels.
+ *
+ * Tolerated: a byte-order mark, CR LF, text before, between and after blocks, white space in the
+ * base64, long lines, a missing final newline.  Not tolerated: a block without its END line or with
+ * another label there, characters outside base64, wrong padding, contents that are not one whole
+ * DER element.  Such a block is FAIL_INPUT, and the text names its line ("line 12: ..."); the
+ * caller puts the file's name before it.
+ */
+#ifndef MTATLS_PEM_H
+#define MTATLS_PEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/types.h>
+#include <openssl/x509.h>
+
+#include "fail.h"
+#include "text.h"
+
+#define PEM_ITEMS_MAX 50000		/* objects in one text */
+#define PEM_OBJECT_MAX (1024 * 1024)	/* octets of DER in one object */
+#define PEM_LABEL_MAX 64		/* octets in a label */
+
+struct pem_item {
+	char label[PEM_LABEL_MAX + 1];	/* "CERTIFICATE", "PRIVATE KEY", ... */
+	unsigned line;			/* of BEGIN, from 1; 0: the input was DER */
+	int encrypted;			/* a private key under a passphrase */
+	uint8_t *der;
+	size_t len;
+};
+
+struct pem_list {
+	struct pem_item *v;
+	size_t n;
+};
+
+#define PEM_LIST_INIT { .v = NULL, .n = 0 }
+
+/*
+ * Sets *list (no need to initialise; pem_list_clear() it).  A DER object is recognised by its
+ * contents and gets the label that it would have in PEM: CERTIFICATE, CERTIFICATE REQUEST, PUBLIC
+ * KEY, PRIVATE KEY (PKCS#1 and SEC1 too), ENCRYPTED PRIVATE KEY.  FAIL_INPUT: a damaged
+ * block (nothing is returned), too large, or no object at all.
+ */
+int pem_read(const void *, size_t, struct pem_list *, struct fail *);
+
+/* Frees; the bytes are overwritten, for some may be keys. */
+void pem_list_clear(struct pem_list *);
+
+/* What an item is, by its label. */
+int pem_is_cert(const struct pem_item *);	/* CERTIFICATE, X509 and TRUSTED CERTIFICATE */
+int pem_is_key(const struct pem_item *);	/* any private key, encrypted ones too */
+int pem_is_request(const struct pem_item *);	/* (NEW) CERTIFICATE REQUEST */
+int pem_is_public_key(const struct pem_item *);
+
+/* Decode one item, "line N: ..." in the failure.  The caller frees; NULL: FAIL_INPUT.  Octets
+ * behind the object (but for TRUSTED CERTIFICATE's) are refused. */
+X509 *pem_get1_cert(const struct pem_item *, struct fail *);
+X509_REQ *pem_get1_request(const struct pem_item *, struct fail *);
+EVP_PKEY *pem_get1_key(const struct pem_item *, struct fail *);
+EVP_PKEY *pem_get1_public_key(const struct pem_item *, struct fail *);
+
+/* Append one PEM block of any DER bytes; of a certificate; of a request. */
+void pem_put(struct buf *, const char *label, const uint8_t *der, size_t len);
+int pem_put_cert(struct buf *, const X509 *, struct fail *);
+int pem_put_request(struct buf *, const X509_REQ *, struct fail *);
+
+#endif
