@@ -26,7 +26,7 @@ lab_spawn()
 {
 	local name=$1
 	shift
-	("$@") </dev/null >"$LAB_DIR/logs/$name" 2>&1 3>&- 4>&- &
+	("$@") </dev/null >"$LAB_DIR/logs/$name" 2>&1 3>&- 4>&- 5>&- &
 	echo $! > "$LAB_DIR/pids/$name"
 	disown $! 2>/dev/null
 }
@@ -317,7 +317,7 @@ lab_postfix()
 {
 	lab_take 127.0.0.25 || return 1
 	BUILD=$BUILD "$lab_here/postfix" start "$LAB_DIR/postfix" 127.0.0.25 "$LAB_PORT" "$LAB_CERTS/good" "$@" \
-	    3>&- 4>&-
+	    3>&- 4>&- 5>&-
 }
 
 lab_postfix_cert()
