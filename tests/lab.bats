@@ -130,7 +130,6 @@ says()
 }
 
 @test "DNS servers that fail: as told, for that record only" {
-	local rcode
 	rcode() { drill -p "$LAB_PORT" "$1" "$2" @"${3:-127.0.0.1}" | sed -n 's/.*rcode: \([A-Z]*\).*/\1/p'; }
 	[ "$(rcode mx-servfail.test MX)" = SERVFAIL ]
 	[ "$(rcode mx-refused.test MX)" = REFUSED ]
@@ -352,7 +351,7 @@ talk_status()
 }
 
 @test "nothing listens on port 53 or 25 of the host for the lab" {
-	[ -z "$(ss -Hltnup | grep -E ':(53|25) ' | grep -E 'nsd|unbound|dnsrelay|peer|master')" ]
+	run ! grep -E ':(53|25) .*(nsd|unbound|dnsrelay|peer|master)' <<< "$(ss -Hltnup)"
 }
 
 @test "lab_stop leaves no process and no file" {

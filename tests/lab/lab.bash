@@ -26,7 +26,7 @@ lab_spawn()
 {
 	local name=$1
 	shift
-	("$@") </dev/null >"$LAB_DIR/logs/$name" 2>&1 3>&- 4>&- &
+	("$@") </dev/null >"$LAB_DIR/logs/$name" 2>&1 3>&- 4>&- 5>&- &
 	echo $! > "$LAB_DIR/pids/$name"
 	disown $! 2>/dev/null
 }
@@ -315,9 +315,12 @@ lab_peer_stop()
 
 lab_postfix()
 {
+	local status
 	lab_take 127.0.0.25 || return 1
-	BUILD=$BUILD "$lab_here/postfix" start "$LAB_DIR/postfix" 127.0.0.25 "$LAB_PORT" "$LAB_CERTS/good" "$@" \
-	    3>&- 4>&-
+	"$lab_here/postfix" start "$LAB_DIR/postfix" 127.0.0.25 "$LAB_PORT" "$LAB_CERTS/good" "$@" 3>&- 4>&- 5>&-
+	status=$?
+	[ $status -eq 0 ] || rm -f "$LAB_DIR/taken/127.0.0.25"
+	return $status
 }
 
 lab_postfix_cert()
@@ -461,12 +464,15 @@ lab_finger_word()
 
 lab_posttls_finger()
 {
-	local said
+	local said as=()
 	if [ ! -e "$LAB_DIR/finger" ]; then
 		mkdir "$LAB_DIR/finger"
 		"$lab_here/postfix" users > "$LAB_DIR/finger/main.cf"
+		touch -d '1 minute ago' "$LAB_DIR/finger/main.cf"	# Postfix waits for a younger one
 	fi
-	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
+	# As root it changes to Postfix's user, whom a namespace of an unprivileged user does not have.
+	[ "$(id -u)" -eq 0 ] || as=(unshare -U --map-user=1 --map-group=1)
+	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "${as[@]}" "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
 	    -L summary,dane "$1:$LAB_PORT" 2>&1)
 	printf '== %s\n%s\n' "$1" "$said" >> "$LAB_DIR/finger.log"
 	lab_finger_word "$said"
