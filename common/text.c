@@ -281,7 +281,7 @@ text_duration(const char *s, const char *what, long long *out, struct fail *f)
 		long long seconds;
 	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
 	size_t i, len = strlen(s);
-	long long mul = 1, n;
+	long long mul = 1, n = 0;
 	char digits[24];
 
 	for (i = 0; len > 0 && i < sizeof units / sizeof units[0]; i++)

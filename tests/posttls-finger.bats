@@ -36,8 +36,8 @@ same() {
 ask_all() {
 	local dir=$1 domain
 	lab_posttls_finger good.test > "$dir/good.test"
+	# shellcheck disable=SC2016
 	rows "$BATS_TEST_DIRNAME/tlscheck.rows" | cut -d'|' -f1 | grep -vx good.test |
-		# shellcheck disable=SC2016
 		xargs -P 6 -I '{}' bash -c '. "$1/lab/lab.bash"; lab_posttls_finger "$3" > "$2/$3"' \
 			ask "$BATS_TEST_DIRNAME" "$dir" '{}'
 }

@@ -58,7 +58,9 @@ compare_addresses(const void *a, const void *b)
 
 	if (x->family != y->family)
 		return x->family == AF_INET ? -1 : 1;
-	return memcmp(&x->ip, &y->ip, sizeof x->ip);
+	if (x->family == AF_INET)
+		return memcmp(&x->ip.v4, &y->ip.v4, sizeof x->ip.v4);
+	return memcmp(&x->ip.v6, &y->ip.v6, sizeof x->ip.v6);
 }
 
 /* Servers rotate their answers; a report that is compared with yesterday's should not. */

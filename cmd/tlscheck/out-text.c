@@ -142,17 +142,26 @@ print_trace(const struct check *c)
 	}
 }
 
+/* Whoever reads only the last line must know what it rests on. */
 static void
 print_unasked(const struct check *c)
 {
-	size_t i, n = 0;
+	char addr[INET6_ADDRSTRLEN];
+	size_t i;
 
-	for (i = 0; i < c->nprobe; i++)
-		n += c->probe[i].verdict.word == VERDICT_INCONCLUSIVE;
-	if (n == 0 || c->verdict.word == VERDICT_INCONCLUSIVE)
+	if (c->verdict.word == VERDICT_INCONCLUSIVE)
 		return;
-	printf("%s: %zu of %zu addresses could not be asked and %s not counted\n", c->destination, n,
-	    c->nprobe, n == 1 ? "is" : "are");
+	for (i = 0; i < c->nprobe; i++) {
+		const struct probe *p = &c->probe[i];
+		char *host;
+
+		if (p->verdict.word != VERDICT_INCONCLUSIVE)
+			continue;
+		host = text_escape(p->host->host->name, strlen(p->host->host->name));
+		printf("%s: not asked, not counted: %s%s%s\n", c->destination, host,
+		    p->addr != NULL ? " " : "", p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
+		free(host);
+	}
 }
 
 void
@@ -171,8 +180,8 @@ out_text(const struct check *c, const struct out_conf *conf)
 		if (c->facts->hosts_left_out > 0)
 			printf("%s: %zu MX hosts more were not looked at\n", c->destination,
 			    c->facts->hosts_left_out);
-		print_unasked(c);
 	}
+	print_unasked(c);
 	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
 	print_verdict(&c->verdict);
 }

@@ -99,7 +99,7 @@ pick(const struct figures *f, int what)
 static void
 row(const char *label, const struct figures *a, const struct figures *b, int n, int what)
 {
-	double va[RUNS_MAX], vb[RUNS_MAX], ratio[RUNS_MAX];
+	double va[RUNS_MAX] = { 0 }, vb[RUNS_MAX] = { 0 }, ratio[RUNS_MAX] = { 0 };
 	int i;
 
 	for (i = 0; i < n; i++) {
@@ -118,9 +118,9 @@ main(int argc, char **argv)
 
 	while ((ch = getopt(argc, argv, "n:w:")) != -1)
 		if (ch == 'n')
-			n = atoi(optarg);
+			n = strtol(optarg, NULL, 10);
 		else if (ch == 'w')
-			warm = atoi(optarg);
+			warm = strtol(optarg, NULL, 10);
 		else
 			return 2;
 	if (argc - optind != 4 || n < 1 || n > RUNS_MAX || warm < 0) {
