@@ -1,11 +1,8 @@
 /*
  * smtp_server - the server's side of an SMTP session, as a state machine without a socket.
  *
- * The caller hands in what the client sent, and does what the machine wants next:
+ * The caller hands in what the client sent, and does what the machine wants:
  *
- *	INPUT	send what stands in s->out (buf_drop what was sent), read, feed
- *	OUTPUT	s->out is full: as INPUT, but send before the bytes not used are fed again
- *	TLS	send s->out, shake hands, then smtp_server_tls_done() or _tls_failed()
  *	MAIL	s->mail came: smtp_server_accept() or smtp_server_answer()
  *	RCPT	s->rcpt came: likewise
  *	BEGIN	DATA came behind at least one accepted recipient: open a file, then accept, or
@@ -14,27 +11,35 @@
  *		valid until the next call.  Any number of times, none for an empty message
  *	END	the message is complete: commit it, then answer(s, 250, "2.0.0", "queued as ID"), or
  *		451.  From here on the file is the caller's affair: no ABORT follows
- *	ABORT	what BEGIN opened is to be thrown away.  At most once for each BEGIN (asked or
- *		accepted, not refused), and never behind END
+ *	ABORT	what BEGIN opened is to be thrown away.  At most once for each BEGIN, answered or
+ *		not, unless that was refused; never behind END
  *	REFUSED	s->refusal says which command was refused, with what: to be logged, nothing else.
  *		The caller's own refusals come by here too, so that all are logged in one place
+ *	TLS	send s->out, shake hands, then smtp_server_tls_done() or _tls_failed()
+ *
+ * Each of these is said once; these mean that there is nothing more to do for now:
+ *
+ *	INPUT	all bytes were taken: send what stands in s->out (buf_drop what was sent), read
+ *	OUTPUT	s->out is full: send; the bytes not taken are fed again when it is out
+ *	WAIT	an answer or the handshake is owed: send s->out; bytes not taken are fed again later
  *	CLOSE	send what stands in s->out without waiting for more, close; s->end says why
  *
- * smtp_server_feed() takes bytes until it wants something and says in *used how many; the others
- * stay the caller's, who feeds them again, also where there are none (n == 0), until INPUT:
+ * Only smtp_server_feed() says them.  It takes bytes until it wants something and says in *used how
+ * many; the rest is fed again, and so is nothing (n == 0), until one of the last four comes.  Whatever
+ * else was called (an answer, eof, timeout, ...), feed is called again behind it:
  *
- *	while ((want = smtp_server_feed(s, p, n, &used)) != SMTP_SERVER_INPUT)
- *		p += used, n -= used, ...
+ *	do {
+ *		want = smtp_server_feed(s, p, n, &used);
+ *		p += used, n -= used;
+ *	} while (act(s, want));
  *
- * While the machine waits for an answer (MAIL, RCPT, BEGIN, END) or for TLS it takes nothing and
- * returns the same want again: the answer may come later, from elsewhere, and bytes wait where they
- * are.  All other functions return what is wanted next, as feed does.  On INPUT all bytes were used.
+ * An answer may come at once, or later from elsewhere.
  *
  * A client may not talk out of turn (RFC 2920 3.1): bytes behind EHLO, HELO, DATA, STARTTLS, NOOP,
  * VRFY, EXPN or HELP, or before the banner, are refused and end the session.  "Behind" is: in the
- * bytes fed together with that command, or fed before the answer was taken out of s->out.  Behind
- * STARTTLS nothing is answered at all (RFC 3207 6, CVE-2011-0411).  After HELO no command may have
- * bytes behind it.
+ * bytes fed together with that command, or fed before the answer was taken out of s->out, and for
+ * DATA before BEGIN was answered.  Behind STARTTLS nothing is answered at all (RFC 3207 6,
+ * CVE-2011-0411).  Without EHLO no command may have bytes behind it.
  *
  * Lines end in CRLF, and a message in <CRLF>.<CRLF>.  A CR or LF alone, and NUL, end the session,
  * wherever they stand; so two parties that see line ends differently never see two messages in one.
@@ -59,13 +64,14 @@
 #define SMTP_SERVER_HELLO_MAX 255	/* octets of the argument of EHLO */
 
 struct smtp_server_limits {
-	uint64_t size;			/* octets in a message, as it was sent (RFC 1870) */
+	uint64_t size;			/* octets in a message, dot-stuffing undone (RFC 1870 5) */
 	uint64_t swallow;		/* octets read and dropped behind a fault in DATA, then closed */
 	size_t text_line;		/* octets in a line of a message with its CRLF; RFC 5321 4.5.3.1.6
 					 * says 1000, and many send more */
 	size_t header;			/* octets in the header section */
 	unsigned received;		/* Received fields: more are a loop (6.3) */
-	unsigned recipients;		/* accepted for a message; at least 100 (4.5.3.1.8) */
+	unsigned recipients;		/* accepted for a message; at least 100 (4.5.3.1.8); as many
+					 * again get 452, then 421 */
 	unsigned refused_recipients;	/* in a session, since its last message: then 421 */
 	unsigned errors;		/* commands not understood or out of order, likewise */
 	unsigned junk;			/* NOOP, RSET, VRFY, ...: more, since the last message, are errors */
@@ -104,7 +110,8 @@ struct smtp_server_tls {
 enum smtp_server_want {
 	SMTP_SERVER_INPUT,
 	SMTP_SERVER_OUTPUT,
-	SMTP_SERVER_TLS,
+	SMTP_SERVER_WAIT,
+	SMTP_SERVER_CLOSE,
 	SMTP_SERVER_MAIL,
 	SMTP_SERVER_RCPT,
 	SMTP_SERVER_BEGIN,
@@ -112,9 +119,9 @@ enum smtp_server_want {
 	SMTP_SERVER_END,
 	SMTP_SERVER_ABORT,
 	SMTP_SERVER_REFUSED,
-	SMTP_SERVER_CLOSE
+	SMTP_SERVER_TLS
 };
-#define SMTP_SERVER_WANTS (SMTP_SERVER_CLOSE + 1)
+#define SMTP_SERVER_WANTS (SMTP_SERVER_TLS + 1)
 
 /* Where a session stands; the caller's timeouts hang on it. */
 enum smtp_server_stage {
@@ -191,8 +198,8 @@ struct smtp_server {
 	int esmtp;			/* it was EHLO */
 	int tls;			/* TLS is up */
 	int starttls;			/* STARTTLS was given */
-	char *tls_text;			/* "TLSv1.3 TLS_AES_256_GCM_SHA384 256 bits X25519"; NULL without */
-	char *tls_cipher;
+	char *tls_cipher;		/* "TLS_AES_256_GCM_SHA384"; NULL without TLS */
+	char *tls_text;			/* "TLSv1.3, 256 bits, X25519"; likewise */
 	unsigned commands, errors, junk;	/* errors and junk: since the last message */
 	unsigned refused_recipients;	/* likewise */
 	unsigned accepted_recipients;	/* of all messages: 0 is "no successful recipient" */
@@ -204,6 +211,7 @@ struct smtp_server {
 	/* The machine's own. */
 	unsigned due;			/* wants that come before the stage's own */
 	int has_mail;			/* a transaction is open */
+	unsigned surplus;		/* recipients in it behind the limit */
 	int open;			/* the caller has a file open: ABORT is owed */
 	int await_turn;			/* nothing may be fed until out is empty */
 	int leaving;			/* smtp_server_shutdown() */
@@ -226,9 +234,8 @@ void smtp_server_init(struct smtp_server *, const struct smtp_server_conf *);
 void smtp_server_clear(struct smtp_server *);
 
 /* The first words: the banner; or a refusal (421, 554) and CLOSE. */
-enum smtp_server_want smtp_server_greet(struct smtp_server *);
-enum smtp_server_want smtp_server_refuse(struct smtp_server *, int code, const char *status,
-    const char *text);
+void smtp_server_greet(struct smtp_server *);
+void smtp_server_refuse(struct smtp_server *, int code, const char *status, const char *text);
 
 enum smtp_server_want smtp_server_feed(struct smtp_server *, const char *, size_t n, size_t *used);
 
@@ -237,26 +244,25 @@ enum smtp_server_want smtp_server_feed(struct smtp_server *, const char *, size_
  * 421 ends the session.  Text is cut to a reply line; status may be NULL.  accept: the usual words.
  * Does nothing where the session has ended meanwhile.
  */
-enum smtp_server_want smtp_server_accept(struct smtp_server *);
-enum smtp_server_want smtp_server_answer(struct smtp_server *, int code, const char *status,
-    const char *text);
+void smtp_server_accept(struct smtp_server *);
+void smtp_server_answer(struct smtp_server *, int code, const char *status, const char *text);
 
 /* After TLS; or before smtp_server_greet(), where TLS comes first (RFC 8314 3.3). */
-enum smtp_server_want smtp_server_tls_done(struct smtp_server *, const struct smtp_server_tls *);
-enum smtp_server_want smtp_server_tls_failed(struct smtp_server *, const struct fail *);
+void smtp_server_tls_done(struct smtp_server *, const struct smtp_server_tls *);
+void smtp_server_tls_failed(struct smtp_server *, const struct fail *);
 
 /*
  * The client was silent, or slow, for too long.  Does nothing while the caller's answer to END is
  * awaited: the message may be safe already, and is to be answered for.
  */
-enum smtp_server_want smtp_server_timeout(struct smtp_server *);
+void smtp_server_timeout(struct smtp_server *);
 
 /* We go: at once between commands, else behind the message under way or the answer awaited. */
-enum smtp_server_want smtp_server_shutdown(struct smtp_server *);
+void smtp_server_shutdown(struct smtp_server *);
 
 /* The connection is gone: closed by the client, or lost for a reason that the caller knows. */
-enum smtp_server_want smtp_server_eof(struct smtp_server *);
-enum smtp_server_want smtp_server_lost(struct smtp_server *, const struct fail *);
+void smtp_server_eof(struct smtp_server *);
+void smtp_server_lost(struct smtp_server *, const struct fail *);
 
 /*
  * Appends the trace field (RFC 5321 4.4) with its line ends, folded: from EHLO's argument, the
