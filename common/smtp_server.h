@@ -54,13 +54,15 @@
 
 #include "fail.h"
 #include "mailbox.h"
+#include "smtp_data.h"
 #include "text.h"
 
 #define SMTP_SERVER_LINE_MAX 2048	/* octets in a command with its CRLF; RFC 5321 4.5.3.1.4 says
 					 * 512, and each extension adds to it */
 #define SMTP_SERVER_REPLY_MAX 512	/* octets in a reply line with its CRLF (4.5.3.1.5) */
 #define SMTP_SERVER_OUT_MAX 16384	/* octets of replies that may wait in s->out before OUTPUT */
-#define SMTP_SERVER_BODY_MAX 65536	/* octets in one BODY */
+#define SMTP_SERVER_BODY_MAX SMTP_DATA_RUN_MAX	/* octets in one BODY */
+#define SMTP_SERVER_ARGUMENT_MAX 300	/* octets of a refused command's argument, with NUL */
 #define SMTP_SERVER_HELLO_MAX 255	/* octets of the argument of EHLO */
 
 struct smtp_server_limits {
@@ -155,28 +157,20 @@ enum smtp_server_end {
 };
 #define SMTP_SERVER_ENDS (SMTP_SERVER_END_HANDSHAKE + 1)
 
-/* MAIL as parsed; holds until the transaction ends. */
+/* MAIL as parsed; holds until the next one. */
 struct smtp_server_mail {
 	struct mailbox from;
 	uint64_t size;			/* SIZE=; 0: not said */
 	int body8bit;			/* BODY=8BITMIME */
 };
 
-/* The message under way, or the last one. */
-struct smtp_server_message {
-	uint64_t octets;		/* given out as BODY */
-	uint64_t header;		/* of these, in the header section */
-	uint64_t lines;
-	size_t longest;			/* line, with its CRLF */
-	unsigned received;		/* Received fields */
-	int has8bit;			/* octets above 127 in it */
-};
-
 struct smtp_server_refusal {
 	int code;
 	char status[12];		/* "5.7.1" */
-	const char *stage;		/* "RCPT", "DATA"; "command" where it was none that we know; static */
+	const char *verb;		/* "RCPT", "DATA"; "command" where it was none that we know; static */
 	char text[SMTP_SERVER_REPLY_MAX];
+	/* Escaped and perhaps cut; only of EHLO, HELO, MAIL, RCPT and VRFY: in others may be secrets. */
+	char argument[SMTP_SERVER_ARGUMENT_MAX];
 };
 
 struct smtp_server {
@@ -190,7 +184,7 @@ struct smtp_server {
 	struct smtp_server_mail mail;
 	struct mailbox rcpt;		/* domain "": postmaster alone (RFC 5321 4.1.1.3) */
 	struct { const char *p; size_t len; } body;
-	struct smtp_server_message msg;
+	struct smtp_data msg;		/* counts of the message under way, or of the last one */
 	struct smtp_server_refusal refusal;
 
 	/* The session so far. */
@@ -215,18 +209,9 @@ struct smtp_server {
 	int open;			/* the caller has a file open: ABORT is owed */
 	int await_turn;			/* nothing may be fed until out is empty */
 	int leaving;			/* smtp_server_shutdown() */
-	const char *verb;		/* of the command under way; static */
+	const struct smtp_server_command *command; /* under way, or the last one */
 	struct buf line;		/* the command under way */
-	struct smtp_server_data {
-		int state;		/* where in <CRLF>.<CRLF> */
-		int in_header;
-		size_t line;		/* octets in the line under way */
-		size_t matched;		/* octets of "Received:" in it */
-		uint64_t swallowed;
-		int code;		/* of the answer that awaits the end; 0: all is well so far */
-		const char *status, *text;
-		struct buf run;
-	} data;
+	char argument[SMTP_SERVER_ARGUMENT_MAX];
 };
 
 /* The struct is the caller's; smtp_server_clear() frees what it holds. */
