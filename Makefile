@@ -56,6 +56,7 @@ UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 AIDS_SRC = $(wildcard tests/lab/*.c)
 AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC))
+BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
@@ -112,6 +113,10 @@ $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
 
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
+
 unit: $(UNITS)
 aids: $(AIDS)
 asan: all
@@ -128,7 +133,7 @@ demo: deps
 	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/lab/demo
 
 bench: deps
-	@$(MAKE) --no-print-directory all aids
+	@$(MAKE) --no-print-directory all aids $(BENCH_AIDS)
 	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/bench/run
 
 lint: deps
