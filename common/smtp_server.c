@@ -135,7 +135,7 @@ reply(struct smtp_server *s, int code, const char *status, const char *text)
 
 /* A reply that says no; the caller gets to hear of it. */
 static void
-refuse(struct smtp_server *s, int code, const char *status, const char *text)
+say_no(struct smtp_server *s, int code, const char *status, const char *text)
 {
 	struct buf b = BUF_INIT;
 
@@ -150,12 +150,12 @@ refuse(struct smtp_server *s, int code, const char *status, const char *text)
 	s->due |= DUE_REFUSED;
 }
 
-/* As refuse(), for what the client did wrong: too much of that ends the session. */
+/* As say_no(), and counted: too many end the session, whoever was to blame. */
 static void
-refuse_error(struct smtp_server *s, int code, const char *status, const char *text)
+refuse(struct smtp_server *s, int code, const char *status, const char *text)
 {
 	s->errors++;
-	refuse(s, code, status, text);
+	say_no(s, code, status, text);
 }
 
 static void
@@ -197,7 +197,7 @@ static void
 stop_refused(struct smtp_server *s, enum smtp_server_end end, int code, const char *status,
     const char *text)
 {
-	refuse(s, code, status, text);
+	say_no(s, code, status, text);
 	fail(&s->fail, FAIL_PEER, "%s: %s", stage_names[s->stage], text);
 	stop(s, end);
 }
@@ -289,7 +289,7 @@ no_argument(struct smtp_server *s, const char *arg)
 {
 	if (arg[0] == '\0')
 		return 1;
-	refuse_error(s, 501, "5.5.4", "No argument is allowed here");
+	refuse(s, 501, "5.5.4", "No argument is allowed here");
 	return 0;
 }
 
@@ -310,7 +310,7 @@ static int
 take_hello(struct smtp_server *s, const char *arg, int esmtp)
 {
 	if (!is_hello(arg)) {
-		refuse_error(s, 501, "5.5.4", "Expected a host name or an address in brackets");
+		refuse(s, 501, "5.5.4", "Expected a host name or an address in brackets");
 		return 0;
 	}
 	end_transaction(s);
@@ -344,11 +344,11 @@ on_starttls(struct smtp_server *s, const char *arg)
 	if (!no_argument(s, arg))
 		return;
 	if (s->tls) {
-		refuse_error(s, 503, "5.5.1", "TLS is active already");
+		refuse(s, 503, "5.5.1", "TLS is active already");
 		return;
 	}
 	if (s->conf.tls == SMTP_SERVER_TLS_NO) {
-		refuse_error(s, 502, "5.5.1", "STARTTLS is not offered");
+		refuse(s, 502, "5.5.1", "STARTTLS is not offered");
 		return;
 	}
 	s->starttls = 1;
@@ -370,7 +370,7 @@ take_size(struct smtp_server *s, const char *value)
 {
 	if (value == NULL || value[0] == '\0' || strspn(value, "0123456789") != strlen(value) ||
 	    strlen(value) > 20) {
-		refuse_error(s, 501, "5.5.4", "Expected SIZE=number");
+		refuse(s, 501, "5.5.4", "Expected SIZE=number");
 		return 0;
 	}
 	s->mail.size = strtoull(value, NULL, 10); /* UINT64_MAX where it is more: too much as well */
@@ -387,7 +387,7 @@ take_body_type(struct smtp_server *s, const char *value)
 	if (value != NULL && text_case_eq(value, "8BITMIME"))
 		s->mail.body8bit = 1;
 	else if (value == NULL || !text_case_eq(value, "7BIT")) {
-		refuse_error(s, 501, "5.5.4", "Expected BODY=7BIT or BODY=8BITMIME");
+		refuse(s, 501, "5.5.4", "Expected BODY=7BIT or BODY=8BITMIME");
 		return 0;
 	}
 	return 1;
@@ -416,13 +416,13 @@ take_parameter(struct smtp_server *s, const struct parameter *table, char *word,
 		if (!text_case_eq(word, table[i].name))
 			continue;
 		if (*seen & 1u << i) {
-			refuse_error(s, 501, "5.5.4", "A parameter was given twice");
+			refuse(s, 501, "5.5.4", "A parameter was given twice");
 			return 0;
 		}
 		*seen |= 1u << i;
 		return table[i].take(s, value);
 	}
-	refuse_error(s, 555, "5.5.4", "Parameter not recognized");
+	refuse(s, 555, "5.5.4", "Parameter not recognized");
 	return 0;
 }
 
@@ -435,7 +435,7 @@ take_parameters(struct smtp_server *s, const struct parameter *table, const char
 	int ok = 1;
 
 	if (arg[0] != '\0' && arg[0] != ' ' && arg[0] != '\t') {
-		refuse_error(s, 501, "5.5.4", "Expected a space behind the address");
+		refuse(s, 501, "5.5.4", "Expected a space behind the address");
 		ok = 0;
 	}
 	while (ok && (word = strtok_r(NULL, " \t", &rest)) != NULL)
@@ -458,7 +458,7 @@ take_path(struct smtp_server *s, const char *arg, const char *key, unsigned flag
 
 	if (strncasecmp(arg, key, n) != 0) {
 		text = xasprintf("Expected %s<address>", key);
-		refuse_error(s, 501, "5.5.4", text);
+		refuse(s, 501, "5.5.4", text);
 		free(text);
 		return NULL;
 	}
@@ -466,9 +466,9 @@ take_path(struct smtp_server *s, const char *arg, const char *key, unsigned flag
 	if (mailbox_parse(m, arg, strlen(arg), flags, &used, &f) == 0)
 		return arg + used;
 	if (f.kind == FAIL_POLICY)
-		refuse_error(s, 553, "5.6.7", "Addresses beyond ASCII are not supported");
+		refuse(s, 553, "5.6.7", "Addresses beyond ASCII are not supported");
 	else
-		refuse_error(s, 501, status, f.text);
+		refuse(s, 501, status, f.text);
 	return NULL;
 }
 
@@ -478,11 +478,11 @@ on_mail(struct smtp_server *s, const char *arg)
 	const char *rest;
 
 	if (s->hello[0] == '\0') {
-		refuse_error(s, 503, "5.5.1", "Say EHLO first");
+		refuse(s, 503, "5.5.1", "Say EHLO first");
 		return;
 	}
 	if (s->has_mail) {
-		refuse_error(s, 503, "5.5.1", "A transaction is open already");
+		refuse(s, 503, "5.5.1", "A transaction is open already");
 		return;
 	}
 	if (s->messages >= s->conf.limits.messages) {
@@ -501,19 +501,21 @@ on_rcpt(struct smtp_server *s, const char *arg)
 	const char *rest;
 
 	if (!s->has_mail) {
-		refuse_error(s, 503, "5.5.1", "Say MAIL first");
+		/* Where MAIL was refused they come all the same (RFC 2920): no errors as such. */
+		s->refused_recipients++;
+		say_no(s, 503, "5.5.1", "Say MAIL first");
 		return;
 	}
 	if (s->recipients >= s->conf.limits.recipients) {
 		s->surplus++;
-		refuse(s, 452, "4.5.3", "Too many recipients for one message");
+		say_no(s, 452, "4.5.3", "Too many recipients for one message");
 		return;
 	}
 	if ((rest = take_path(s, arg, "TO:", MAILBOX_BARE, "5.1.3", &s->rcpt)) == NULL ||
 	    !take_parameters(s, rcpt_parameters, rest))
 		return;
 	if (s->rcpt.domain[0] == '\0' && !text_case_eq(s->rcpt.local, "postmaster"))
-		refuse_error(s, 501, "5.1.3", "Expected an @ behind the local part");
+		refuse(s, 501, "5.1.3", "Expected an @ behind the local part");
 	else
 		ask(s, SMTP_SERVER_AT_RCPT);
 }
@@ -524,9 +526,8 @@ on_data(struct smtp_server *s, const char *arg)
 	if (!no_argument(s, arg))
 		return;
 	if (!s->has_mail)
-		refuse_error(s, 503, "5.5.1", "Say MAIL first");
+		refuse(s, 503, "5.5.1", "Say MAIL first");
 	else if (s->recipients == 0)
-		/* No error: RFC 2920 3.1 has clients send it before they know. */
 		refuse(s, 554, "5.5.1", "No valid recipients");
 	else
 		ask(s, SMTP_SERVER_AT_BEGIN);
@@ -552,7 +553,7 @@ static void
 on_vrfy(struct smtp_server *s, const char *arg)
 {
 	if (arg[0] == '\0')
-		refuse_error(s, 501, "5.5.4", "Expected an address");
+		refuse(s, 501, "5.5.4", "Expected an address");
 	else
 		reply(s, 252, "2.5.2", "Cannot say; send mail and see");
 }
@@ -577,14 +578,14 @@ static void
 on_known(struct smtp_server *s, const char *arg)
 {
 	(void)arg;
-	refuse_error(s, 502, "5.5.1", "Command not implemented");
+	refuse(s, 502, "5.5.1", "Command not implemented");
 }
 
 static void
 on_unknown(struct smtp_server *s, const char *arg)
 {
 	(void)arg;
-	refuse_error(s, 500, "5.5.2", "Command not recognized");
+	refuse(s, 500, "5.5.2", "Command not recognized");
 }
 
 /* A browser made to talk to us by somebody else: lines behind this one may be mail. */
@@ -689,7 +690,7 @@ permitted(struct smtp_server *s, const struct smtp_server_command *c, const char
 		out_of_turn(s);
 	else if (s->conf.tls == SMTP_SERVER_TLS_REQUIRED && !s->tls && !(c->flags & IN_CLEAR)) {
 		s->tls_demanded++;
-		refuse_error(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+		refuse(s, 530, "5.7.0", "Must issue a STARTTLS command first");
 	} else
 		return 1;
 	return 0;
@@ -922,7 +923,7 @@ smtp_server_refuse(struct smtp_server *s, int code, const char *status, const ch
 		return;
 	if (s->stage != SMTP_SERVER_AT_CONNECT)
 		abort();
-	refuse(s, code, status, text);
+	say_no(s, code, status, text);
 	fail(&s->fail, FAIL_POLICY, "connection: %s", s->refusal.text);
 	stop(s, SMTP_SERVER_END_ANSWER);
 }
@@ -948,7 +949,7 @@ answer_rcpt(struct smtp_server *s, int code, const char *status, const char *tex
 	s->stage = SMTP_SERVER_AT_COMMAND;
 	if (code >= 400) {
 		s->refused_recipients++;
-		refuse(s, code, status, text);
+		say_no(s, code, status, text);
 		return;
 	}
 	s->recipients++;
@@ -984,7 +985,9 @@ answer_end(struct smtp_server *s, int code, const char *status, const char *text
 	reply(s, code ? code : 250, code ? status : "2.0.0", code ? text : "Ok");
 }
 
-static void (*const answers[SMTP_SERVER_STAGES])(struct smtp_server *, int, const char *, const char *) = {
+typedef void answer_fn(struct smtp_server *, int code, const char *status, const char *text);
+
+static answer_fn *const answers[SMTP_SERVER_STAGES] = {
 	[SMTP_SERVER_AT_MAIL] = answer_mail,
 	[SMTP_SERVER_AT_RCPT] = answer_rcpt,
 	[SMTP_SERVER_AT_BEGIN] = answer_begin,

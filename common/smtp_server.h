@@ -75,7 +75,7 @@ struct smtp_server_limits {
 	unsigned recipients;		/* accepted for a message; at least 100 (4.5.3.1.8); as many
 					 * again get 452, then 421 */
 	unsigned refused_recipients;	/* in a session, since its last message: then 421 */
-	unsigned errors;		/* commands not understood or out of order, likewise */
+	unsigned errors;		/* other commands refused, likewise */
 	unsigned junk;			/* NOOP, RSET, VRFY, ...: more, since the last message, are errors */
 	unsigned messages;		/* in a session: then 421 */
 };
