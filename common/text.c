@@ -81,7 +81,7 @@ buf_escape(struct buf *b, const char *s, size_t n)
 {
 	size_t i;
 
-	buf_room(b, n);
+	buf_add(b, "", 0);	/* terminated even where nothing follows */
 	for (i = 0; i < n; i++) {
 		unsigned char c = s[i];
 

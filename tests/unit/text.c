@@ -48,12 +48,16 @@ test_escape(void)
 {
 	static const char in[] = "a b\\\0\r\n\x1b\x7f\xc3\xa9~ ";
 	char *s = text_escape(in, sizeof in - 1);
+	struct buf b = BUF_INIT;
 
 	unit_str(s, "a b\\\\\\x00\\x0d\\x0a\\x1b\\x7f\\xc3\\xa9~ ", "escaped");
 	free(s);
 	s = text_escape(NULL, 0);
 	unit_str(s, "", "nothing escaped");
 	free(s);
+	buf_escape(&b, "", 0);
+	unit_str(b.p, "", "and terminated in a buffer too");
+	buf_clear(&b);
 }
 
 static void
