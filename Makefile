@@ -18,7 +18,8 @@ PKGS_BASE = jansson
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
 LIBS_NET = -lunbound
-PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET)
+PKGS_MAIL = zlib
+PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET) $(PKGS_MAIL)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wsign-compare -Wformat=2 \
 	-Wpointer-arith -Wvla -Wundef
