@@ -8,9 +8,10 @@ AR = ar
 PKG_CONFIG ?= pkg-config
 
 # The programs, and for each the tiers of common/ it stands on and what it links beyond them.
-TOOLS = mkcert tlsa-gen tlscheck
+TOOLS = mkcert tlsa-gen tlscheck relayq
 TIERS_mkcert = CRYPTO BASE
 TIERS_tlsa-gen = CRYPTO BASE
+TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 
 # What a tier links; --as-needed drops what a program does not reach.
@@ -55,8 +56,8 @@ tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKG
 TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
-AIDS_SRC = $(wildcard tests/lab/*.c)
-AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC))
+AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
@@ -112,6 +113,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
+
+# To be loaded before libc into any program: without the sanitizers, whose run time wants to come first.
+$(BUILD)/lab/%.so: tests/lab/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE $(SAN),$(ALL_CFLAGS)) -fPIC -shared -MMD -MP -MF $@.d -o $@ $<
 
 unit: $(UNITS)
 aids: $(AIDS)
