@@ -58,6 +58,7 @@ UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
 AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so
+BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
@@ -119,6 +120,10 @@ $(BUILD)/lab/%.so: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE $(SAN),$(ALL_CFLAGS)) -fPIC -shared -MMD -MP -MF $@.d -o $@ $<
 
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
+
 unit: $(UNITS)
 aids: $(AIDS)
 asan: all
@@ -135,7 +140,7 @@ demo: deps
 	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/lab/demo
 
 bench: deps
-	@$(MAKE) --no-print-directory all aids
+	@$(MAKE) --no-print-directory all aids $(BENCH_AIDS)
 	@BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' bash tests/bench/run
 
 lint: deps

@@ -258,14 +258,13 @@ add_ip(struct cert_names *names, const ASN1_STRING *s)
 	names_add(names, xstrdup(text));
 }
 
+/* Frees the SAN.  crit is what OpenSSL sets beside it: -1 says that there is none. */
 static void
-san_names(const X509 *cert, int type, struct cert_names *names)
+san_names(GENERAL_NAMES *san, int crit, int type, struct cert_names *names)
 {
-	GENERAL_NAMES *san;
-	int i, crit = 0;
+	int i;
 
 	*names = (struct cert_names)CERT_NAMES_INIT;
-	san = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
 	if (san == NULL && crit != -1)
 		names->odd++;
 	for (i = 0; i < sk_GENERAL_NAME_num(san); i++) {
@@ -283,13 +282,31 @@ san_names(const X509 *cert, int type, struct cert_names *names)
 void
 cert_dns_names(const X509 *cert, struct cert_names *names)
 {
-	san_names(cert, GEN_DNS, names);
+	int crit = 0;
+	GENERAL_NAMES *san = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_DNS, names);
 }
 
 void
 cert_ip_names(const X509 *cert, struct cert_names *names)
 {
-	san_names(cert, GEN_IPADD, names);
+	int crit = 0;
+	GENERAL_NAMES *san = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_IPADD, names);
+}
+
+void
+cert_request_dns_names(const X509_REQ *req, struct cert_names *names)
+{
+	/* The const is only lost in OpenSSL's signature. */
+	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions((X509_REQ *)(uintptr_t)req);
+	int crit = 0;
+	GENERAL_NAMES *san = X509V3_get_d2i(exts, NID_subject_alt_name, &crit, NULL);
+
+	san_names(san, crit, GEN_DNS, names);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 }
 
 void

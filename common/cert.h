@@ -74,6 +74,9 @@ struct cert_names {
  * one odd. */
 void cert_dns_names(const X509 *, struct cert_names *);
 void cert_ip_names(const X509 *, struct cert_names *);
+
+/* The same of what a request asks for in its extensionRequest attribute. */
+void cert_request_dns_names(const X509_REQ *, struct cert_names *);
 void cert_names_clear(struct cert_names *);
 
 /* basicConstraints says CA:TRUE. */

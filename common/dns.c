@@ -73,16 +73,19 @@ dns_type_name(enum dns_type type)
 
 /* ---- answers ---- */
 
+/* Lower case and without the final dot, as all names are that come out of here. */
 static struct dns_answer *
 answer_new(const char *qname, enum dns_type type)
 {
 	struct dns_answer *a = xcalloc(1, sizeof *a);
+	size_t n = strlen(qname);
 
-	a->qname = xstrdup(qname);
+	a->qname = xstrndup(qname, n > 1 && qname[n - 1] == '.' ? n - 1 : n);
+	text_lower(a->qname);
 	a->qtype = type;
 	a->sec = DNS_FAILED;
 	a->got = DNS_NODATA;
-	a->canonical = xstrdup(qname);
+	a->canonical = xstrdup(a->qname);
 	return a;
 }
 
@@ -241,18 +244,20 @@ add_rr(struct dns_answer *a, const ldns_rr *rr)
 	}
 }
 
-/* Fields that a record of this type has; a record with fewer is not kept. */
+/* Fields that a record of this type has at least (a TLSA record may have no data). */
 static size_t
 fields_of(enum dns_type type)
 {
-	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 4 : 1;
+	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 3 : 1;
 }
 
-static void
+/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence. */
+static int
 read_records(struct dns_answer *a, const ldns_pkt *pkt)
 {
 	const ldns_rr_list *list = ldns_pkt_answer(pkt);
 	size_t i, n = ldns_rr_list_rr_count(list);
+	int any = 0;
 
 	follow_aliases(a, list);
 	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
@@ -260,14 +265,15 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 		char *owner;
 
-		if ((int)ldns_rr_get_type(rr) != (int)a->qtype ||
-		    ldns_rr_rd_count(rr) < fields_of(a->qtype))
+		if ((int)ldns_rr_get_type(rr) != (int)a->qtype)
 			continue;
+		any = 1;
 		owner = name_text(ldns_rr_owner(rr));
-		if (strcmp(owner, a->canonical) == 0)
+		if (ldns_rr_rd_count(rr) >= fields_of(a->qtype) && strcmp(owner, a->canonical) == 0)
 			add_rr(a, rr);
 		free(owner);
 	}
+	return any;
 }
 
 static void
@@ -282,8 +288,7 @@ read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
 		return;
 	}
 	a->sec = sec;
-	read_records(a, pkt);
-	a->got = a->n > 0 ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
+	a->got = read_records(a, pkt) ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
 }
 
 static const char *
@@ -473,6 +478,18 @@ check_anchor(const char *path, struct fail *f)
 	return 0;
 }
 
+static const struct {
+	const char *option, *value;
+} settings[] = {
+	/* The default of 16 sockets throttles bulk questions eightfold. */
+	{ "outgoing-range:", "512" },
+	/* Four tries, from 0.4 s on doubling, fit into a question's deadline; one would lose a question
+	 * with the first lost packet or to a forwarder that has to ask others first. */
+	{ "outbound-msg-retry:", "4" },
+	/* Names whose servers are dead must not make the forwarder itself look dead to the others. */
+	{ "infra-cache-max-rtt:", "4000" },
+};
+
 static struct ub_ctx *
 context_new(struct event_base *base, const char *anchor, const char *resolver,
     const char *root_hints, struct fail *f)
@@ -483,10 +500,9 @@ context_new(struct event_base *base, const char *anchor, const char *resolver,
 
 	if (ub == NULL)
 		alloc_failed();
-	/* The default of 16 sockets throttles bulk questions eightfold. */
-	if (ub_ctx_set_option(ub, "outgoing-range:", "512") != 0 ||
-	    ub_ctx_set_option(ub, "outbound-msg-retry:", "1") != 0)
-		abort();
+	for (i = 0; i < sizeof settings / sizeof settings[0]; i++)
+		if (ub_ctx_set_option(ub, settings[i].option, settings[i].value) != 0)
+			abort();
 	if (anchor != NULL && (err = ub_ctx_add_ta_file(ub, anchor)) != 0) {
 		fail(f, FAIL_INPUT, "%.300s: %s", anchor, ub_strerror(err));
 		goto fail;

@@ -47,7 +47,11 @@ enum dns_sec {
 const char *dns_sec_name(enum dns_sec);		/* "secure" ... */
 const char *dns_type_name(enum dns_type);	/* "MX" ... */
 
-enum dns_got { DNS_DATA, DNS_NODATA, DNS_NXDOMAIN };
+enum dns_got {
+	DNS_DATA,	/* records, even where none of them could be kept */
+	DNS_NODATA,
+	DNS_NXDOMAIN
+};
 
 struct dns_rr {
 	uint16_t preference;	/* MX */

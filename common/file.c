@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -103,6 +104,37 @@ file_sync_dir(const char *path, struct fail *f)
 	return rc;
 }
 
+static int
+sync_at(int dirfd, const char *dir, const char *name, struct fail *f)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+
+	if (fd == -1)
+		return fail_errno(f, "%.300s/%.100s", dir, name);
+	if (fsync(fd) == -1)
+		rc = fail_errno(f, "%.300s/%.100s", dir, name);
+	close(fd);
+	return rc;
+}
+
+int
+file_sync_folder(const char *path, struct fail *f)
+{
+	struct dirent *e;
+	int rc = 0;
+	DIR *d;
+
+	if ((d = opendir(path)) == NULL)
+		return fail_errno(f, "%.300s", path);
+	while (rc == 0 && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = sync_at(dirfd(d), path, e->d_name, f);
+	if (rc == 0 && fsync(dirfd(d)) == -1)
+		rc = fail_errno(f, "%.300s", path);
+	closedir(d);
+	return rc;
+}
+
 /* Gives the finished temporary file its name. */
 static int
 put_in_place(const char *tmp, const char *path, unsigned flags, struct fail *f)
@@ -141,7 +173,9 @@ write_and_rename(const char *path, mode_t mode, unsigned flags, const void *p, s
 	}
 	if (put_in_place(tmp, path, flags, f) == -1)
 		goto remove;
-	rc = file_sync_dir(dir, f);
+	/* A new name that may not last is taken back; a replaced file cannot be. */
+	if ((rc = file_sync_dir(dir, f)) == -1 && !(flags & FILE_REPLACE))
+		unlink(path);
 	goto out;
 remove:
 	unlink(tmp);
@@ -161,7 +195,7 @@ write_unseen(const char *path, mode_t mode, const void *p, size_t len, struct fa
 
 	if (fd == -1)
 		return fail_errno(f, "%.300s", path);
-	if ((rc = file_put(fd, p, len, path, f)) == 0 && (fchmod(fd, mode) == -1 || fsync(fd) == -1))
+	if ((rc = file_put(fd, p, len, path, f)) == 0 && fchmod(fd, mode) == -1)
 		rc = fail_errno(f, "%.300s", path);
 	if (close(fd) == -1 && rc == 0)
 		rc = fail_errno(f, "%.300s", path);

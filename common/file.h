@@ -23,10 +23,13 @@ int file_read(const char *path, size_t max, struct buf *b, struct fail *);
 
 #define FILE_REPLACE	0x1	/* an existing file may be replaced; otherwise FAIL_POLICY */
 
-#define FILE_NEW_DIR	0x2	/* the directory is the caller's own and still unknown to others: written
-				 * under its name at once; the caller syncs the directory at the end */
+#define FILE_NEW_DIR	0x2	/* the directory is the caller's own and still unknown to others: the
+				 * name is written at once; file_sync_folder() makes all last */
 
-/* Writes all bytes under path with exactly this mode.  FAIL_SYS leaves nothing behind. */
+/*
+ * Writes all bytes under path with exactly this mode.  A failure leaves nothing behind and an existing
+ * file as it was; only where a replaced file's directory cannot be synced is the new one there already.
+ */
 int file_write(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 
 /* As file_write(), but "-" writes to stdout, where mode and flags mean nothing. */
@@ -40,6 +43,10 @@ int file_mkdir(const char *path, mode_t, struct fail *);
 
 /* fsync(2) of a directory, so that names made in it last. */
 int file_sync_dir(const char *path, struct fail *);
+
+/* fsync(2) of each file in a directory, then of itself: cheaper than file by file, for the first
+ * sync of a journal takes the names of all along. */
+int file_sync_folder(const char *path, struct fail *);
 
 /* Makes or replaces the symbolic link at path by rename, and syncs its directory. */
 int file_symlink(const char *target, const char *path, struct fail *);

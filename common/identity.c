@@ -351,7 +351,7 @@ write_files(const struct store *s, const struct identity *id, struct fail *f)
 		goto out;
 	if (chain.len > 0 && write_in(s->folder, "chain.pem", 0644, &chain, f) == -1)
 		goto out;
-	rc = file_sync_dir(s->folder, f);
+	rc = file_sync_folder(s->folder, f);
 out:
 	buf_wipe(&key);
 	buf_clear(&cert);
@@ -362,9 +362,9 @@ out:
 static int
 write_version(const struct store *s, const struct identity *id, struct fail *f)
 {
-	if (make_folder(s->folder, f) == -1)
-		return -1;
-	if (write_files(s, id, f) == -1)
+	if (mkdir(s->folder, 0755) == -1 || chmod(s->folder, 0755) == -1)
+		return fail_errno(f, "%.300s", s->folder);
+	if (write_files(s, id, f) == -1 || file_sync_dir(s->home, f) == -1)
 		return -1;
 	return file_symlink(s->target, s->link, f);
 }

@@ -3,8 +3,8 @@
  *
  * Everything is told through callbacks from the loop, never from inside a call of the user's.  A
  * stream lives until its user gives it up with io_close() or io_abort(), or until closed() has been
- * called, whichever is first: after that no callback comes and the pointer must not be used.  Inside
- * a callback giving up is allowed at any point; the memory goes when the callback has returned.
+ * called, whichever is first: after that no callback comes and the pointer must not be used.
+ * Giving up inside a callback is allowed; the memory goes when the callback has returned.
  *
  *	io_connect -> connected -> input ... -> io_start_tls -> tls_done -> input ... -> io_close
  *
@@ -27,7 +27,7 @@
 
 #define IO_SCRATCH 16384	/* octets read at once: one TLS record */
 #define IO_IN_MAX 65536		/* input held for a user who does not take it; then reading stops */
-#define IO_CLOSE_MS 2000	/* time for io_close() to send what waits and see the peer's close */
+#define IO_CLOSE_MS 2000	/* for io_close() to send what waits and see the peer's close */
 
 enum io_end {
 	IO_END_EOF,		/* the peer closed */
@@ -52,8 +52,8 @@ struct io_handlers {
 	/* All output has been handed to the kernel. */
 	void (*drained)(struct io *, void *arg);
 	/*
-	 * The last call.  The kind is FAIL_TEMP for a failure of the network (a connection that ends
-	 * within the handshake included), FAIL_PEER for one of TLS or an injection.
+	 * The last call.  The kind is FAIL_TEMP for a failure of the network (a connection that
+	 * ends within the handshake included), FAIL_PEER for one of TLS or an injection.
 	 */
 	void (*closed)(struct io *, enum io_end, const struct fail *, void *arg);
 };
@@ -76,8 +76,8 @@ enum io_role { IO_TLS_CLIENT, IO_TLS_SERVER };
 
 /*
  * Sends what is queued, then shakes hands; ends in tls_done() or in closed() with IO_END_TLS.
- * Takes the SSL over and frees it with the stream.  Unread input ends it with IO_END_INJECTION: held
- * bytes, bytes that the input callback now running does not take, and for a client also bytes
+ * Takes the SSL over and frees it with the stream.  Unread input ends it with IO_END_INJECTION:
+ * held bytes, bytes that the input callback now running does not take, and for a client also bytes
  * waiting in the socket, since a server speaks only after the ClientHello.
  */
 void io_start_tls(struct io *, SSL *, enum io_role);
@@ -90,8 +90,10 @@ void io_pause(struct io *);
 void io_resume(struct io *);
 
 size_t io_pending_out(const struct io *);	/* octets queued and not yet in the kernel */
-SSL *io_ssl0(const struct io *);		/* borrowed; NULL in clear text; lives as long as the io */
 int io_fd(const struct io *);			/* for getsockname(2) and getpeername(2) only */
+
+/* NULL in clear text.  Borrowed: it goes with the stream. */
+SSL *io_ssl0(const struct io *);
 
 /*
  * Gives the stream up: what is queued is sent, TLS is closed with close_notify, the peer's close is

@@ -8,7 +8,6 @@
 #include <openssl/asn1.h>
 #include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -16,6 +15,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
@@ -205,7 +205,8 @@ add_subject(const struct issue *is, X509_NAME *name)
 	return 0;
 }
 
-/* Positive, and always of the full length: the two top bits are 01. */
+/* Positive, and always of the full length: the two top bits are 01.  The kernel's octets, for
+ * OpenSSL would set up another generator only for these. */
 static int
 set_serial(X509 *cert)
 {
@@ -213,7 +214,7 @@ set_serial(X509 *cert)
 	ASN1_INTEGER *serial = NULL;
 	int rc = -1;
 
-	if (RAND_bytes(octets, sizeof octets) != 1)
+	if (getentropy(octets, sizeof octets) == -1)
 		return -1;
 	octets[0] = (octets[0] & 0x3f) | 0x40;
 	if ((serial = ASN1_INTEGER_new()) != NULL &&

@@ -1,9 +1,19 @@
 #include "ossl.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "alloc.h"
+
+void
+ossl_init(void)
+{
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
+		alloc_failed();
+}
 
 void
 ossl_clear(void)

@@ -16,4 +16,10 @@ int fail_ossl(struct fail *, enum fail_kind, const char *, ...)
 
 void ossl_clear(void);
 
+/*
+ * For commands, before any other use of OpenSSL: reads its configuration as usual, but leaves the
+ * clean-up at exit to the kernel, for it takes longer than signing does.
+ */
+void ossl_init(void);
+
 #endif

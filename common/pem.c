@@ -202,7 +202,7 @@ is_whole(const struct pem_item *item)
 	size_t n = der_length(item->der, item->len);
 
 	/* What OpenSSL calls trusted has its own additions behind the certificate. */
-	return n == item->len || (n > 0 && strcmp(item->label, "TRUSTED CERTIFICATE") == 0);
+	return n > 0 && (n == item->len || strcmp(item->label, "TRUSTED CERTIFICATE") == 0);
 }
 
 static int

@@ -179,6 +179,7 @@ by_tlsa_records(struct plan *p, struct plan_host *h)
 {
 	const struct facts_host *fh = h->host;
 
+	h->by_records = 1;
 	h->usable = count_usable(fh);
 	if (h->usable == 0) {
 		if (p->policy.dane == POLICY_DANE_MANDATORY) {
@@ -401,8 +402,8 @@ judge_clear(const struct plan_host *h, const char *rule, const char *what, struc
 	case PLAN_ENCRYPT:
 	case PLAN_DANE:
 		/* Where TLSA records ask for TLS the clause is DANE's, else it is the local level. */
-		say(v, VERDICT_SKIP, h->host->tlsa_state == FACTS_TLSA_FOUND ? "RFC 7672 2.2" : "local",
-		    "TLS is required, but %s", what);
+		say(v, VERDICT_SKIP, h->by_records ? "RFC 7672 2.2" : "local", "TLS is required, but %s",
+		    what);
 		break;
 	}
 }
@@ -438,7 +439,7 @@ policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
 		judge_clear(h, "RFC 3207 4", "STARTTLS was not used", v);
 		break;
 	case SEEN_NO_STARTTLS:
-		judge_clear(h, "RFC 3207 4", "STARTTLS is not offered", v);
+		judge_clear(h, "RFC 3207 4", s->text, v);
 		break;
 	case SEEN_STARTTLS_REFUSED:
 		judge_starttls_refused(h, s, v);

@@ -78,6 +78,7 @@ struct plan_host {
 	enum plan_need need;		/* for PLAN_TRY */
 	const char *rule;		/* why this act and need: static */
 	char *why;
+	int by_records;			/* TLSA records, not the level, ask for TLS */
 	size_t usable;			/* TLSA records that may be used */
 };
 

@@ -165,7 +165,7 @@ take_line(struct smtp_reply *r, const char *line, size_t len, struct fail *f)
 	mark = len > CODE_LEN ? line[at++] : ' ';
 	if (mark != ' ' && mark != '-')
 		return not_smtp(f, "expected a space or a hyphen behind the reply code", line, len);
-	/* RFC 5321 4.2.1: the same code on every line.  Which one would count is anybody's guess. */
+	/* RFC 5321 4.2.1: the same code on every line.  Which would count is anybody's guess. */
 	if (r->lines > 0 && code != r->code)
 		return not_smtp(f, "another reply code inside a multi-line reply", line, len);
 	if (r->lines == SMTP_LINES_MAX)
@@ -297,7 +297,7 @@ static const struct keyword {
 
 #define KEYWORDS (sizeof keywords / sizeof keywords[0])
 
-/* One line of an EHLO reply, escaped: an odd octet then spoils a keyword, and cannot end it early. */
+/* One line of an EHLO reply, escaped: an odd octet spoils a keyword and cannot end it early. */
 static void
 take_keyword(struct smtp_caps *c, char *line)
 {

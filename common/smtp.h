@@ -17,7 +17,7 @@
 #include "fail.h"
 #include "text.h"
 
-#define SMTP_LINE_MAX 4096	/* octets in a reply line with its end; RFC 5321 4.5.3.1.5 says 512 */
+#define SMTP_LINE_MAX 4096	/* octets in a line with its end; RFC 5321 4.5.3.1.5 says 512 */
 #define SMTP_LINES_MAX 200	/* lines in a reply */
 #define SMTP_REPLY_MAX 65536	/* octets in a reply, codes and line ends included */
 #define SMTP_PRINT_MAX 400	/* octets of reply text that smtp_reply_print() shows */
@@ -39,13 +39,14 @@ struct smtp_reply {
 	struct buf text;		/* as sent, without codes; lines are joined by LF */
 };
 
+/* All zero is an empty reply; smtp_reply_copy() clears what `to` held. */
 void smtp_reply_clear(struct smtp_reply *);
-void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from); /* to: zeroed or a reply */
+void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from);
 
 /* Line n from 0 of the text, not NUL-terminated; NULL past the end.  Borrowed. */
 const char *smtp_reply_line(const struct smtp_reply *, unsigned n, size_t *len);
 
-/* Appends "454 4.7.0 TLS not available": escaped, lines joined by a space, cut at SMTP_PRINT_MAX. */
+/* Appends "454 4.7.0 TLS not available": escaped, lines joined by a space, SMTP_PRINT_MAX long. */
 void smtp_reply_print(struct buf *, const struct smtp_reply *);
 
 /*
@@ -53,7 +54,8 @@ void smtp_reply_print(struct buf *, const struct smtp_reply *);
  * is none, or where its class is not this reply code's (RFC 2034 4).
  */
 size_t smtp_status_parse(const char *, size_t, int code, struct smtp_status *);
-const char *smtp_status_text(char dst[SMTP_STATUS_MAX], const struct smtp_status *); /* "" if none */
+/* "X.Y.Z", or "" where there is none.  Returns dst. */
+const char *smtp_status_text(char dst[SMTP_STATUS_MAX], const struct smtp_status *);
 
 enum smtp_parsed {
 	SMTP_PARSED_MORE,	/* all bytes were taken; the reply is not complete */
@@ -91,10 +93,10 @@ struct smtp_caps {
 	unsigned bits;
 	uint64_t size;	/* SIZE's number in octets; 0: no limit named */
 	char *domain;	/* first word of the first line, escaped; never NULL once parsed */
-	char *auth;	/* AUTH's mechanisms in upper case with a space between; NULL without AUTH */
+	char *auth;	/* AUTH's mechanisms in upper case, spaces between; NULL without AUTH */
 };
 
-/* From a positive EHLO or LHLO reply; *caps is emptied first.  Keywords not known are passed over. */
+/* From a positive EHLO or LHLO reply; empties *caps first.  Unknown keywords are passed over. */
 void smtp_caps_parse(struct smtp_caps *, const struct smtp_reply *);
 void smtp_caps_clear(struct smtp_caps *);
 

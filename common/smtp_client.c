@@ -109,16 +109,23 @@ refusal(struct smtp_client *c, const char *what)
 	struct buf b = BUF_INIT;
 
 	smtp_reply_print(&b, &c->last);
-	fail(&c->fail, c->last.code / 100 == 4 ? FAIL_TEMP : FAIL_PEER, "%s answered with: %s", what,
-	    b.p);
+	fail(&c->fail, c->last.code / 100 == 4 ? FAIL_TEMP : FAIL_PEER, "%s answered with: %s",
+	    what, b.p);
 	buf_clear(&b);
+}
+
+/* What a reply in this stage answers. */
+static const char *
+asked(const struct smtp_client *c)
+{
+	return c->stage == SMTP_STAGE_BANNER ? "connection" : stage_names[c->stage];
 }
 
 /* An answer of a class that no rule allows there, such as 354 to EHLO. */
 static enum smtp_want
 stop_protocol(struct smtp_client *c)
 {
-	refusal(c, stage_names[c->stage]);
+	refusal(c, asked(c));
 	c->fail.kind = FAIL_PEER;
 	return stop_quit(c, SMTP_END_PROTOCOL);
 }
@@ -150,10 +157,10 @@ on_banner(struct smtp_client *c)
 	case 2:
 		return send_ehlo(c, SMTP_STAGE_EHLO);
 	case 4:
-		refusal(c, "connection");
+		refusal(c, asked(c));
 		return stop_quit(c, SMTP_END_BANNER_TEMP);
 	case 5:
-		refusal(c, "connection");
+		refusal(c, asked(c));
 		return stop_quit(c, SMTP_END_BANNER_PERM);
 	default:
 		return stop_protocol(c);
@@ -285,7 +292,7 @@ on_421(struct smtp_client *c)
 		smtp_reply_copy(&c->banner, &c->last);
 	else if (c->stage == SMTP_STAGE_STARTTLS)
 		smtp_reply_copy(&c->starttls, &c->last);
-	refusal(c, c->stage == SMTP_STAGE_BANNER ? "connection" : stage_names[c->stage]);
+	refusal(c, asked(c));
 	return stop(c, SMTP_END_421);
 }
 

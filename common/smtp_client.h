@@ -61,7 +61,7 @@ enum smtp_end {
 	SMTP_END_NO_ESMTP,		/* TLS is required and EHLO is not known to the peer */
 	SMTP_END_EHLO_REFUSED,		/* 4xx to EHLO, or HELO refused too, or EHLO inside TLS */
 	SMTP_END_NO_STARTTLS,		/* TLS is required and not offered */
-	SMTP_END_STARTTLS_REFUSED,	/* TLS is required and STARTTLS was answered with an error */
+	SMTP_END_STARTTLS_REFUSED,	/* TLS is required and STARTTLS got an error */
 	SMTP_END_INJECTION,		/* clear text behind the 220 to STARTTLS */
 	SMTP_END_HANDSHAKE,		/* smtp_client_tls_failed() */
 	SMTP_END_PROTOCOL,		/* not SMTP, or an answer that no rule allows there */

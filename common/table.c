@@ -46,6 +46,10 @@ decode(char *word, struct fail *f)
 	char *in = word, *out = word;
 	int c;
 
+	if (strcmp(word, "\"\"") == 0) {
+		*word = '\0';
+		return 0;
+	}
 	for (; *in != '\0'; in++) {
 		if (*in != '%') {
 			*out++ = *in;
@@ -193,10 +197,12 @@ table_put_word(struct buf *b, const char *s, size_t n)
 	size_t i;
 
 	buf_putc(b, ' ');
+	if (n == 0)
+		buf_puts(b, "\"\"");
 	for (i = 0; i < n; i++) {
 		unsigned char c = s[i];
 
-		if (c <= ' ' || c == '%' || c == '#' || c == 0x7f)
+		if (c <= ' ' || c == '%' || c == '"' || c == '#' || c == 0x7f)
 			buf_printf(b, "%%%02X", c);
 		else
 			buf_putc(b, c);

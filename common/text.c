@@ -13,17 +13,26 @@
 #include "alloc.h"
 #include "fail.h"
 
+/* Grows by a copy and wipes the old block: buffers hold keys and passphrases too. */
 static void
 buf_room(struct buf *b, size_t n)
 {
 	size_t size = b->size > 0 ? b->size : 64;
+	char *p;
 
 	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
 		alloc_failed();
 	while (size < b->len + n + 1)
 		size *= 2;
-	if (size != b->size)
-		b->p = xreallocarray(b->p, size, 1);
+	if (size == b->size)
+		return;
+	p = xmalloc(size);
+	if (b->p != NULL) {
+		memcpy(p, b->p, b->len + 1);
+		explicit_bzero(b->p, b->len);
+	}
+	free(b->p);
+	b->p = p;
 	b->size = size;
 }
 

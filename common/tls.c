@@ -12,7 +12,10 @@
 
 #define ALERT_MAX 255	/* a TLS alert's number is one octet (RFC 8446 6) */
 
-/* Anonymous and null ciphers authenticate or encrypt nothing; PSK and SRP need what nobody has here. */
+/*
+ * Null ciphers encrypt nothing, anonymous ones leave no certificate to judge, PSK and SRP need
+ * secrets that nobody has here.
+ */
 static const struct profile {
 	int min_version;
 	int level;
@@ -108,10 +111,12 @@ check_sni(const char *sni, struct fail *f)
 	size_t len = strlen(sni);
 	char *shown;
 
-	if (len > 0 && len <= TLSEXT_MAXLEN_host_name && sni[len - 1] != '.' && !text_is_address(sni))
+	if (len > 0 && len <= TLSEXT_MAXLEN_host_name && sni[len - 1] != '.' &&
+	    !text_is_address(sni))
 		return 0;
 	shown = text_escape(sni, len);
-	fail(f, FAIL_INPUT, "server_name (RFC 6066 3): expected a host name, not \"%.300s\"", shown);
+	fail(f, FAIL_INPUT, "server_name (RFC 6066 3): expected a host name, not \"%.300s\"",
+	    shown);
 	free(shown);
 	return -1;
 }
@@ -260,7 +265,8 @@ static const struct reason ours[] = {
 	{ SSL_R_WRONG_SIGNATURE_TYPE, "the peer signs with an algorithm that is not allowed here" },
 	{ SSL_R_DH_KEY_TOO_SMALL, "the peer's Diffie-Hellman key is too small" },
 	{ SSL_R_EE_KEY_TOO_SMALL, "the peer's key is too small" },
-	{ SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED, "the peer lacks secure renegotiation (RFC 5746)" },
+	{ SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED,
+	    "the peer lacks secure renegotiation (RFC 5746)" },
 };
 
 /* What the peer's alert means to the one who reads the log. */
@@ -291,8 +297,8 @@ fail_alert(struct fail *f, const char *during, int alert)
 	const char *hint = look_up(alerts, sizeof alerts / sizeof alerts[0], alert);
 	const char *name = SSL_alert_desc_string_long(alert);
 
-	return fail(f, FAIL_PEER, "%s: the peer sent the alert \"%s\" (%d)%s%s", during, name, alert,
-	    hint != NULL ? ": " : "", hint != NULL ? hint : "");
+	return fail(f, FAIL_PEER, "%s: the peer sent the alert \"%s\" (%d)%s%s", during, name,
+	    alert, hint != NULL ? ": " : "", hint != NULL ? hint : "");
 }
 
 static int

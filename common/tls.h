@@ -16,9 +16,9 @@
 
 enum tls_strictness {
 	/*
-	 * For unauthenticated and DANE levels: TLS 1.0 up, security level 0, peers without RFC 5746.
-	 * Any encryption beats clear text (RFC 7435), and a DANE match counts even with an RSA-1024
-	 * key or a TLS 1.0 peer (RFC 7672).  Anonymous and null ciphers stay out.
+	 * For unauthenticated and DANE levels: TLS 1.0 up, security level 0, peers without
+	 * RFC 5746.  Any encryption beats clear text (RFC 7435), and a DANE match counts even with
+	 * an RSA-1024 key or a TLS 1.0 peer (RFC 7672).  Anonymous and null ciphers stay out.
 	 */
 	TLS_LAX,
 	/* For PKIX levels: TLS 1.2 up, security level 2 (112 bits: RSA 2048, SHA-256). */
@@ -31,7 +31,7 @@ SSL_CTX *tls_client_ctx(enum tls_strictness, struct fail *);
 /*
  * Key, leaf and intermediates (may be NULL) of the server; borrowed, the context takes references.
  * TLS 1.0 up like TLS_LAX, because a client that can do no better would send in clear text; the
- * server's ciphers and groups are preferred.  FAIL_INPUT where key and certificate do not belong together.
+ * server's order of ciphers counts.  FAIL_INPUT where key and certificate do not belong together.
  */
 SSL_CTX *tls_server_ctx(EVP_PKEY *, X509 *, STACK_OF(X509) *chain, struct fail *);
 
@@ -49,7 +49,7 @@ struct tls_info {
 	const char *cipher;		/* OpenSSL's name; static */
 	int bits;			/* of the cipher's secret */
 	char group[TLS_NAME_MAX];	/* of the key exchange: "x25519"; "DH-2048"; "" for RSA */
-	char sigalg[TLS_NAME_MAX];	/* that the peer signed with: "ECDSA-SHA256"; "" where it did not */
+	char sigalg[TLS_NAME_MAX];	/* of the peer: "ECDSA-SHA256"; "" where it did not sign */
 	int resumed;
 	X509 *cert;			/* the peer's leaf; NULL: none */
 	STACK_OF(X509) *chain;		/* as sent, leaf first; NULL: none */
@@ -66,7 +66,7 @@ void tls_info_clear(struct tls_info *);
  */
 int tls_fail(SSL *, int ret, struct fail *);
 
-/* True where ret of SSL_read() or SSL_write() means that the peer closed, with close_notify or not. */
+/* True where ret of SSL_read() or SSL_write() means that the peer closed, politely or not. */
 int tls_is_eof(SSL *, int ret);
 
 #endif

@@ -69,13 +69,29 @@ tool_usage(const char *fmt, ...)
 	exit(TOOL_CANNOT);
 }
 
+/*
+ * True where getopt stopped at a short option.  In the middle of a cluster ("-xa") it has not passed
+ * the word yet, and the word before may be a long option that is right.
+ */
+static int
+stopped_at_short(char **argv)
+{
+	const char *word = argv[optind];
+
+	if (optopt <= 0 || optopt >= 0x7f)
+		return 0;
+	if (strncmp(argv[optind - 1], "--", 2) != 0)
+		return 1;
+	return word != NULL && word[0] == '-' && word[1] != '-' && strchr(word + 1, optopt) != NULL;
+}
+
 void
 tool_bad_option(int ch, char **argv)
 {
 	const char *what = argv[optind - 1];
 	char *word;
 
-	if (optopt > 0 && optopt < 0x7f && strncmp(what, "--", 2) != 0) {
+	if (stopped_at_short(argv)) {
 		if (ch == ':')
 			tool_usage("option -%c needs a value", optopt);
 		tool_usage("unknown option -%c", optopt);
@@ -120,8 +136,11 @@ tool_failed(const struct fail *f)
 enum tool_exit
 tool_finish(enum tool_exit status)
 {
-	if (fflush(stdout) == EOF || fclose(stdout) == EOF) {
-		talk("standard output", "%s", strerror(errno));
+	int lost = ferror(stdout);	/* by an earlier flush, whose errno is gone */
+
+	errno = 0;
+	if (fflush(stdout) == EOF || fclose(stdout) == EOF || lost) {
+		talk("standard output", "%s", errno != 0 ? strerror(errno) : "output was lost");
 		return TOOL_CANNOT;
 	}
 	return status;

@@ -111,8 +111,9 @@ describes_chain(const struct tlsa *t, STACK_OF(X509) *chain)
 	int i, n = sk_X509_num(chain);
 
 	if (t->usage == TLSA_DANE_EE)
-		return tlsa_matches_cert(t, sk_X509_value(chain, 0));
-	for (i = 0; i < n; i++)
+		return n > 0 && tlsa_matches_cert(t, sk_X509_value(chain, 0));
+	/* The server's own certificate is no trust anchor, not even of itself. */
+	for (i = 1; i < n; i++)
 		if (tlsa_matches_cert(t, sk_X509_value(chain, i)))
 			return 1;
 	return 0;
@@ -136,8 +137,9 @@ weaker_digest(const struct verify_dane *v, const struct tlsa *t)
 	return 0;
 }
 
+/* fits: the record that OpenSSL found to fit, or -1. */
 static void
-sort_records(const struct verify_dane *v, STACK_OF(X509) *chain, struct finding *out)
+sort_records(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, struct finding *out)
 {
 	size_t i;
 
@@ -152,7 +154,7 @@ sort_records(const struct verify_dane *v, STACK_OF(X509) *chain, struct finding 
 			out->use[i] = VERIFY_USE_MATCHED;
 		else if (weaker_digest(v, t))
 			out->use[i] = VERIFY_USE_PASSED_OVER;
-		else if (describes_chain(t, chain))
+		else if ((int)i == fits || describes_chain(t, chain))
 			out->use[i] = VERIFY_USE_STANDBY;
 		else
 			out->use[i] = VERIFY_USE_DEAD;
@@ -175,27 +177,43 @@ find_record(const struct verify_dane *v, uint8_t usage, uint8_t selector, uint8_
 	return -1;
 }
 
-static void
-tell_match(SSL *ssl, const struct verify_dane *v, struct finding *out)
+/* The record that fits the chain, whether or not the rest of the verification was good; or -1. */
+static int
+fitting_record(SSL *ssl, const struct verify_dane *v, int *depth)
 {
 	const unsigned char *data = NULL;
 	uint8_t usage = 0, selector = 0, mtype = 0;
 	size_t len = 0;
 
+	/* OpenSSL says nothing of it where its own result is another. */
 	SSL_set_verify_result(ssl, X509_V_OK);
-	out->depth = SSL_get0_dane_tlsa(ssl, &usage, &selector, &mtype, &data, &len);
-	if (out->depth >= 0 && data != NULL)
-		out->matched = find_record(v, usage, selector, mtype, data, len);
+	*depth = SSL_get0_dane_tlsa(ssl, &usage, &selector, &mtype, &data, &len);
+	if (*depth < 0 || data == NULL)
+		return -1;
+	return find_record(v, usage, selector, mtype, data, len);
+}
+
+static void
+tell_match(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, int depth,
+    struct finding *out)
+{
+	const struct tlsa *t = &v->tlsa[fits];
+
 	out->result = VERIFY_MATCH;
-	if (usage == TLSA_DANE_EE) {
+	out->matched = fits;
+	out->depth = depth;
+	if (t->usage == TLSA_DANE_EE) {
 		out->rule = "RFC 7672 3.1.1";
-		out->why = xasprintf("TLSA %u %u %u of %s matches the server's own %s", usage, selector,
-		    mtype, v->base, selector == TLSA_SPKI ? "key" : "certificate");
-	} else {
-		out->rule = "RFC 7672 3.1.2";
-		out->why = xasprintf("TLSA %u %u %u of %s matches a trust anchor at depth %d, and chain, "
-		    "dates and name are good", usage, selector, mtype, v->base, out->depth);
+		out->why = xasprintf("TLSA %u %u %u of %s matches the server's own %s", t->usage,
+		    t->selector, t->mtype, v->base, t->selector == TLSA_SPKI ? "key" : "certificate");
+		return;
 	}
+	/* Of a bare key that was not sent in a certificate OpenSSL tells where its signature is. */
+	if (t->selector == TLSA_SPKI && !describes_chain(t, chain))
+		out->depth++;
+	out->rule = "RFC 7672 3.1.2";
+	out->why = xasprintf("TLSA %u %u %u of %s matches a trust anchor at depth %d, and chain, dates and "
+	    "name are good", t->usage, t->selector, t->mtype, v->base, out->depth);
 }
 
 /* What the record should have been is what a postmaster looks for first. */
@@ -213,34 +231,27 @@ shown_by_peer(STACK_OF(X509) *chain)
 	return text;
 }
 
-static int
-any_describes(const struct finding *out)
-{
-	size_t i;
-
-	for (i = 0; i < out->nuse; i++)
-		if (out->use[i] == VERIFY_USE_STANDBY)
-			return 1;
-	return 0;
-}
-
 static void
-tell_mismatch(const struct verify_dane *v, STACK_OF(X509) *chain, int err, int depth,
-    struct finding *out)
+tell_mismatch(const struct verify_dane *v, STACK_OF(X509) *chain, struct finding *out)
 {
-	char *shown = NULL;
+	char *shown = shown_by_peer(chain);
 
 	out->result = VERIFY_NO_MATCH;
-	if (any_describes(out) && err != X509_V_ERR_DANE_NO_MATCH) {
-		out->rule = err == X509_V_ERR_HOSTNAME_MISMATCH ? "RFC 7672 3.2.2" : "RFC 7672 3.1.2";
-		out->why = xasprintf("a TLSA record of %s fits the chain, but the certificate at depth %d "
-		    "fails: %s", v->base, depth, X509_verify_cert_error_string(err));
-		return;
-	}
-	shown = shown_by_peer(chain);
 	out->rule = "RFC 7672 2.2";
 	out->why = xasprintf("no TLSA record of %s matches: the server shows %s", v->base, shown);
 	free(shown);
+}
+
+/* A trust anchor fits, but RFC 5280 or the names refuse what stands below it. */
+static void
+tell_bad_chain(const struct verify_dane *v, int fits, int err, int depth, struct finding *out)
+{
+	const struct tlsa *t = &v->tlsa[fits];
+
+	out->result = VERIFY_NO_MATCH;
+	out->rule = err == X509_V_ERR_HOSTNAME_MISMATCH ? "RFC 7672 3.2.2" : "RFC 7672 3.1.2";
+	out->why = xasprintf("TLSA %u %u %u of %s fits the chain, but the certificate at depth %d fails: "
+	    "%s", t->usage, t->selector, t->mtype, v->base, depth, X509_verify_cert_error_string(err));
 }
 
 int
@@ -248,7 +259,7 @@ verify_dane(STACK_OF(X509) *chain, const struct verify_dane *v, struct finding *
 {
 	SSL_CTX *ctx = dane_ctx(f);
 	SSL *ssl = NULL;
-	int taken, err, depth = 0, rc = -1;
+	int taken, err, depth = 0, fit_depth = -1, fits = -1, rc = -1;
 
 	memset(out, 0, sizeof *out);
 	out->matched = out->depth = -1;
@@ -258,6 +269,7 @@ verify_dane(STACK_OF(X509) *chain, const struct verify_dane *v, struct finding *
 		out->result = VERIFY_NO_MATCH;
 		out->rule = "RFC 7672 2.2";
 		out->why = xstrdup("the server sent no certificate");
+		sort_records(v, chain, -1, out);
 		return 0;
 	}
 	ossl_clear();
@@ -271,11 +283,15 @@ verify_dane(STACK_OF(X509) *chain, const struct verify_dane *v, struct finding *
 	err = X509_V_ERR_DANE_NO_MATCH;
 	if (taken > 0 && (err = run_verify(ssl, chain, v->now, &depth, f)) == -1)
 		goto out;
-	if (err == X509_V_OK)
-		tell_match(ssl, v, out);
-	sort_records(v, chain, out);
-	if (err != X509_V_OK)
-		tell_mismatch(v, chain, err, depth, out);
+	if (err != X509_V_ERR_DANE_NO_MATCH)
+		fits = fitting_record(ssl, v, &fit_depth);
+	if (fits == -1)
+		tell_mismatch(v, chain, out);
+	else if (err == X509_V_OK)
+		tell_match(v, chain, fits, fit_depth, out);
+	else
+		tell_bad_chain(v, fits, err, depth, out);
+	sort_records(v, chain, fits, out);
 	rc = 0;
 out:
 	SSL_free(ssl);

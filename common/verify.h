@@ -24,8 +24,8 @@ enum verify_result {
 /* What one TLSA record does for this chain. */
 enum verify_use {
 	VERIFY_USE_MATCHED,	/* the one that authenticated the peer */
-	VERIFY_USE_STANDBY,	/* would describe a certificate of the chain too */
-	VERIFY_USE_DEAD,	/* describes nothing that the peer sent */
+	VERIFY_USE_STANDBY,	/* fits the chain too, but did not authenticate the peer */
+	VERIFY_USE_DEAD,	/* describes nothing that the peer sent, where its usage looks for it */
 	VERIFY_USE_PASSED_OVER,	/* a weaker digest beside a stronger one: RFC 7671 9 */
 	VERIFY_USE_UNUSABLE	/* not for SMTP: RFC 7672 3.1.3 */
 };

@@ -51,20 +51,40 @@ add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *a
 	p->finding.matched = p->finding.depth = -1;
 }
 
+static int
+compare_addresses(const void *a, const void *b)
+{
+	const struct facts_addr *x = ((const struct probe *)a)->addr, *y = ((const struct probe *)b)->addr;
+
+	if (x->family != y->family)
+		return x->family == AF_INET ? -1 : 1;
+	return memcmp(&x->ip, &y->ip, sizeof x->ip);
+}
+
+/* Servers rotate their answers; a report that is compared with yesterday's should not. */
+static void
+add_addresses(struct check *c, const struct plan_host *h)
+{
+	size_t i, first = c->nprobe;
+
+	for (i = 0; i < h->host->naddr; i++)
+		add_probe(c, h, &h->host->addr[i]);
+	qsort(&c->probe[first], c->nprobe - first, sizeof *c->probe, compare_addresses);
+}
+
 static void
 make_probes(struct check *c)
 {
-	size_t i, j;
+	size_t i;
 
 	c->probe = xcalloc(count_probes(&c->plan), sizeof *c->probe);
 	for (i = 0; i < c->plan.nhost; i++) {
 		const struct plan_host *h = &c->plan.host[i];
 
-		if (h->act != PLAN_TRY)
-			add_probe(c, h, NULL);
+		if (h->act == PLAN_TRY)
+			add_addresses(c, h);
 		else
-			for (j = 0; j < h->host->naddr; j++)
-				add_probe(c, h, &h->host->addr[j]);
+			add_probe(c, h, NULL);
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
  * tlscheck - would mail go to this destination encrypted, authenticated, in clear, or not at all?
  */
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -240,6 +241,19 @@ print_ready(struct run *r)
 	}
 }
 
+/* Questions that were given up are still libunbound's; with the context the loop loses them, and ends
+ * once the last connection has said goodbye. */
+static void
+on_all_printed(evutil_socket_t fd, short what, void *arg)
+{
+	struct run *r = arg;
+
+	(void)fd;
+	(void)what;
+	dns_free(r->env.dns);
+	r->env.dns = NULL;
+}
+
 static void start_more(struct run *);
 
 static void
@@ -251,6 +265,9 @@ on_check(struct check *c, void *arg)
 	r->under_way--;
 	print_ready(r);
 	start_more(r);
+	if (r->printed == r->n &&
+	    event_base_once(r->env.base, -1, EV_TIMEOUT, on_all_printed, r, NULL) == -1)
+		alloc_failed();
 }
 
 /* A check that ends at once calls on_check() from in here, which does no harm. */

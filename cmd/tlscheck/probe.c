@@ -43,9 +43,6 @@ end_seen(const struct probe *p)
 		return SEEN_REFUSED;
 	case SMTP_END_EHLO_REFUSED:
 		return c->last.code >= 500 ? SEEN_REFUSED : SEEN_TEMPORARY;
-	case SMTP_END_NO_ESMTP:
-	case SMTP_END_NO_STARTTLS:
-		return SEEN_NO_STARTTLS;
 	case SMTP_END_STARTTLS_REFUSED:
 		return SEEN_STARTTLS_REFUSED;
 	case SMTP_END_INJECTION:
@@ -62,10 +59,21 @@ end_seen(const struct probe *p)
 	}
 }
 
+/* A peer that took HELO only is told apart from one that has ESMTP without STARTTLS. */
+static void
+not_offered(struct probe *p)
+{
+	seen_is(p, SEEN_NO_STARTTLS, p->client.esmtp ? "STARTTLS is not offered" :
+						       "the host knows no ESMTP, only HELO");
+}
+
 static void
 session_ended(struct probe *p)
 {
-	seen_is(p, end_seen(p), p->client.fail.text);
+	if (p->client.end == SMTP_END_NO_ESMTP || p->client.end == SMTP_END_NO_STARTTLS)
+		not_offered(p);
+	else
+		seen_is(p, end_seen(p), p->client.fail.text);
 	done(p);
 }
 
@@ -79,7 +87,7 @@ session_ready(struct probe *p)
 		smtp_reply_print(&why, &p->client.starttls);
 		seen_is(p, SEEN_STARTTLS_REFUSED, why.p);
 	} else if (!p->seen.tls && p->host->need != PLAN_CLEAR)
-		seen_is(p, SEEN_NO_STARTTLS, "");
+		not_offered(p);
 	else
 		seen_is(p, SEEN_READY, "");
 	buf_clear(&why);

@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# The directions of DESIGN: a tier of common/ includes only itself and the tiers that common/TIERS names;
+# a command includes the tiers that the Makefile gives it, and no other command; and programs link no more than that.
+
+bats_require_minimum_version 1.5.0
+
+setup()
+{
+	cd "$BATS_TEST_DIRNAME/.." || return
+	: "${BIN:=$PWD/bin}"
+	flags=$(pkg-config --cflags openssl ldns libevent_core jansson libidn2)
+}
+
+# Every header of common/ that FILE includes, by module name.
+modules_in()
+{
+	# shellcheck disable=SC2086 # options
+	cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$1" | tr -s ' \\' '\n' |
+	    sed -n 's,^common/\(.*\)\.h$,\1,p'
+}
+
+tier_of()
+{
+	awk -v m="$1" '/^[A-Z]/ { for (i = 3; i <= NF; i++) if ($i == m) print $1 }' common/TIERS
+}
+
+tiers()
+{
+	awk '/^[A-Z]/ { print $1 }' common/TIERS
+}
+
+# The tiers that a tier may use, itself among them.
+allowed_for()
+{
+	awk -v t="$1" '$1 == t { gsub(/,/, " ", $2); print $1, $2 }' common/TIERS
+}
+
+tiers_of_tool()
+{
+	sed -n "s/^TIERS_$1 = //p" Makefile
+}
+
+# FILE ALLOWED: says what FILE includes beyond the allowed tiers.
+check_file()
+{
+	local m tier
+	for m in $(modules_in "$1"); do
+		tier=$(tier_of "$m")
+		case " $2 " in
+		*" ${tier:-none} "*) ;;
+		*) echo "$1 includes common/$m.h of tier ${tier:-(not in TIERS)}; it may use: $2" ;;
+		esac
+	done
+}
+
+@test "TIERS: a tier uses only tiers above it in the file, and each module has one" {
+	run awk '/^[A-Z]/ {
+		n = split($2, uses, ",")
+		for (i = 1; i <= n; i++)
+			if (uses[i] != "-" && !(uses[i] in seen))
+				print $1 " uses " uses[i] " before it stands"
+		seen[$1] = 1
+		for (i = 3; i <= NF; i++)
+			if (count[$i]++)
+				print $i " stands twice"
+	}' common/TIERS
+	[ -z "$output" ]
+}
+
+@test "every file of common/ belongs to a tier" {
+	local f m missing=
+	for f in common/*.[ch]; do
+		m=${f#common/}
+		[ -n "$(tier_of "${m%.*}")" ] || missing="$missing $f"
+	done
+	echo "not in common/TIERS:$missing"
+	[ -z "$missing" ]
+}
+
+@test "common/ includes only what its tier may" {
+	local f m found=
+	for f in common/*.[ch]; do
+		m=${f#common/}
+		found=$found$(check_file "$f" "$(allowed_for "$(tier_of "${m%.*}")")")
+	done
+	echo "$found"
+	[ -z "$found" ]
+}
+
+@test "every header of common/ compiles by itself" {
+	local h
+	for h in common/*.h; do
+		# shellcheck disable=SC2086 # options
+		cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -fsyntax-only -x c "$h"
+	done
+}
+
+@test "commands include only the tiers that the Makefile gives them" {
+	local f tool found=
+	for f in cmd/*/*.[ch]; do
+		[ -e "$f" ] || skip 'no commands yet'
+		tool=${f#cmd/}
+		tool=${tool%%/*}
+		[ -n "$(tiers_of_tool "$tool")" ] || found="$found $f: no TIERS_$tool in the Makefile;"
+		found=$found$(check_file "$f" "$(tiers_of_tool "$tool")")
+	done
+	echo "$found"
+	[ -z "$found" ]
+}
+
+@test "no command includes another command" {
+	local f tool found=
+	for f in cmd/*/*.[ch]; do
+		[ -e "$f" ] || skip 'no commands yet'
+		tool=${f#cmd/}
+		# shellcheck disable=SC2086 # options
+		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$f" | tr -s ' \\' '\n' |
+		    grep '^cmd/' | grep -v "^cmd/${tool%%/*}/" || :)
+	done
+	echo "$found"
+	[ -z "$found" ]
+}
+
+# TOOL PATTERN: the libraries it needs that match.
+needs()
+{
+	readelf -d "$BIN/$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -E "$2" || :
+}
+
+@test "programs link only what their tiers need" {
+	local tool program found=
+	for program in "$BIN"/*; do
+		[ -x "$program" ] || skip 'no programs yet'
+		tool=${program##*/}
+		case " $(tiers_of_tool "$tool") " in
+		*' NET '*) ;;
+		*) found="$found$(needs "$tool" 'libunbound|libcurl|libevent|libldns')" ;;
+		esac
+		case " $(tiers_of_tool "$tool") " in
+		*' CRYPTO '*) ;;
+		*) found="$found$(needs "$tool" 'libssl|libcrypto|libidn2')" ;;
+		esac
+		echo "$tool: $(needs "$tool" . | tr '\n' ' ')"
+	done
+	echo "too much: $found"
+	[ -z "$found" ]
+}
+
+@test "mkcert links neither libssl nor libunbound, libcurl, libevent" {
+	[ -x "$BIN/mkcert" ] || skip 'no mkcert yet'
+	run needs mkcert 'libssl|libunbound|libcurl|libevent|libldns'
+	echo "$output"
+	[ -z "$output" ]
+}

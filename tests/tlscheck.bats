@@ -1,0 +1,278 @@
+#!/usr/bin/env bats
+# tlscheck on the lab: every domain and every misbehaviour gives the verdict, the reason and the exit
+# status that stand in tlscheck.rows; then the options, the resolvers that fail, the usage.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_start "$BATS_FILE_TMPDIR/lab"
+	lab_peers
+}
+
+teardown_file() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_stop
+}
+
+setup() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_opts
+}
+
+check() {
+	run --separate-stderr "$BIN/tlscheck" "${LAB_OPTS[@]}" "$@"
+}
+
+# One run for each domain of tlscheck.rows, eight at a time; what each printed goes to DIR/DOMAIN.
+run_rows() {
+	local dir=$1
+	mkdir -p "$dir"
+	grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep -oE '^[^ |]+' |
+		# shellcheck disable=SC2016
+		xargs -P 8 -I '{}' sh -c 'out=$1 domain=$2; shift 2
+			"$@" "$domain" > "$out/$domain" 2> "$out/$domain.err"
+			echo $? > "$out/$domain.rc"' \
+			rows "$dir" '{}' "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 3
+}
+
+trim() {
+	local s=$1
+	s=${s#"${s%%[! ]*}"}
+	printf '%s' "${s%"${s##*[! ]}"}"
+}
+
+# The verdicts of the hosts' lines, in their order.
+host_verdicts() {
+	sed '$d' "$1" | grep -v 'could not be asked and' |
+		grep -oE ': (AUTH|ENC|CLEAR|SKIP|INCONCLUSIVE)( \(|:)' | grep -oE '[A-Z]+' | paste -sd' ' -
+}
+
+# Says what differs for one row; nothing where all is as wanted.
+judge_row() {
+	local dir=$1 domain=$2 exit=$3 word=$4 rule=$5 hosts=$6 first=$7 last
+	local out=$dir/$domain
+	last=$(tail -n 1 "$out")
+	[ "$(cat "$out.rc")" = "$exit" ] || echo "$domain: exit $(cat "$out.rc"), wanted $exit"
+	# shellcheck disable=SC2053
+	[[ $last == "$domain: $word: "*"["$rule"]" ]] || echo "$domain: wanted $word [$rule]: $last"
+	[ "$(host_verdicts "$out")" = "$hosts" ] ||
+		echo "$domain: hosts '$(host_verdicts "$out")', wanted '$hosts'"
+	# shellcheck disable=SC2053
+	[[ $(head -n 1 "$out") == $first ]] || echo "$domain: first line does not say $first"
+	[ ! -s "$out.err" ] || echo "$domain: stderr: $(cat "$out.err")"
+}
+
+@test "every domain of the lab: verdict, rule, reason, exit status" {
+	local dir=$BATS_TEST_TMPDIR/rows domain exit word rule hosts first wrong
+	run_rows "$dir"
+	wrong=$(grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep . |
+		while IFS='|' read -r domain exit word rule hosts first; do
+			judge_row "$dir" "$(trim "$domain")" "$(trim "$exit")" "$(trim "$word")" \
+				"$(trim "$rule")" "$(trim "$hosts")" "$(trim "$first")"
+		done)
+	[ -z "$wrong" ] || { printf '%s\n' "$wrong"; head -n 5 "$dir"/bogus-mx.test; return 1; }
+	[ "$(find "$dir" -name '*.rc' | wc -l)" -ge 150 ]
+}
+
+@test "a domain whose host has IPv6 only" {
+	[ "${LAB_V6:-0}" = 1 ] || skip "no IPv6 loopback here"
+	check v6.test
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "v6.test: 10 mx.v6.test ::1: AUTH"* ]]
+}
+
+@test "nothing is said in clear text to a host with usable TLSA records that fails" {
+	: > "$LAB_CAPTURE"
+	check starttls-454.dane.test no-starttls.dane.test swapped.test inject.dane.test
+	[ "$status" -eq 1 ]
+	! grep -E 'clear (MAIL|RCPT|DATA)' "$LAB_CAPTURE"
+	grep -q 'clear EHLO' "$LAB_CAPTURE"
+}
+
+@test "TLSA records are not asked for where the host is unsigned, nor with --dane none" {
+	: > "$LAB_QUERIES"
+	check unsigned.test
+	! grep TLSA "$LAB_QUERIES"
+	check --dane none good.test
+	[[ ${lines[0]} == *": ENC ("*"DANE is not used: level preferred applies [local]" ]]
+	! grep TLSA "$LAB_QUERIES"
+	check good.test
+	grep -q 'TLSA' "$LAB_QUERIES"
+}
+
+@test "mandatory DANE: no usable TLSA record, no connection" {
+	local domain
+	for domain in absent-nodata.test unusable.test unsigned.test tlsa-alias-out.test mx-insecure.test; do
+		: > "$LAB_CAPTURE"
+		check --dane mandatory "$domain"
+		[ "$status" -eq 1 ]
+		[[ ${lines[-1]} == "$domain: SKIP: "*"RFC 7672 "* ]]
+		[ ! -s "$LAB_CAPTURE" ]
+	done
+	check --dane mandatory good.test
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == "good.test: AUTH: "* ]]
+}
+
+@test "level required: no clear text without TLSA records either" {
+	check -l required no-starttls.plain.test helo-only.plain.test starttls-454.plain.test
+	[ "$status" -eq 1 ]
+	[ "$(grep -c 'SKIP: TLS is required, but .* \[local\]' <<< "$output")" -eq 3 ]
+	check -l required ok.plain.test
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == *": ENC: "* ]]
+}
+
+@test "level no: STARTTLS is not used, DANE is off" {
+	: > "$LAB_CAPTURE"
+	check -l no good.test
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == "good.test: CLEAR: "* ]]
+	! grep -q STARTTLS "$LAB_CAPTURE"
+	check -l no --dane opportunistic good.test
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"contradict"* ]]
+}
+
+@test "SNI is the TLSA base domain, behind an alias too" {
+	: > "$LAB_CAPTURE"
+	check good.test alias-secure.test
+	grep -q 'tls-start TLSv1.3 mx.good.test' "$LAB_CAPTURE"
+	grep -q 'tls-start TLSv1.3 real.alias-target.test' "$LAB_CAPTURE"
+}
+
+@test "[host] and [address] are that host, without MX" {
+	check '[mx.good.test]'
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "[mx.good.test]: mx.good.test 127.0.0.25: AUTH ("* ]]
+	check '[127.0.0.25]'
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == "[127.0.0.25]: 127.0.0.25@$LAB_PORT: ENC ("* ]]
+	check '[MX.Good.Test.]' 'GOOD.test.'
+	[ "$status" -eq 0 ]
+	[[ ${lines[-1]} == "good.test: AUTH: "* ]]
+}
+
+@test "the exit status over several domains: 2, 1, 3, 0" {
+	check -q good.test null-mx.test mx-servfail.test
+	[ "$status" -eq 1 ]
+	[ "${#lines[@]}" -eq 3 ]
+	check -q good.test mx-servfail.test
+	[ "$status" -eq 3 ]
+	check -q good.test unsigned.test
+	[ "$status" -eq 0 ]
+}
+
+@test "a resolver that is down, one that is silent: INCONCLUSIVE, and it says so" {
+	local resolver
+	for resolver in "$LAB_DNS_DEAD" "$LAB_DNS_SILENT"; do
+		run "$BIN/tlscheck" --resolver "$resolver" --anchor "$LAB_ANCHOR" -t 2 good.test
+		[ "$status" -eq 3 ]
+		[[ $output == "good.test: INCONCLUSIVE: the MX lookup failed (the resolver does not answer"* ]]
+	done
+}
+
+@test "a resolver that strips DNSSEC: INCONCLUSIVE, and it says so" {
+	run "$BIN/tlscheck" --resolver "$LAB_DNS_STRIP" --anchor "$LAB_ANCHOR" good.test '[mx.good.test]'
+	[ "$status" -eq 3 ]
+	[[ ${lines[0]} == "good.test: INCONCLUSIVE: the MX lookup failed (the resolver strips DNSSEC"* ]]
+	[[ ${lines[-1]} == "[mx.good.test]: INCONCLUSIVE: "*"the resolver strips DNSSEC"* ]]
+}
+
+@test "a resolver that refuses or fails everything: INCONCLUSIVE" {
+	local resolver
+	for resolver in "$LAB_DNS_SERVFAIL" "$LAB_DNS_REFUSED"; do
+		run "$BIN/tlscheck" --resolver "$resolver" --anchor "$LAB_ANCHOR" -t 3 good.test
+		[ "$status" -eq 3 ]
+		[[ $output == "good.test: INCONCLUSIVE: the MX lookup failed (the resolver does not answer"* ]]
+	done
+}
+
+@test "a wrong trust anchor: INCONCLUSIVE, and it says so" {
+	run "$BIN/tlscheck" --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR_WRONG" good.test unsigned.test
+	[ "$status" -eq 3 ]
+	[[ ${lines[0]} == "good.test: INCONCLUSIVE: the MX lookup failed (the trust anchor "*" is wrong: it matches no key of the root"* ]]
+	[[ ${lines[1]} == "unsigned.test: INCONCLUSIVE: "*"trust anchor"* ]]
+}
+
+@test "-v: the trace, the certificates, each TLSA record with its use" {
+	check -v mixed.test
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "mixed.test: policy tls preferred dane opportunistic" ]
+	[[ $output == *"1 MX host (secure) [RFC 7672 2.2.1] -> its hosts in their order"* ]]
+	[[ $output == *": used"* ]]
+	[[ $output == *": unusable: "* ]]
+	[[ $output == *"certificate 0: subject "* ]]
+	check -v agility-good.test
+	[[ $output == *": used"* ]]
+	check -v rollover.test
+	[[ $output == *": dead"* ]]
+}
+
+@test "-j: one object a line for each destination, the same facts" {
+	check -j good.test null-mx.test mx-servfail.test banner-junk.dane.test
+	[ "$status" -eq 1 ]
+	[ "${#lines[@]}" -eq 4 ]
+	printf '%s\n' "${lines[@]}" > "$BATS_TEST_TMPDIR/out"
+	run jq -r '[.domain, .verdict, .mx, .rule] | join(" ")' "$BATS_TEST_TMPDIR/out"
+	[ "$output" = "good.test AUTH found RFC 7672 3.1.1
+null-mx.test NOMAIL null RFC 7505 3
+mx-servfail.test INCONCLUSIVE failed RFC 7672 2.1.2
+banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
+	run jq -r '.hosts[0] | [.host, .address, .tlsa[0].use, .tls.protocol, .tls.chain[0].key] | join(" ")' \
+		<<< "$(head -n 1 "$BATS_TEST_TMPDIR/out")"
+	[ "$output" = "mx.good.test 127.0.0.25 used TLSv1.3 ec:p256" ]
+}
+
+@test "what a server says is printed escaped" {
+	check -v banner-junk.plain.test ehlo-garbage.plain.test banner-http.plain.test
+	! LC_ALL=C grep -q '[^[:print:][:space:]]' <<< "$output"
+}
+
+@test "a connection is closed and memory is kept whatever a server sends" {
+	local domain
+	for domain in banner-endless.plain.test ehlo-endless.dane.test ehlo-longline.plain.test; do
+		run bash -c 'ulimit -v 400000; exec "$@"' limit "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 3 "$domain"
+		[ "$status" -eq 1 ]
+	done
+}
+
+@test "usage: -h, -V, wrong options and operands" {
+	run --separate-stderr "$BIN/tlscheck" -h
+	[ "$status" -eq 0 ]
+	[[ $output == "usage: tlscheck "* ]]
+	run "$BIN/tlscheck" -V
+	[ "$status" -eq 0 ]
+	[[ $output == "tlscheck (mtatls) "* ]]
+	local args
+	for args in "" "-x good.test" "--nonsense good.test" "-l foo good.test" "--dane foo good.test" \
+		"--port 0 good.test" "--port 65536 good.test" "--port 25x good.test" "-t 0 good.test" \
+		"-t x good.test" "-l" "127.0.0.1" "a..b" "-dash.test" "[a b]" "--resolver foo good.test"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr "$BIN/tlscheck" $args
+		[ "$status" -eq 2 ] || { echo "$args: $status"; return 1; }
+		[ -z "$output" ]
+		[[ $stderr == "tlscheck: "* ]]
+	done
+}
+
+@test "an anchor that is missing, empty or no anchor: 2, and the message names it" {
+	local f=$BATS_TEST_TMPDIR/anchor
+	run --separate-stderr "$BIN/tlscheck" --anchor "$f" good.test
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tlscheck: $f: No such file or directory" ]
+	: > "$f"
+	run --separate-stderr "$BIN/tlscheck" --anchor "$f" good.test
+	[ "$status" -eq 2 ]
+	[[ $stderr == "tlscheck: $f: no DS or DNSKEY record"* ]]
+	head -c 3000 /dev/urandom > "$f"
+	run --separate-stderr "$BIN/tlscheck" --anchor "$f" good.test
+	[ "$status" -eq 2 ]
+	[[ $stderr == "tlscheck: $f: "* ]]
+}
+
+@test "output that cannot be written: 2" {
+	run bash -c '"$0" "$@" > /dev/full' "$BIN/tlscheck" "${LAB_OPTS[@]}" good.test
+	[ "$status" -eq 2 ]
+}

@@ -1,0 +1,207 @@
+#include "cert.h"
+
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include <stdlib.h>
+
+#include "issue.h"
+#include "key.h"
+#include "pem.h"
+#include "unit.h"
+
+#define NOW 1700000000
+
+static EVP_PKEY *key;
+
+static X509 *
+make(const char *cn, const char *san, unsigned flags)
+{
+	struct issue is;
+	X509 *cert;
+
+	issue_init(&is);
+	issue_set(&is, ISSUE_CN, cn, NULL);
+	issue_set(&is, ISSUE_O, "\xc3\x84rzte, \"A\" & B", NULL);
+	if (san != NULL)
+		issue_add_san(&is, san, NULL);
+	is.flags = flags;
+	cert = issue_self_signed(&is, key, NOW, NULL);
+	issue_clear(&is);
+	return cert;
+}
+
+static void
+test_says(void)
+{
+	X509 *cert = make("mx.example", "2001:db8::1", 0);
+	struct cert_names names;
+	char fp[CERT_FINGERPRINT_SIZE], *text;
+
+	text = cert_subject(cert);
+	unit_str(text, "CN=mx.example,O=\\C3\\84rzte\\, \\\"A\\\" & B", "subject, escaped");
+	free(text);
+	text = cert_issuer(cert);
+	unit_str(text, "CN=mx.example,O=\\C3\\84rzte\\, \\\"A\\\" & B", "issuer");
+	free(text);
+	text = cert_cn(cert);
+	unit_str(text, "mx.example", "common name");
+	free(text);
+	text = cert_key_describe(cert);
+	unit_str(text, "ec:p256", "key");
+	free(text);
+	text = cert_sig_describe(cert);
+	unit_str(text, "ecdsa-with-SHA256", "signature");
+	free(text);
+	text = cert_serial(cert);
+	unit_int(strlen(text), 40, "serial of 20 octets");
+	free(text);
+	unit_int(strlen(cert_fingerprint(fp, cert)), 64, "fingerprint");
+	unit_int(cert_not_before(cert), NOW - 3600, "not before");
+	unit_int(cert_not_after(cert), NOW + 365 * 86400, "not after");
+	unit_int(cert_is_ca(cert), 0, "no CA");
+	unit_int(cert_is_self_signed(cert), 1, "self-signed");
+	unit_int(cert_is_demo(cert), 0, "no demonstration");
+	cert_dns_names(cert, &names);
+	unit_ok(names.n == 1 && names.odd == 0, "one DNS name");
+	unit_str(names.v[0], "mx.example", "which is the CN");
+	cert_names_clear(&names);
+	cert_ip_names(cert, &names);
+	unit_ok(names.n == 1 && names.odd == 0, "one address");
+	unit_str(names.v[0], "2001:db8::1", "in its short form");
+	cert_names_clear(&names);
+	X509_free(cert);
+}
+
+static void
+test_flags(void)
+{
+	X509 *ca = make("ca.example", NULL, ISSUE_AS_CA), *demo = make("x.example", NULL, ISSUE_DEMO);
+
+	unit_int(cert_is_ca(ca), 1, "CA:TRUE is seen");
+	unit_int(cert_is_demo(demo), 1, "the demonstration mark is seen");
+	X509_free(ca);
+	X509_free(demo);
+}
+
+/* Hand-made names, as a hostile peer's certificate may hold them. */
+static X509 *
+hostile(const char *cn, size_t cn_len, const char *dns, size_t dns_len)
+{
+	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+	GENERAL_NAME *gn = GENERAL_NAME_new();
+	ASN1_IA5STRING *ia5 = ASN1_IA5STRING_new();
+	X509 *cert = X509_new();
+
+	X509_NAME_add_entry_by_NID((X509_NAME *)X509_get_subject_name(cert), NID_commonName,
+	    V_ASN1_UTF8STRING, (const unsigned char *)cn, cn_len, -1, 0);
+	ASN1_STRING_set(ia5, dns, dns_len);
+	GENERAL_NAME_set0_value(gn, GEN_DNS, ia5);
+	sk_GENERAL_NAME_push(names, gn);
+	X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0);
+	GENERAL_NAMES_free(names);
+	X509_set_pubkey(cert, key);
+	return cert;
+}
+
+static void
+test_hostile(void)
+{
+	static const struct {
+		const char *in;
+		size_t len;
+		const char *out;
+	} rows[] = {
+		{ "mx.example", 10, "mx.example" },
+		{ "mx.example\0.evil", 16, NULL },
+		{ "mx.exam\nple", 11, NULL },
+		{ "", 0, NULL },
+		{ "m\xc3\xbc.example", 11, "m\xc3\xbc.example" },
+	};
+	struct cert_names names;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		X509 *cert = hostile(rows[i].in, rows[i].len, rows[i].in, rows[i].len);
+		int plain = i == 0;
+		char *cn = cert_cn(cert);
+
+		unit_str(cn, rows[i].out, "row %zu: common name", i);
+		cert_dns_names(cert, &names);
+		unit_int(names.n, plain, "row %zu: names", i);
+		unit_int(names.odd, !plain, "row %zu: odd names", i);
+		cert_names_clear(&names);
+		free(cn);
+		X509_free(cert);
+	}
+}
+
+static void
+test_times(void)
+{
+	X509 *cert = X509_new();
+	ASN1_TIME *t = ASN1_TIME_new();
+
+	ASN1_STRING_set(t, "garbage", 7);
+	X509_set1_notBefore(cert, t);
+	X509_set1_notAfter(cert, t);
+	unit_ok(cert_not_before(cert) == INT64_MAX, "a start that does not parse is never");
+	unit_ok(cert_not_after(cert) == INT64_MIN, "an end that does not parse was always");
+	ASN1_TIME_set_string(t, "99991231235959Z");
+	X509_set1_notAfter(cert, t);
+	unit_int(cert_not_after(cert), 253402300799, "no well-defined end (RFC 5280 4.1.2.5)");
+	ASN1_TIME_free(t);
+	X509_free(cert);
+}
+
+static void
+test_read(void)
+{
+	X509 *one = make("one.example", NULL, 0), *two = make("two.example", NULL, 0), *got;
+	struct buf pem = BUF_INIT, der = BUF_INIT;
+	struct fail f = FAIL_INIT;
+	STACK_OF(X509) *chain;
+
+	cert_to_der(one, &der, NULL);
+	got = cert_from_der((uint8_t *)der.p, der.len, NULL);
+	unit_ok(got != NULL && X509_cmp(got, one) == 0, "from DER");
+	X509_free(got);
+	buf_putc(&der, 0);
+	unit_ok(cert_from_der((uint8_t *)der.p, der.len, &f) == NULL, "with an octet more it is refused");
+	unit_str(f.text, "octets behind the certificate", "with the reason");
+	key_to_pem(key, &pem, NULL);
+	pem_put_cert(&pem, one, NULL);
+	pem_put_cert(&pem, two, NULL);
+	got = cert_from_pem(pem.p, pem.len, NULL);
+	unit_ok(got != NULL && X509_cmp(got, one) == 0, "the first of a PEM text");
+	X509_free(got);
+	chain = cert_chain_from_pem(pem.p, pem.len, NULL);
+	unit_int(sk_X509_num(chain), 2, "all of a PEM text, keys passed over");
+	unit_ok(X509_cmp(sk_X509_value(chain, 1), two) == 0, "in their order");
+	cert_chain_free(chain);
+	buf_wipe(&pem);
+	key_to_pem(key, &pem, NULL);
+	unit_ok(cert_chain_from_pem(pem.p, pem.len, &f) == NULL, "none in a key file");
+	unit_str(f.text, "no certificate in it", "and it says so");
+	buf_wipe(&pem);
+	pem_put(&pem, "CERTIFICATE", (const uint8_t *)"0\x03\x02\x01\x01", 5);
+	unit_ok(cert_chain_from_pem(pem.p, pem.len, &f) == NULL, "DER that is no certificate");
+	unit_ok(strncmp(f.text, "line 1: expected a certificate: ", 32) == 0, "is named by line");
+	buf_clear(&pem);
+	buf_clear(&der);
+	X509_free(one);
+	X509_free(two);
+}
+
+int
+main(void)
+{
+	key = key_generate("ec:p256", NULL);
+	test_says();
+	test_flags();
+	test_hostile();
+	test_times();
+	test_read();
+	EVP_PKEY_free(key);
+	return unit_done();
+}

@@ -1,0 +1,258 @@
+#include "identity.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <openssl/evp.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "cert.h"
+#include "file.h"
+#include "issue.h"
+#include "key.h"
+#include "unit.h"
+
+static char *dir;
+
+static void
+make(struct identity *id, const char *name)
+{
+	struct issue is;
+
+	issue_init(&is);
+	issue_set(&is, ISSUE_CN, "mx.example", NULL);
+	*id = (struct identity)IDENTITY_INIT;
+	id->name = xstrdup(name);
+	id->key = key_generate("ed25519", NULL);
+	id->cert = issue_self_signed(&is, id->key, 1700000000, NULL);
+	issue_clear(&is);
+}
+
+static int
+exists(const char *sub)
+{
+	char *path = file_join(dir, sub);
+	struct stat st;
+	int yes = lstat(path, &st) == 0;
+
+	free(path);
+	return yes;
+}
+
+static int
+mode_of(const char *sub)
+{
+	char *path = file_join(dir, sub);
+	struct stat st;
+	int mode = stat(path, &st) == 0 ? (int)(st.st_mode & 07777) : -1;
+
+	free(path);
+	return mode;
+}
+
+static void
+test_round_trip(void)
+{
+	struct identity id, got;
+	struct fail f = FAIL_INIT;
+
+	make(&id, "a");
+	id.chain = sk_X509_new_null();
+	sk_X509_push(id.chain, X509_dup(id.cert));
+	unit_int(identity_store(dir, &id, 0, &f), 0, "stored");
+	unit_int(mode_of("certs/a/key.pem"), 0600, "key 0600");
+	unit_int(mode_of("certs/a/cert.pem"), 0644, "certificate 0644");
+	unit_int(mode_of("certs/a/chain.pem"), 0644, "chain 0644");
+	unit_int(mode_of("certs/a"), 0755, "folder 0755");
+	unit_int(identity_load(dir, "a", IDENTITY_NEED_KEY, &got, &f), 0, "loaded");
+	unit_ok(X509_cmp(got.cert, id.cert) == 0 && key_same(got.key, id.key), "the same");
+	unit_int(sk_X509_num(got.chain), 1, "with its chain");
+	unit_str(got.name, "a", "and its name");
+	identity_clear(&got);
+	unit_int(identity_load(dir, "a", 0, &got, &f), 0, "loaded without the key");
+	unit_ok(got.key == NULL && got.cert != NULL, "which is not read");
+	identity_clear(&got);
+	identity_clear(&id);
+}
+
+static void
+test_replace(void)
+{
+	struct identity one, two, three, got;
+	struct fail f = FAIL_INIT;
+
+	make(&one, "b");
+	make(&two, "b");
+	make(&three, "b");
+	unit_int(identity_store(dir, &one, 0, NULL), 0, "the first");
+	unit_int(identity_store(dir, &two, 0, &f), -1, "another is refused");
+	unit_int(f.kind, FAIL_POLICY, "by a rule");
+	unit_ok(!exists("certs/.versions/b/2"), "and not written");
+	unit_int(identity_store(dir, &two, IDENTITY_REPLACE, NULL), 0, "replaced");
+	unit_ok(exists("certs/.versions/b/1"), "the previous one is kept");
+	unit_int(identity_store(dir, &three, IDENTITY_REPLACE, NULL), 0, "replaced again");
+	unit_ok(!exists("certs/.versions/b/1"), "the one before is gone");
+	unit_ok(exists("certs/.versions/b/2"), "the previous one is kept");
+	unit_int(identity_load(dir, "b", IDENTITY_NEED_KEY, &got, NULL), 0, "loaded");
+	unit_ok(X509_cmp(got.cert, three.cert) == 0, "it is the last");
+	identity_clear(&one);
+	identity_clear(&two);
+	identity_clear(&three);
+	identity_clear(&got);
+}
+
+static void
+put(const char *sub, const char *text)
+{
+	char *path = file_join(dir, sub);
+
+	unlink(path);
+	file_write(path, 0644, FILE_REPLACE, text, strlen(text), NULL);
+	free(path);
+}
+
+/* A failure's text is before, the store's folder, after. */
+static void
+check_load(const char *name, const char *before, const char *after)
+{
+	char *want = xasprintf("%s%s%s", before, *after != '\0' ? dir : "", after);
+	struct fail f = FAIL_INIT;
+	struct identity got;
+
+	unit_int(identity_load(dir, name, IDENTITY_NEED_KEY, &got, &f), -1, "\"%s\" is not loaded", name);
+	unit_str(f.text, want, "and says why");
+	unit_ok(got.name == NULL && got.cert == NULL && got.key == NULL, "and is empty");
+	free(want);
+}
+
+static void
+test_damaged(void)
+{
+	struct identity id;
+	struct buf other = BUF_INIT;
+	EVP_PKEY *key = key_generate("ed25519", NULL);
+
+	make(&id, "c");
+	identity_store(dir, &id, 0, NULL);
+	key_to_pem(key, &other, NULL);
+	put("certs/c/key.pem", other.p);
+	check_load("c", "", "/certs/.versions/c/1/key.pem: not the key of cert.pem beside it");
+	put("certs/c/key.pem", "nothing\n");
+	check_load("c", "", "/certs/.versions/c/1/key.pem: neither PEM nor DER: expected a -----BEGIN line");
+	put("certs/c/cert.pem", "-----BEGIN CERTIFICATE-----\n");
+	check_load("c", "", "/certs/.versions/c/1/cert.pem: line 1: no -----END CERTIFICATE----- before the "
+	    "end");
+	{
+		char *path = xasprintf("%s/certs/c/cert.pem", dir);
+
+		unlink(path);
+		free(path);
+	}
+	check_load("c", "", "/certs/.versions/c/1/cert.pem: No such file or directory");
+	check_load("none", "no identity \"none\" in ", "/certs");
+	check_load("../etc", "\"../etc\" cannot be the name of an identity: it begins with - or .", "");
+	buf_wipe(&other);
+	EVP_PKEY_free(key);
+	identity_clear(&id);
+}
+
+/* What a crash leaves: a folder with a higher number that no link shows. */
+static void
+test_leftover(void)
+{
+	struct identity id, got;
+	char *path = xasprintf("%s/certs/.versions/d/2", dir);
+
+	make(&id, "d");
+	identity_store(dir, &id, 0, NULL);
+	file_mkdir(path, 0755, NULL);
+	unit_int(identity_load(dir, "d", IDENTITY_NEED_KEY, &got, NULL), 0, "loads beside a leftover");
+	identity_clear(&got);
+	unit_int(identity_store(dir, &id, IDENTITY_REPLACE, NULL), 0, "is replaced");
+	unit_ok(!exists("certs/.versions/d/2"), "the leftover goes");
+	unit_ok(exists("certs/.versions/d/1"), "the previous version stays");
+	unit_ok(exists("certs/.versions/d/3"), "under a number not used before");
+	identity_clear(&id);
+	free(path);
+}
+
+/* Nothing may be left of a store that fails, whichever folder was there before. */
+static void
+test_undo(void)
+{
+	char *sub = file_join(dir, "new"), *store = dir;
+	struct identity id;
+	struct fail f = FAIL_INIT;
+
+	make(&id, "e");
+	file_mkdir(sub, 0755, NULL);
+	dir = sub;
+	put("certs", "a file in the place of the folder");
+	unit_int(identity_store(sub, &id, 0, &f), -1, "a file in the way");
+	unit_int(f.kind, FAIL_SYS, "is the system's refusal");
+	unit_ok(exists("certs"), "and stays");
+	unit_ok(!exists(".versions"), "with nothing beside it");
+	dir = store;
+	file_remove_tree(sub, NULL);
+	unit_int(identity_store("/proc/self/mtatls", &id, 0, &f), -1, "where nothing can be made");
+	unit_ok(access("/proc/self/mtatls", F_OK) == -1, "nothing is");
+	free(sub);
+	identity_clear(&id);
+}
+
+/* Many writers of one name, and a reader: everybody sees a key with its certificate. */
+static void
+test_race(void)
+{
+	enum { WRITERS = 4, ROUNDS = 25 };
+	int i, n, status, bad = 0;
+	struct identity got;
+	struct fail f = FAIL_INIT;
+
+	for (i = 0; i < WRITERS; i++)
+		if (fork() == 0) {
+			struct identity id;
+
+			make(&id, "race");
+			for (n = 0; n < ROUNDS; n++)
+				if (identity_store(dir, &id, IDENTITY_REPLACE, NULL) == -1)
+					_exit(1);
+			_exit(0);
+		}
+	while (!exists("certs/race"))
+		usleep(1000);
+	for (n = 0; n < 200; n++) {
+		if (identity_load(dir, "race", IDENTITY_NEED_KEY, &got, &f) == -1)
+			bad++;
+		identity_clear(&got);
+	}
+	unit_int(bad, 0, "every load beside the writers is whole (%s)", f.text);
+	for (i = 0, bad = 0; i < WRITERS; i++)
+		if (wait(&status) == -1 || status != 0)
+			bad++;
+	unit_int(bad, 0, "every store succeeds");
+	unit_int(identity_load(dir, "race", IDENTITY_NEED_KEY, &got, NULL), 0, "and the last is whole");
+	identity_clear(&got);
+}
+
+int
+main(void)
+{
+	char template[] = "/tmp/mtatls-unit-XXXXXX";
+
+	umask(0);
+	if ((dir = mkdtemp(template)) == NULL)
+		return 1;
+	test_round_trip();
+	test_replace();
+	test_damaged();
+	test_leftover();
+	test_undo();
+	test_race();
+	unit_int(file_remove_tree(dir, NULL), 0, "cleaned up");
+	return unit_done();
+}
