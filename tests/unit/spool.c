@@ -903,12 +903,12 @@ test_lock_and_rights(void)
 int
 main(void)
 {
-	/* In memory where that is: the rules are the same, and what others write there is no matter. */
+	/* In memory where that can be: what others write to the disk would make each sync wait. */
 	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	struct fail f = FAIL_INIT;
 
-	if (getenv("TMPDIR") != NULL)
-		tmp = getenv("TMPDIR");
+	if (getenv("SPOOL_TEST_DIR") != NULL)
+		tmp = getenv("SPOOL_TEST_DIR");
 	snprintf(top, sizeof top, "%.150s/spool-unit-XXXXXX", tmp);
 	if (mkdtemp(top) == NULL)
 		return 1;
