@@ -8,9 +8,10 @@ AR = ar
 PKG_CONFIG ?= pkg-config
 
 # The programs, and for each the tiers of common/ it stands on and what it links beyond them.
-TOOLS = mkcert tlsa-gen tlscheck
+TOOLS = mkcert tlsa-gen tlscheck relayq
 TIERS_mkcert = CRYPTO BASE
 TIERS_tlsa-gen = CRYPTO BASE
+TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 
 # What a tier links; --as-needed drops what a program does not reach.
@@ -18,7 +19,8 @@ PKGS_BASE = jansson
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
 LIBS_NET = -lunbound
-PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET)
+PKGS_MAIL = zlib
+PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET) $(PKGS_MAIL)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wsign-compare -Wformat=2 \
 	-Wpointer-arith -Wvla -Wundef
@@ -54,8 +56,8 @@ tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKG
 TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
-AIDS_SRC = $(wildcard tests/lab/*.c)
-AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC))
+AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
@@ -112,6 +114,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
+
+# To be loaded before libc into any program: without the sanitizers, whose run time wants to come first.
+$(BUILD)/lab/%.so: tests/lab/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE $(SAN),$(ALL_CFLAGS)) -fPIC -shared -MMD -MP -MF $@.d -o $@ $<
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
 	@mkdir -p $(@D)

@@ -1,0 +1,487 @@
+/*
+ * relayq - what the relay has in its spool: lists messages, shows an envelope, writes a message out.
+ *
+ * It reads the files and asks no relay, so that it works beside a running one and without one.  A file
+ * may be renamed or gone between its name's and its own reading; that is no error.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "json.h"
+#include "log.h"
+#include "spool.h"
+#include "text.h"
+#include "tool.h"
+
+static const char usage[] =
+    "usage: relayq [-j] [-d DIR] list\n"
+    "       relayq [-j] [-d DIR] show ID\n"
+    "       relayq [-d DIR] cat ID\n"
+    "  list           one line a message: ID, folder, arrival, size, sender, recipients\n"
+    "  show ID        its envelope, with what became of each recipient\n"
+    "  cat ID         the message itself, byte for byte\n"
+    "  -d, --dir DIR  the spool (default " SPOOL_DIR_DEFAULT ")\n"
+    "  -j, --json     one JSON object a line\n"
+    "  -h, --help     this text\n"
+    "  -V, --version  the version\n";
+
+static const struct option options[] = {
+	{ "dir", required_argument, NULL, 'd' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Where messages are looked for; new/ holds none that was taken. */
+static const enum spool_folder folders[] = { SPOOL_QUEUE, SPOOL_HOLD, SPOOL_BAD };
+#define NFOLDERS (sizeof folders / sizeof folders[0])
+
+#define FIND_TRIES 5	/* scans for a message that the relay may be renaming */
+
+struct settings {
+	const char *dir;
+	int json;
+};
+
+/* A message and where it was found. */
+struct found {
+	enum spool_folder folder;
+	char file[SPOOL_NAME_SIZE];
+	struct spool_name name;		/* due is -1 where the file's name says nothing */
+	struct spool_message m;
+};
+
+static void
+put_escaped(const char *s)
+{
+	char *escaped = text_escape(s, strlen(s));
+
+	fputs(escaped, stdout);
+	free(escaped);
+}
+
+static void
+put_line(const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	printf("%s ", key);
+	put_escaped(value);
+	putchar('\n');
+}
+
+static void
+put_time(const char *key, int64_t t)
+{
+	char when[TEXT_TIME_MAX];
+
+	put_line(key, text_time(when, t));
+}
+
+static void
+put_address(const char *address)
+{
+	putchar('<');
+	put_escaped(address);
+	putchar('>');
+}
+
+static void
+put_words(const struct spool_words *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		putchar(' ');
+		put_escaped(w->v[i]);
+	}
+}
+
+static json_t *
+json_words(const struct spool_words *w)
+{
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		json_push(a, json_bytes(w->v[i], strlen(w->v[i])));
+	return a;
+}
+
+static json_t *
+json_rcpt(const struct spool_rcpt *r)
+{
+	json_t *o = json_object();
+
+	json_set_str(o, "address", r->address);
+	json_set(o, "options", json_words(&r->options));
+	json_set_str(o, "state", spool_rcpt_state_name(r->state));
+	json_set_int(o, "tries", r->tries);
+	if (r->tries > 0) {
+		json_set_time(o, "last", r->when);
+		json_set_str(o, "said", r->said);
+	}
+	return o;
+}
+
+static void
+json_envelope(json_t *o, const struct spool_envelope *e)
+{
+	json_t *rcpts = json_array();
+	size_t i;
+
+	json_set_time(o, "arrived", e->arrived);
+	json_set_str(o, "listener", e->listener);
+	json_set_str(o, "client", e->client);
+	json_set_str(o, "client_name", e->client_name);
+	json_set_str(o, "helo", e->helo);
+	json_set_str(o, "protocol", e->protocol);
+	json_set_str(o, "auth", e->auth);
+	json_set(o, "tls", json_words(&e->tls));
+	json_set_str(o, "from", e->from);
+	json_set(o, "from_options", json_words(&e->from_options));
+	for (i = 0; i < e->nrcpts; i++)
+		json_push(rcpts, json_rcpt(&e->rcpt[i]));
+	json_set(o, "rcpts", rcpts);
+}
+
+static int
+print_json(const struct found *w, struct fail *f)
+{
+	json_t *o = json_object();
+	int rc;
+
+	json_set_str(o, "id", w->m.env.id);
+	json_set_str(o, "folder", spool_folder_name(w->folder));
+	json_set_str(o, "file", w->file);
+	if (w->name.due >= 0)
+		json_set_time(o, "due", w->name.due);
+	json_set_int(o, "size", w->m.size);
+	json_envelope(o, &w->m.env);
+	rc = json_line(stdout, o, f);
+	json_decref(o);
+	return rc;
+}
+
+static void
+print_line(const struct found *w)
+{
+	const struct spool_envelope *e = &w->m.env;
+	char when[TEXT_TIME_MAX];
+
+	printf("%s %-5s %s %9" PRId64 " ", e->id, spool_folder_name(w->folder),
+	    text_time(when, e->arrived), w->m.size);
+	put_address(e->from);
+	putchar(' ');
+	put_address(e->rcpt[0].address);
+	if (e->nrcpts > 1)
+		printf(" +%zu", e->nrcpts - 1);
+	putchar('\n');
+}
+
+static void
+print_rcpt(const struct spool_rcpt *r)
+{
+	char when[TEXT_TIME_MAX];
+
+	printf("rcpt ");
+	put_address(r->address);
+	put_words(&r->options);
+	printf(": %s", spool_rcpt_state_name(r->state));
+	if (r->tries > 0)
+		printf(", tried %u time%s, last %s", r->tries, r->tries == 1 ? "" : "s",
+		    text_time(when, r->when));
+	if (r->said != NULL) {
+		printf(": ");
+		put_escaped(r->said);
+	}
+	putchar('\n');
+}
+
+static void
+print_envelope(const struct found *w)
+{
+	const struct spool_envelope *e = &w->m.env;
+	size_t i;
+
+	put_line("id", e->id);
+	put_line("folder", spool_folder_name(w->folder));
+	if (w->name.due >= 0)
+		put_time("due", w->name.due);
+	put_time("arrived", e->arrived);
+	printf("size %" PRId64 "\n", w->m.size);
+	put_line("listener", e->listener);
+	put_line("client", e->client);
+	put_line("client-name", e->client_name);
+	put_line("helo", e->helo);
+	put_line("protocol", e->protocol);
+	put_line("auth", e->auth);
+	if (e->tls.n > 0) {
+		printf("tls");
+		put_words(&e->tls);
+		putchar('\n');
+	}
+	printf("from ");
+	put_address(e->from);
+	put_words(&e->from_options);
+	putchar('\n');
+	for (i = 0; i < e->nrcpts; i++)
+		print_rcpt(&e->rcpt[i]);
+}
+
+/* 1: read; 0: it is gone; -1: f says why, with the folder before it. */
+static int
+read_found(const struct spool *s, enum spool_folder folder, const char *file, struct found *w,
+    struct fail *f)
+{
+	if (spool_read(s->dir[folder], file, 0, &w->m, f) == -1) {
+		if (f->kind == FAIL_SYS && f->err == ENOENT)
+			return 0;
+		return fail_prefix(f, "%s", spool_folder_name(folder)), -1;
+	}
+	w->folder = folder;
+	snprintf(w->file, sizeof w->file, "%s", file);
+	if (spool_name_parse(file, &w->name) == -1)
+		w->name.due = -1;
+	return 1;
+}
+
+/* Damage is what bad/ is for: there it is data, elsewhere an error. */
+static enum tool_exit
+print_damaged(const char *file, const struct fail *why, int json)
+{
+	struct fail f = FAIL_INIT;
+	json_t *o;
+	int rc;
+
+	if (!json) {
+		put_escaped(file);
+		printf(" bad   damaged: ");
+		put_escaped(why->text);
+		putchar('\n');
+		return TOOL_YES;
+	}
+	o = json_object();
+	json_set_str(o, "id", NULL);
+	json_set_str(o, "folder", spool_folder_name(SPOOL_BAD));
+	json_set_str(o, "file", file);
+	json_set_str(o, "error", why->text);
+	rc = json_line(stdout, o, &f);
+	json_decref(o);
+	return rc == -1 ? tool_failed(&f) : TOOL_YES;
+}
+
+static enum tool_exit
+list_file(const struct spool *s, enum spool_folder folder, const char *file, int json)
+{
+	struct fail f = FAIL_INIT;
+	struct found w;
+	int got = read_found(s, folder, file, &w, &f);
+
+	if (got == -1 && folder == SPOOL_BAD && f.kind == FAIL_INPUT)
+		return print_damaged(file, &f, json);
+	if (got == -1)
+		return tool_failed(&f);
+	if (got == 0)
+		return TOOL_YES;
+	if (!json)
+		print_line(&w);
+	else
+		got = print_json(&w, &f);
+	spool_message_clear(&w.m);
+	return got == -1 ? tool_failed(&f) : TOOL_YES;
+}
+
+static enum tool_exit
+list(const struct spool *s, const struct settings *o, const char *unused)
+{
+	enum tool_exit status = TOOL_YES;
+	struct fail f = FAIL_INIT;
+	struct spool_scan scan;
+	const char *file;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < NFOLDERS; i++) {
+		if (spool_scan_open(&scan, s->dir[folders[i]], &f) == -1)
+			return tool_failed(&f);
+		while (!ferror(stdout) && (file = spool_scan_next(&scan, &f)) != NULL)
+			status = tool_worse(status, list_file(s, folders[i], file, o->json));
+		spool_scan_close(&scan);
+		if (f.kind != FAIL_NONE)
+			return tool_failed(&f);
+	}
+	return status;
+}
+
+/* By ID, or by the whole name of a file: in bad/ there may be one without an ID. */
+static int
+is_wanted(const char *file, const char *id)
+{
+	size_t n = strlen(id);
+
+	if (strcmp(file, id) == 0)
+		return 1;
+	return spool_id_valid(id) && strncmp(file, id, n) == 0 && (file[n] == ',' || file[n] == '.');
+}
+
+/* As read_found(); 0: no such message in the folder. */
+static int
+find_in(const struct spool *s, enum spool_folder folder, const char *id, struct found *w, struct fail *f)
+{
+	struct spool_scan scan;
+	const char *file;
+	int got = 0;
+
+	if (spool_scan_open(&scan, s->dir[folder], f) == -1)
+		return -1;
+	while (got == 0 && (file = spool_scan_next(&scan, f)) != NULL)
+		if (is_wanted(file, id))
+			got = read_found(s, folder, file, w, f);
+	spool_scan_close(&scan);
+	if (got == 0 && f->kind != FAIL_NONE && f->err != ENOENT)
+		return -1;
+	return got;
+}
+
+/* A message on its way to another name or folder may be missed: look again before saying no. */
+static enum tool_exit
+find(const struct spool *s, const char *id, struct found *w)
+{
+	struct fail f = FAIL_INIT;
+	int tries, got = 0;
+	size_t i;
+
+	for (tries = 0; got == 0 && tries < FIND_TRIES; tries++)
+		for (i = 0; got == 0 && i < NFOLDERS; i++) {
+			f = (struct fail)FAIL_INIT;
+			got = find_in(s, folders[i], id, w, &f);
+		}
+	if (got == 1)
+		return TOOL_YES;
+	if (got == -1)
+		return tool_failed(&f);
+	talk(id, "no such message");
+	return TOOL_NO;
+}
+
+static enum tool_exit
+show(const struct spool *s, const struct settings *o, const char *id)
+{
+	struct fail f = FAIL_INIT;
+	enum tool_exit status;
+	struct found w;
+
+	if ((status = find(s, id, &w)) != TOOL_YES)
+		return status;
+	if (!o->json)
+		print_envelope(&w);
+	else if (print_json(&w, &f) == -1)
+		status = tool_failed(&f);
+	spool_message_clear(&w.m);
+	return status;
+}
+
+/* Writes what is there, and then says whether it is what once came. */
+static int
+copy_out(const struct spool_message *m, struct fail *f)
+{
+	char block[65536];
+	int64_t pos = 0;
+	ssize_t n;
+
+	for (; (n = spool_message_pread(m, block, sizeof block, pos, f)) > 0; pos += n)
+		if (file_put(STDOUT_FILENO, block, n, "standard output", f) == -1)
+			return -1;
+	if (n == -1)
+		return -1;
+	if (spool_verify(m, f) == -1)
+		return fail_prefix(f, "%s", m->env.id), -1;
+	return 0;
+}
+
+static enum tool_exit
+cat(const struct spool *s, const struct settings *o, const char *id)
+{
+	struct fail f = FAIL_INIT;
+	enum tool_exit status;
+	struct found w;
+
+	(void)o;
+	if ((status = find(s, id, &w)) != TOOL_YES)
+		return status;
+	if (copy_out(&w.m, &f) == -1)
+		status = tool_failed(&f);
+	spool_message_clear(&w.m);
+	return status;
+}
+
+static const struct command {
+	const char *name;
+	int operands;
+	int has_json;
+	enum tool_exit (*run)(const struct spool *, const struct settings *, const char *id);
+} commands[] = {
+	{ "list", 0, 1, list },
+	{ "show", 1, 1, show },
+	{ "cat", 1, 0, cat },
+};
+
+static void
+read_options(int argc, char **argv, struct settings *o)
+{
+	int ch;
+
+	while ((ch = getopt_long(argc, argv, ":d:jhV", options, NULL)) != -1)
+		switch (ch) {
+		case 'd': o->dir = optarg; break;
+		case 'j': o->json = 1; break;
+		case 'h': tool_help();
+		case 'V': tool_version();
+		default: tool_bad_option(ch, argv);
+		}
+}
+
+static const struct command *
+command_or_usage(int n, char **word, const struct settings *o)
+{
+	size_t i;
+
+	if (n == 0)
+		tool_usage("no command");
+	for (i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(word[0], commands[i].name) == 0) {
+			if (n - 1 != commands[i].operands)
+				tool_usage("%s takes %s", commands[i].name,
+				    commands[i].operands == 0 ? "no operand" : "one ID");
+			if (o->json && !commands[i].has_json)
+				tool_usage("%s has no -j", commands[i].name);
+			return &commands[i];
+		}
+	tool_usage("unknown command %.100s", text_escape(word[0], strlen(word[0])));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings o = { .dir = SPOOL_DIR_DEFAULT };
+	struct spool s = SPOOL_INIT;
+	struct fail f = FAIL_INIT;
+	const struct command *command;
+	enum tool_exit status;
+
+	tool_init("relayq", usage);
+	read_options(argc, argv, &o);
+	command = command_or_usage(argc - optind, argv + optind, &o);
+	if (spool_open(&s, o.dir, &f) == -1)
+		return tool_failed(&f);
+	status = command->run(&s, &o, argv[optind + 1]);
+	spool_close(&s);
+	return tool_finish(status);
+}

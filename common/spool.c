@@ -1,0 +1,679 @@
+/*
+ * The folders, and the one rule behind them: "taken" is said only of a file that is whole and has its
+ * name in queue/ on disk.
+ *
+ * A commit looks at each file first (is it a file, finished, of the size that its head says), makes all of
+ * them durable, renames them, makes the names durable, and only then calls them taken.  Data before names:
+ * what stands in queue/ after a crash is whole, so that damage there always means trouble with the disk.
+ * What stands in new/ after a crash was never acknowledged and goes.
+ *
+ * One file or two are synced with fdatasync(2) each; more, all at once with one syncfs(2), which also
+ * waits for what other programs wrote there.  A file added, a file named and the rename's other half
+ * are three things to sync: the file, queue/, new/.
+ *
+ * The kernel reports a page that it could not write once and then takes it for clean.  So after a failed
+ * sync nothing is synced again and called good: the batch is unlinked, and before the spool is well again
+ * spool_probe() also unlinks the files still being written, of which a page may be lost as well.
+ */
+#include "spool.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "file.h"
+
+#define PROBE ".probe"
+
+static const char *const folders[SPOOL_FOLDERS] = {
+	[SPOOL_NEW] = "new",
+	[SPOOL_QUEUE] = "queue",
+	[SPOOL_HOLD] = "hold",
+	[SPOOL_BAD] = "bad",
+};
+
+const char *
+spool_folder_name(enum spool_folder folder)
+{
+	return folders[folder];
+}
+
+/* Nothing is changed that is right already, so that it works without root on one's own spool. */
+static int
+set_rights(int fd, uid_t uid, gid_t gid, mode_t mode, const char *what, struct fail *f)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return fail_errno(f, "%.300s", what);
+	if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) == -1)
+		return fail_errno(f, "%.300s: owner", what);
+	if ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
+		return fail_errno(f, "%.300s: mode", what);
+	return 0;
+}
+
+static int
+make_folder(int root, enum spool_folder folder, uid_t uid, gid_t gid, struct fail *f)
+{
+	mode_t mode = folder == SPOOL_NEW ? 02770 : 0700;
+	const char *name = folders[folder];
+	int fd, rc;
+
+	if (mkdirat(root, name, 0700) == -1 && errno != EEXIST)
+		return fail_errno(f, "%s", name);
+	fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return fail_errno(f, "%s", name);
+	rc = set_rights(fd, uid, gid, mode, name, f);
+	close(fd);
+	return rc;
+}
+
+int
+spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct fail *f)
+{
+	int root = -1, i, rc = -1;
+
+	if (file_mkdir(dir, 0711, f) == -1)
+		return -1;
+	if ((root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return fail_errno(f, "%.300s", dir);
+	if (set_rights(root, owner, owner_gid, 0711, ".", f) == -1)
+		goto out;
+	for (i = 0; i < SPOOL_FOLDERS; i++)
+		if (make_folder(root, i, i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
+			goto out;
+	if (fsync(root) == -1) {
+		fail_errno(f, ".");
+		goto out;
+	}
+	rc = 0;
+out:
+	if (rc == -1)
+		fail_prefix(f, "%.300s", dir);
+	close(root);
+	return rc;
+}
+
+static int
+open_folders(struct spool *s, struct fail *f)
+{
+	struct stat root, st;
+	int i;
+
+	if (fstat(s->root, &root) == -1)
+		return fail_errno(f, ".");
+	for (i = 0; i < SPOOL_FOLDERS; i++) {
+		s->dir[i] = openat(s->root, folders[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (s->dir[i] == -1 || fstat(s->dir[i], &st) == -1)
+			return fail_errno(f, "%s", folders[i]);
+		if (st.st_dev != root.st_dev)
+			return fail(f, FAIL_INPUT, "%s: not on the file system of the spool", folders[i]);
+	}
+	return 0;
+}
+
+int
+spool_open(struct spool *s, const char *dir, struct fail *f)
+{
+	*s = (struct spool)SPOOL_INIT;
+	if ((s->root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return fail_errno(f, "%.300s", dir);
+	if (open_folders(s, f) == -1) {
+		spool_close(s);
+		return fail_prefix(f, "%.300s", dir), -1;
+	}
+	return 0;
+}
+
+void
+spool_close(struct spool *s)
+{
+	int i;
+
+	for (i = 0; i < SPOOL_FOLDERS; i++)
+		if (s->dir[i] != -1)
+			close(s->dir[i]);
+	if (s->root != -1)
+		close(s->root);
+	*s = (struct spool)SPOOL_INIT;
+}
+
+int
+spool_lock(struct spool *s, struct fail *f)
+{
+	if (flock(s->root, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return fail(f, FAIL_POLICY, "another process works on this spool");
+	return fail_errno(f, "lock");
+}
+
+/* rename(2) that never replaces a file.  A file system without that gets a look before it: we are alone. */
+static int
+move_file(int from, const char *name, int to, const char *to_name)
+{
+	if (renameat2(from, name, to, to_name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (faccessat(to, to_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return errno == ENOENT ? renameat(from, name, to, to_name) : -1;
+}
+
+static int
+sync_folder(struct spool *s, enum spool_folder folder, struct fail *f)
+{
+	s->syncs++;
+	if (fsync(s->dir[folder]) == -1)
+		return fail_errno(f, "sync of %s", folders[folder]);
+	return 0;
+}
+
+/* First where the name came, then where it went: never neither. */
+static int
+sync_folders(struct spool *s, enum spool_folder to, enum spool_folder from, struct fail *f)
+{
+	if (sync_folder(s, to, f) == -1)
+		return -1;
+	return sync_folder(s, from, f);
+}
+
+static int
+sync_file(struct spool *s, int fd, const char *id, struct fail *f)
+{
+	s->syncs++;
+	if (fdatasync(fd) == -1)
+		return fail_errno(f, "sync of %s", id);
+	return 0;
+}
+
+static int
+sync_all(struct spool *s, struct fail *f)
+{
+	s->syncs++;
+	if (syncfs(s->root) == -1)
+		return fail_errno(f, "sync of the spool");
+	return 0;
+}
+
+void
+spool_batch_add(struct spool_batch *b, const char *id, int64_t due, void *arg)
+{
+	struct spool_item *item;
+
+	if (b->n == b->room) {
+		b->room = b->room > 0 ? 2 * b->room : 16;
+		b->item = xreallocarray(b->item, b->room, sizeof *b->item);
+	}
+	item = &b->item[b->n++];
+	memset(item, 0, sizeof *item);
+	item->arg = arg;
+	item->fd = -1;
+	item->name.due = due;
+	/* What is no ID stays empty, and is refused by the commit. */
+	if (spool_id_valid(id))
+		memcpy(item->name.id, id, SPOOL_ID_SIZE);
+}
+
+void
+spool_batch_reset(struct spool_batch *b)
+{
+	b->n = 0;
+}
+
+void
+spool_batch_clear(struct spool_batch *b)
+{
+	free(b->item);
+	*b = (struct spool_batch)SPOOL_BATCH_INIT;
+}
+
+/* Removes the file of an item that is not taken, wherever it stands. */
+static void
+discard(struct spool *s, struct spool_item *item)
+{
+	char name[SPOOL_NAME_SIZE];
+
+	if (item->fd != -1)
+		close(item->fd);
+	item->fd = -1;
+	if (item->name.id[0] == '\0')
+		return;
+	if (!item->moved) {
+		unlinkat(s->dir[SPOOL_NEW], item->name.id, 0);
+		return;
+	}
+	spool_name_format(name, &item->name);
+	unlinkat(s->dir[SPOOL_QUEUE], name, 0);
+	item->moved = 0;
+}
+
+/* A writer's file and nothing else: one name, no octet more or less than its head says. */
+static int
+check_file(const struct spool_message *m, struct fail *f)
+{
+	struct stat st;
+
+	if (fstat(m->fd, &st) == -1)
+		return fail_errno(f, "%s", m->env.id);
+	if (st.st_nlink != 1)
+		return fail(f, FAIL_INPUT, "%s: the file has %ju names", m->env.id, (uintmax_t)st.st_nlink);
+	if (st.st_size != m->offset + m->size)
+		return fail(f, FAIL_INPUT, "%s: %jd octets, expected %jd", m->env.id,
+		    (intmax_t)st.st_size, (intmax_t)(m->offset + m->size));
+	return 0;
+}
+
+/* Looks at an item's file and learns what its name in queue/ will be.  Keeps the descriptor if asked. */
+static int
+examine(struct spool *s, struct spool_item *item, int keep)
+{
+	struct spool_message m;
+	int rc;
+
+	if (item->name.id[0] == '\0')
+		return fail(&item->fail, FAIL_INPUT, "not a queue ID");
+	if (item->name.due < 0 || item->name.due > SPOOL_DUE_MAX)
+		return fail(&item->fail, FAIL_INPUT, "%s: no such due time", item->name.id);
+	if (spool_read(s->dir[SPOOL_NEW], item->name.id, 0, &m, &item->fail) == -1)
+		return -1;
+	if ((rc = check_file(&m, &item->fail)) == 0) {
+		spool_name_domains(&item->name, &m.env);
+		item->size = m.size;
+		item->nrcpts = m.env.nrcpts;
+		if (keep) {
+			item->fd = m.fd;
+			m.fd = -1;
+		}
+	}
+	spool_message_clear(&m);
+	return rc;
+}
+
+static int
+sync_data(struct spool *s, struct spool_batch *b, struct fail *f)
+{
+	size_t i;
+
+	if (b->n > SPOOL_SYNC_EACH_MAX)
+		return sync_all(s, f);
+	for (i = 0; i < b->n; i++) {
+		struct spool_item *item = &b->item[i];
+
+		if (item->fd == -1)
+			continue;
+		if (sync_file(s, item->fd, item->name.id, f) == -1)
+			return -1;
+		close(item->fd);
+		item->fd = -1;
+	}
+	return 0;
+}
+
+static size_t
+examine_all(struct spool *s, struct spool_batch *b)
+{
+	int keep = b->n <= SPOOL_SYNC_EACH_MAX;
+	size_t i, good = 0;
+
+	for (i = 0; i < b->n; i++)
+		if (examine(s, &b->item[i], keep) == 0)
+			good++;
+	return good;
+}
+
+static size_t
+rename_all(struct spool *s, struct spool_batch *b)
+{
+	char name[SPOOL_NAME_SIZE];
+	size_t i, moved = 0;
+
+	for (i = 0; i < b->n; i++) {
+		struct spool_item *item = &b->item[i];
+
+		if (item->fail.kind != FAIL_NONE)
+			continue;
+		spool_name_format(name, &item->name);
+		if (move_file(s->dir[SPOOL_NEW], item->name.id, s->dir[SPOOL_QUEUE], name) == -1) {
+			fail_errno(&item->fail, "%s: rename", item->name.id);
+			continue;
+		}
+		item->moved = 1;
+		moved++;
+	}
+	return moved;
+}
+
+static ssize_t
+fail_batch(struct spool *s, struct spool_batch *b, const struct fail *why, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < b->n; i++) {
+		discard(s, &b->item[i]);
+		if (b->item[i].fail.kind == FAIL_NONE)
+			b->item[i].fail = *why;
+	}
+	if (f != NULL)
+		*f = *why;
+	return -1;
+}
+
+static ssize_t
+fail_sync(struct spool *s, struct spool_batch *b, const struct fail *why, struct fail *f)
+{
+	s->sick = why->err != 0 ? why->err : EIO;
+	return fail_batch(s, b, why, f);
+}
+
+static void
+settle(struct spool *s, struct spool_batch *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->n; i++)
+		if (b->item[i].fail.kind == FAIL_NONE)
+			b->item[i].ok = 1;
+		else
+			discard(s, &b->item[i]);
+}
+
+ssize_t
+spool_batch_commit(struct spool *s, struct spool_batch *b, struct fail *f)
+{
+	struct fail why = FAIL_INIT;
+	size_t good, moved;
+
+	if (s->sick != 0) {
+		errno = s->sick;
+		fail_errno(&why, "the spool takes nothing since a sync failed");
+		return fail_batch(s, b, &why, f);
+	}
+	good = examine_all(s, b);
+	if (good > 0 && sync_data(s, b, &why) == -1)
+		return fail_sync(s, b, &why, f);
+	moved = rename_all(s, b);
+	if (moved > 0 && sync_folders(s, SPOOL_QUEUE, SPOOL_NEW, &why) == -1)
+		return fail_sync(s, b, &why, f);
+	settle(s, b);
+	return moved;
+}
+
+/* A directory descriptor of its own: the caller's keeps its position. */
+int
+spool_scan_open(struct spool_scan *scan, int dirfd, struct fail *f)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	scan->d = NULL;
+	if (fd == -1)
+		return fail_errno(f, "folder");
+	if ((scan->d = fdopendir(fd)) == NULL)
+		alloc_failed();
+	return 0;
+}
+
+static const char *
+next_name(struct spool_scan *scan, struct fail *f)
+{
+	struct dirent *e;
+
+	do {
+		errno = 0;
+		e = readdir(scan->d);
+	} while (e != NULL && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+	if (e == NULL && errno != 0)
+		fail_errno(f, "folder");
+	return e != NULL ? e->d_name : NULL;
+}
+
+const char *
+spool_scan_next(struct spool_scan *scan, struct fail *f)
+{
+	const char *name;
+
+	while ((name = next_name(scan, f)) != NULL && name[0] == '.')
+		;
+	return name;
+}
+
+void
+spool_scan_close(struct spool_scan *scan)
+{
+	if (scan->d != NULL)
+		closedir(scan->d);
+	scan->d = NULL;
+}
+
+/* A peer-facing process may have put a directory there; one with something in it does no harm. */
+static int
+remove_new(struct spool *s, const char *name, struct fail *f)
+{
+	int fd = s->dir[SPOOL_NEW];
+
+	if (unlinkat(fd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR && (unlinkat(fd, name, AT_REMOVEDIR) == 0 || errno == ENOTEMPTY))
+		return 0;
+	return fail_errno(f, "new/%.200s", name);
+}
+
+static int
+is_kept(const char *name, int64_t since_us)
+{
+	return since_us > 0 && spool_id_valid(name) && spool_id_time_us(name) >= since_us;
+}
+
+static int
+empty_new(struct spool *s, int64_t keep_since_us, size_t *removed, struct fail *f)
+{
+	struct fail why = FAIL_INIT;
+	struct spool_scan scan;
+	const char *name;
+
+	if (spool_scan_open(&scan, s->dir[SPOOL_NEW], f) == -1)
+		return -1;
+	while ((name = next_name(&scan, &why)) != NULL) {
+		if (is_kept(name, keep_since_us))
+			continue;
+		if (remove_new(s, name, &why) == -1)
+			break;
+		(*removed)++;
+	}
+	spool_scan_close(&scan);
+	if (why.kind == FAIL_NONE)
+		return 0;
+	if (f != NULL)
+		*f = why;
+	return -1;
+}
+
+static int
+write_probe(struct spool *s, struct fail *f)
+{
+	char block[4096];
+	int fd, rc = -1;
+
+	fd = openat(s->dir[SPOOL_NEW], PROBE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return fail_errno(f, "probe");
+	memset(block, 'p', sizeof block);
+	if (file_put(fd, block, sizeof block, "probe", f) == 0)
+		rc = sync_file(s, fd, "probe", f);
+	if (close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, "probe");
+	return rc;
+}
+
+static void
+remove_probe(struct spool *s)
+{
+	unlinkat(s->dir[SPOOL_NEW], PROBE, 0);
+	unlinkat(s->dir[SPOOL_QUEUE], PROBE, 0);
+}
+
+static int
+probe(struct spool *s, struct fail *f)
+{
+	if (write_probe(s, f) == -1)
+		return -1;
+	if (move_file(s->dir[SPOOL_NEW], PROBE, s->dir[SPOOL_QUEUE], PROBE) == -1)
+		return fail_errno(f, "probe: rename");
+	if (sync_folders(s, SPOOL_QUEUE, SPOOL_NEW, f) == -1)
+		return -1;
+	return sync_all(s, f);
+}
+
+int
+spool_probe(struct spool *s, struct fail *f)
+{
+	size_t removed = 0;
+	int rc;
+
+	/* Takes the report of what is lost already; the files that it is about go next. */
+	sync_all(s, NULL);
+	if (empty_new(s, 0, &removed, f) == -1)
+		return -1;
+	remove_probe(s);
+	rc = probe(s, f);
+	remove_probe(s);
+	if (rc == 0)
+		s->sick = 0;
+	return rc;
+}
+
+int
+spool_reschedule(struct spool *s, enum spool_folder folder, const struct spool_name *from,
+    const struct spool_name *to, struct fail *f)
+{
+	char old[SPOOL_NAME_SIZE], new[SPOOL_NAME_SIZE];
+
+	spool_name_format(old, from);
+	spool_name_format(new, to);
+	if (strcmp(old, new) == 0)
+		return 0;
+	if (move_file(s->dir[folder], old, s->dir[folder], new) == -1)
+		return fail_errno(f, "%s: rename", old);
+	return 0;
+}
+
+int
+spool_move(struct spool *s, enum spool_folder from, enum spool_folder to, const char *name,
+    struct fail *f)
+{
+	if (move_file(s->dir[from], name, s->dir[to], name) == -1)
+		return fail_errno(f, "%.200s: rename to %s", name, folders[to]);
+	return sync_folders(s, to, from, f);
+}
+
+#define ASIDE_TRIES 100
+
+/* To bad/ under its own name, or with a number behind it where that is taken. */
+static int
+put_aside(struct spool *s, enum spool_folder from, const char *name, struct fail *f)
+{
+	char other[SPOOL_NAME_SIZE];
+	int i;
+
+	if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], name) == 0)
+		return 0;
+	for (i = 1; errno == EEXIST && i <= ASIDE_TRIES; i++) {
+		snprintf(other, sizeof other, "%.240s.%d", name, i);
+		if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], other) == 0)
+			return 0;
+	}
+	return fail_errno(f, "%.200s: rename to bad", name);
+}
+
+int
+spool_set_aside(struct spool *s, enum spool_folder from, const char *name, struct fail *f)
+{
+	if (put_aside(s, from, name, f) == -1)
+		return -1;
+	return sync_folders(s, SPOOL_BAD, from, f);
+}
+
+int
+spool_remove(struct spool *s, enum spool_folder folder, const char *name, struct fail *f)
+{
+	if (unlinkat(s->dir[folder], name, 0) == -1)
+		return fail_errno(f, "%.200s: unlink", name);
+	return 0;
+}
+
+struct recovery {
+	spool_found_fn *fn;
+	void *arg;
+	struct spool_recovered *done;
+	size_t aside;		/* of the folder at hand */
+};
+
+static int
+recover_name(struct spool *s, enum spool_folder folder, const char *file, struct recovery *r,
+    struct fail *f)
+{
+	struct spool_name name;
+
+	if (spool_name_parse(file, &name) == -1) {
+		r->aside++;
+		return put_aside(s, folder, file, f);
+	}
+	if (folder == SPOOL_QUEUE)
+		r->done->queued++;
+	else
+		r->done->held++;
+	if (r->fn != NULL)
+		r->fn(r->arg, folder, &name);
+	return 0;
+}
+
+static int
+recover_folder(struct spool *s, enum spool_folder folder, struct recovery *r, struct fail *f)
+{
+	struct fail why = FAIL_INIT;
+	struct spool_scan scan;
+	const char *file;
+
+	r->aside = 0;
+	if (spool_scan_open(&scan, s->dir[folder], f) == -1)
+		return -1;
+	while ((file = spool_scan_next(&scan, &why)) != NULL)
+		if (recover_name(s, folder, file, r, &why) == -1)
+			break;
+	spool_scan_close(&scan);
+	r->done->set_aside += r->aside;
+	if (why.kind == FAIL_NONE && r->aside > 0)
+		sync_folders(s, SPOOL_BAD, folder, &why);
+	if (why.kind == FAIL_NONE)
+		return 0;
+	if (f != NULL)
+		*f = why;
+	return -1;
+}
+
+int
+spool_recover(struct spool *s, int64_t keep_since_us, spool_found_fn *fn, void *arg,
+    struct spool_recovered *done, struct fail *f)
+{
+	struct recovery r = { .fn = fn, .arg = arg, .done = done };
+
+	memset(done, 0, sizeof *done);
+	remove_probe(s);
+	if (empty_new(s, keep_since_us, &done->removed, f) == -1)
+		return -1;
+	if (recover_folder(s, SPOOL_QUEUE, &r, f) == -1)
+		return -1;
+	return recover_folder(s, SPOOL_HOLD, &r, f);
+}

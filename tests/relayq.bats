@@ -1,0 +1,225 @@
+#!/usr/bin/env bats
+# relayq on a spool that tests/lab/mkspool writes from the description of the format.
+
+bats_require_minimum_version 1.5.0
+
+ONE=8QkZ2a1Bc00aaa
+TWO=8QkZ2a1Bc00bbb
+NONE=8QkZ2a1Bc00zzz
+
+setup()
+{
+	BIN=${BIN:-$BATS_TEST_DIRNAME/../bin}
+	BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
+	MAN=$BATS_TEST_DIRNAME/../man
+	PATH=$BIN:$BUILD/lab:$PATH
+	cd "$BATS_TEST_TMPDIR" || return
+	mkdir -p spool/new spool/queue spool/hold spool/bad
+	printf 'Subject: one\r\n\r\nbody\r\n' > one
+	mkspool "spool/queue/$ONE,1795305700,dest.test" $ONE '<from@example.org>' \
+	    '<a@dest.test>,NOTIFY=FAILURE' '<b@dest.test>' < one
+}
+
+fails_with()
+{
+	local want=$1
+	shift
+	run --separate-stderr "$@"
+	[ "$status" -eq "$want" ] || { echo "status $status: $output $stderr"; return 1; }
+}
+
+@test "help and version" {
+	run --separate-stderr relayq -h
+	[ "$status" -eq 0 ]
+	[[ $output == usage:* ]]
+	[ -z "$stderr" ]
+	run relayq --version
+	[ "$status" -eq 0 ]
+	[[ $output == relayq* ]]
+}
+
+@test "usage errors" {
+	for args in '' '-x list' '-d' 'frob' 'list more' 'show' 'cat' 'cat a b' '-j cat a' '--jsn list'; do
+		# shellcheck disable=SC2086
+		fails_with 2 relayq $args
+		[ -z "$output" ]
+		[[ $stderr == relayq:*usage:* ]] || { echo "$args: $stderr"; return 1; }
+	done
+}
+
+@test "no spool there" {
+	fails_with 2 relayq -d nowhere list
+	[ "$stderr" = 'relayq: nowhere: No such file or directory' ]
+	rmdir spool/hold
+	fails_with 2 relayq -d spool list
+	[ "$stderr" = 'relayq: spool: hold: No such file or directory' ]
+}
+
+@test "a folder that may not be read" {
+	[ "$(id -u)" -ne 0 ] || skip "root may read all"
+	chmod 0 spool/queue
+	fails_with 2 relayq -d spool list
+	chmod 700 spool/queue
+	[[ $stderr == *'Permission denied' ]]
+}
+
+@test "list" {
+	mkspool "spool/hold/$TWO,1795305700,=0123456789abcdef" $TWO '<>' '<c@other.test>' < /dev/null
+	run --separate-stderr relayq -d spool list
+	[ "$status" -eq 0 ]
+	diff - <(echo "$output") <<- END
+		$ONE queue 2026-11-22T00:00:00Z        22 <from@example.org> <a@dest.test> +1
+		$TWO hold  2026-11-22T00:00:00Z         0 <> <c@other.test>
+	END
+	[ -z "$stderr" ]
+}
+
+@test "an empty spool" {
+	rm spool/queue/*
+	run relayq -d spool list
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
+
+@test "show" {
+	run --separate-stderr relayq -d spool show $ONE
+	[ "$status" -eq 0 ]
+	diff - <(echo "$output") <<- END
+		id $ONE
+		folder queue
+		due 2026-11-22T00:01:40Z
+		arrived 2026-11-22T00:00:00Z
+		size 22
+		listener in
+		client 192.0.2.1
+		helo client.example
+		protocol ESMTPS
+		tls TLSv1.3 TLS_AES_256_GCM_SHA384
+		from <from@example.org>
+		rcpt <a@dest.test> NOTIFY=FAILURE: waiting
+		rcpt <b@dest.test>: waiting
+	END
+}
+
+@test "JSON, one object a line" {
+	run --separate-stderr relayq -j -d spool list
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 1 ]
+	list=$output
+	run relayq --json --dir spool show $ONE
+	[ "$output" = "$list" ]
+	diff - <(echo "$output") <<- END
+		{"id":"$ONE","folder":"queue","file":"$ONE,1795305700,dest.test","due":"2026-11-22T00:01:40Z","size":22,"arrived":"2026-11-22T00:00:00Z","listener":"in","client":"192.0.2.1","client_name":null,"helo":"client.example","protocol":"ESMTPS","auth":null,"tls":["TLSv1.3","TLS_AES_256_GCM_SHA384"],"from":"from@example.org","from_options":[],"rcpts":[{"address":"a@dest.test","options":["NOTIFY=FAILURE"],"state":"waiting","tries":0},{"address":"b@dest.test","options":[],"state":"waiting","tries":0}]}
+	END
+}
+
+@test "cat gives the message byte for byte" {
+	relayq -d spool cat $ONE > got
+	cmp one got
+	head -c 3000000 /dev/urandom > big
+	mkspool "spool/hold/$TWO,1,x.test" $TWO '<>' '<c@x.test>' < big
+	relayq -d spool cat $TWO > got
+	cmp big got
+}
+
+@test "no such message" {
+	fails_with 1 relayq -d spool show $NONE
+	[ "$stderr" = "relayq: $NONE: no such message" ]
+	fails_with 1 relayq -d spool cat $'../\x1b[31m'
+	[ "$stderr" = 'relayq: ../\x1b[31m: no such message' ]
+}
+
+@test "output that cannot be written" {
+	fails_with 2 sh -c "relayq -d spool list > /dev/full"
+	fails_with 2 sh -c "relayq -d spool cat $ONE > /dev/full"
+}
+
+@test "addresses are printed escaped" {
+	mkspool "spool/queue/$TWO,1,x.test" $TWO '<%1B[2J%0A@x.test>' '<a%FF%20b@x.test>' < one
+	run relayq -d spool list
+	[[ $output == *'<\x1b[2J\x0a@x.test> <a\xff b@x.test>'* ]]
+	run relayq -d spool show $TWO
+	[[ $output == *'from <\x1b[2J\x0a@x.test>'* ]]
+	relayq -j -d spool list | python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]'
+}
+
+@test "damaged files: a message each, status 2, the others are listed" {
+	cp spool/queue/$ONE* "spool/queue/$TWO,1,x.test"
+	echo garbage > "spool/queue/8QkZ2a1Bc00ccc,1,x.test"
+	: > "spool/queue/8QkZ2a1Bc00ddd,1,x.test"
+	ln -s /etc/passwd "spool/queue/8QkZ2a1Bc00eee,1,x.test"
+	mkdir "spool/queue/8QkZ2a1Bc00fff,1,x.test"
+	mkfifo "spool/queue/8QkZ2a1Bc00ggg,1,x.test"
+	head -c 100 spool/queue/$ONE* > "spool/queue/8QkZ2a1Bc00hhh,1,x.test"
+	head -c 10000000 /dev/zero > "spool/queue/8QkZ2a1Bc00iii,1,x.test"
+	fails_with 2 relayq -d spool list
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == $ONE* ]]
+	diff - <(sort <<< "$stderr") <<- END
+		relayq: queue: $TWO,1,x.test: line 1: the ID is $ONE, not the one in the name
+		relayq: queue: 8QkZ2a1Bc00ccc,1,x.test: truncated: 8 octets
+		relayq: queue: 8QkZ2a1Bc00ddd,1,x.test: truncated: 0 octets
+		relayq: queue: 8QkZ2a1Bc00eee,1,x.test: not a regular file
+		relayq: queue: 8QkZ2a1Bc00fff,1,x.test: not a regular file
+		relayq: queue: 8QkZ2a1Bc00ggg,1,x.test: not a regular file
+		relayq: queue: 8QkZ2a1Bc00hhh,1,x.test: truncated: 100 octets, expected at least 289
+		relayq: queue: 8QkZ2a1Bc00iii,1,x.test: not a spool file: expected mtatls-spool in its first line
+	END
+	fails_with 2 relayq -d spool show 8QkZ2a1Bc00hhh
+	fails_with 2 relayq -d spool cat 8QkZ2a1Bc00ccc
+}
+
+@test "a message that lost a bit is written out, with status 2" {
+	printf X | dd of="$(echo spool/queue/$ONE*)" bs=1 seek=280 conv=notrunc status=none
+	run relayq -d spool list
+	[ "$status" -eq 0 ]
+	fails_with 2 relayq -d spool cat $ONE
+	[ "$stderr" = "relayq: $ONE: the message does not agree with its checksum" ]
+	[[ $output == Subject* ]]
+}
+
+@test "what was set aside is listed with its reason" {
+	echo garbage > $'spool/bad/core\x1b'
+	run --separate-stderr relayq -d spool list
+	[ "$status" -eq 0 ]
+	[[ ${lines[1]} == 'core\x1b bad   damaged: bad: core\x1b: truncated'* ]] || { echo "$output"; return 1; }
+	run relayq -j -d spool list
+	[[ ${lines[1]} == '{"id":null,"folder":"bad",'* ]]
+	fails_with 2 relayq -d spool cat $'core\x1b'
+}
+
+@test "files come and go while it lists" {
+	(
+		for i in {1..400}; do
+			cp spool/queue/$ONE,1795305700,dest.test "spool/queue/$ONE,$i,dest.test"
+			rm "spool/queue/$ONE,$i,dest.test"
+		done
+	) 3>&- &
+	pid=$!
+	while kill -0 $pid 2>/dev/null; do
+		relayq -d spool list 2>> errors > /dev/null || true
+	done
+	# cp writes in place, as no relay does: an unfinished file may be seen, a vanished one must not matter.
+	! grep -v 'truncated' errors
+}
+
+@test "the examples of the man page run" {
+	mkspool "spool/queue/8Qm3yLx0Z00b7K,1795305700,dest.test" 8Qm3yLx0Z00b7K '<>' '<c@dest.test>' < one
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/s/^\.Dl //p' "$MAN/relayq.1" | sed 's/\\e/\\/g; s/\\&//g' > examples
+	[ "$(wc -l < examples)" -ge 3 ]
+	while read -r line; do
+		run bash -c "set -o pipefail; ${line/relayq/relayq -d spool}"
+		[ "$status" -eq 0 ] || { echo "$line: $status $output"; return 1; }
+		[ -n "$output" ] || [ -s message.eml ] || { echo "$line: nothing"; return 1; }
+	done < examples
+}
+
+@test "the example of mtatls-spool(5) is a file of the format" {
+	sed -n '/^\.Bd/,/^\.Ed/{/^\.[BE]d/d; p}' "$MAN/mtatls-spool.5" |
+	    awk '/^result/ { body = 0 } { printf "%s%s\n", $0, body ? "\r" : "" } /^$/ && !seen++ { body = 1 }' \
+	    > "spool/queue/8Qm3yLx0Z00b7K,1,dest.test"
+	run --separate-stderr relayq -d spool show 8Qm3yLx0Z00b7K
+	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
+	[[ $output == *'rcpt <a@dest.test> NOTIFY=FAILURE: deferred, tried 1 time, last '*': 450 4.2.0 busy'* ]]
+	relayq -d spool cat 8Qm3yLx0Z00b7K | cmp - one
+}
