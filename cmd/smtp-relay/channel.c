@@ -1,0 +1,146 @@
+#include "channel.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "alloc.h"
+
+#define RECORDS_AT_ONCE 256	/* read in one turn of the loop */
+
+struct waiting {
+	struct waiting *next;
+	char *text;
+	size_t len;
+	int fd;
+};
+
+struct channel {
+	int fd;
+	const struct channel_handlers *handlers;
+	void *arg;
+	struct event *readable, *writable;
+	struct waiting *first, **last;
+	int gone;
+};
+
+static void
+tell_gone(struct channel *c, const struct fail *f)
+{
+	if (c->gone)
+		return;
+	c->gone = 1;
+	event_del(c->readable);
+	event_del(c->writable);
+	c->handlers->gone(c->arg, f);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct channel *c = arg;
+	struct fail f = FAIL_INIT;
+	struct order o;
+	int i, got = 1;
+
+	(void)what;
+	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(fd, &o, &f)) == 1; i++)
+		c->handlers->record(c->arg, &o);
+	if (got == -1)
+		tell_gone(c, &f);
+}
+
+static void
+drop_first(struct channel *c)
+{
+	struct waiting *w = c->first;
+
+	if ((c->first = w->next) == NULL)
+		c->last = &c->first;
+	if (w->fd != -1)
+		close(w->fd);
+	free(w->text);
+	free(w);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct channel *c = arg;
+	struct fail f = FAIL_INIT;
+	int sent;
+
+	(void)what;
+	while (c->first != NULL) {
+		if ((sent = order_send(fd, c->first->text, c->first->len, c->first->fd, &f)) == -1) {
+			tell_gone(c, &f);
+			return;
+		}
+		if (sent == 0)
+			return;
+		drop_first(c);
+	}
+	event_del(c->writable);
+}
+
+struct channel *
+channel_new(struct event_base *base, int fd, const struct channel_handlers *handlers, void *arg)
+{
+	struct channel *c = xcalloc(1, sizeof *c);
+
+	c->fd = fd;
+	c->handlers = handlers;
+	c->arg = arg;
+	c->last = &c->first;
+	if ((c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c)) == NULL ||
+	    (c->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, c)) == NULL ||
+	    event_add(c->readable, NULL) == -1)
+		alloc_failed();
+	return c;
+}
+
+void
+channel_free(struct channel *c)
+{
+	if (c == NULL)
+		return;
+	while (c->first != NULL)
+		drop_first(c);
+	event_free(c->readable);
+	event_free(c->writable);
+	close(c->fd);
+	free(c);
+}
+
+static void
+wait_for_room(struct channel *c, const char *text, size_t len, int fd)
+{
+	struct waiting *w = xcalloc(1, sizeof *w);
+
+	w->text = xmemdup(text, len);
+	w->len = len;
+	w->fd = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	*c->last = w;
+	c->last = &w->next;
+	if (event_add(c->writable, NULL) == -1)
+		alloc_failed();
+}
+
+void
+channel_send(struct channel *c, const char *text, size_t len, int fd)
+{
+	struct fail f = FAIL_INIT;
+
+	if (c->gone)
+		return;
+	/* An end that is gone is told of by reading, from the loop. */
+	if (c->first != NULL || order_send(c->fd, text, len, fd, &f) == 0)
+		wait_for_room(c, text, len, fd);
+}
+
+int
+channel_is_idle(const struct channel *c)
+{
+	return c->first == NULL || c->gone;
+}

@@ -1,0 +1,29 @@
+/*
+ * channel - one end of a socket between roles on a libevent loop: records in, records out.
+ */
+#ifndef RELAY_CHANNEL_H
+#define RELAY_CHANNEL_H
+
+#include "order.h"
+
+struct event_base;
+struct channel;
+
+struct channel_handlers {
+	/* One record; o->fd is the callee's.  The channel may not be freed in here. */
+	void (*record)(void *arg, struct order *o);
+	/* The other end is gone, or talks nonsense; the channel is to be freed by then or later. */
+	void (*gone)(void *arg, const struct fail *);
+};
+
+/* Takes the socket over.  The handlers are borrowed. */
+struct channel *channel_new(struct event_base *, int fd, const struct channel_handlers *, void *arg);
+void channel_free(struct channel *);
+
+/* Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none. */
+void channel_send(struct channel *, const char *, size_t, int fd);
+
+/* True where nothing waits. */
+int channel_is_idle(const struct channel *);
+
+#endif

@@ -1,0 +1,681 @@
+/*
+ * conf - one row for each keyword; a row's function takes one line.  Options of a line are pairs
+ * "keyword value", looked up in a small table of their own.
+ */
+#include "conf.h"
+
+#include <arpa/inet.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "file.h"
+#include "name.h"
+#include "spool.h"
+#include "tool.h"
+
+static const char *const action_names[] = { [CONF_ACCEPT] = "accept", [CONF_RELAY] = "relay",
+	[CONF_REJECT] = "reject", [CONF_TCPREFUSE] = "tcprefuse" };
+static const char *const type_names[] = { [CONF_PUBLIC] = "public", [CONF_PRIVATE] = "private" };
+static const char *const level_names[] = { [SMTP_SERVER_TLS_NO] = "no",
+	[SMTP_SERVER_TLS_PREFERRED] = "preferred", [SMTP_SERVER_TLS_REQUIRED] = "required" };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+const char *
+conf_action_name(enum conf_action action)
+{
+	return action_names[action];
+}
+
+static int
+find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
+{
+	struct buf list = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i], word) == 0)
+			return i;
+	for (i = 0; i < n; i++)
+		buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", names[i]);
+	fail(f, FAIL_INPUT, "%s: expected %s, not \"%.64s\"", what, list.p, word);
+	buf_clear(&list);
+	return -1;
+}
+
+/* ---- single values ---- */
+
+static void
+set_text(char **where, const char *value)
+{
+	free(*where);
+	*where = xstrdup(value);
+}
+
+static int
+set_hostname(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct conf *c = ctx;
+	char *ascii = name_to_ascii(l->v[0], f);
+
+	if (ascii == NULL)
+		return fail_prefix(f, "hostname");
+	if (!name_is_host(ascii, 0)) {
+		fail(f, FAIL_INPUT, "hostname: \"%.200s\" is not a host name", ascii);
+		free(ascii);
+		return -1;
+	}
+	free(c->hostname);
+	c->hostname = ascii;
+	return 0;
+}
+
+/* A role changes its root directory: a relative path would mean another place then. */
+static int
+set_path(char **where, const char *key, const char *value, struct fail *f)
+{
+	if (value[0] != '/')
+		return fail(f, FAIL_INPUT, "%s: expected an absolute path, not \"%.200s\"", key, value);
+	set_text(where, value);
+	return 0;
+}
+
+static int
+set_dir(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->dir, l->key, l->v[0], f);
+}
+
+static int
+set_spool(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->spool, l->key, l->v[0], f);
+}
+
+static int
+set_anchor(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->anchor, l->key, l->v[0], f);
+}
+
+static int
+set_user(void *ctx, const struct table_line *l, struct fail *f)
+{
+	(void)f;
+	set_text(&((struct conf *)ctx)->user, l->v[0]);
+	return 0;
+}
+
+static int
+set_queue_user(void *ctx, const struct table_line *l, struct fail *f)
+{
+	(void)f;
+	set_text(&((struct conf *)ctx)->queue_user, l->v[0]);
+	return 0;
+}
+
+static int
+set_resolver(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct endpoint e;
+
+	if (strcmp(l->v[0], "recursive") != 0) {
+		if (text_endpoint(l->v[0], 53, &e, f) == -1)
+			return fail_prefix(f, "resolver");
+		if (!text_is_address(e.host))
+			return fail(f, FAIL_INPUT, "resolver: expected ADDR@PORT or recursive, not \"%.200s\"",
+			    l->v[0]);
+	}
+	set_text(&((struct conf *)ctx)->resolver, l->v[0]);
+	return 0;
+}
+
+static int
+set_mx_port(void *ctx, const struct table_line *l, struct fail *f)
+{
+	long long n;
+
+	if (text_number(l->v[0], 1, 65535, l->key, &n, f) == -1)
+		return -1;
+	((struct conf *)ctx)->mx_port = n;
+	return 0;
+}
+
+static int
+set_workers(void *ctx, const struct table_line *l, struct fail *f)
+{
+	long long n;
+
+	if (text_number(l->v[0], 1, CONF_WORKERS_MAX, l->key, &n, f) == -1)
+		return -1;
+	((struct conf *)ctx)->workers = n;
+	return 0;
+}
+
+static int
+set_max_size(void *ctx, const struct table_line *l, struct fail *f)
+{
+	long long n;
+
+	/* RFC 5321 4.5.3.1.7: at least 64 KiB. */
+	if (text_number(l->v[0], 65536, 1LL << 40, l->key, &n, f) == -1)
+		return -1;
+	((struct conf *)ctx)->max_size = n;
+	return 0;
+}
+
+/* ---- listen ---- */
+
+/* "preferred" and a pattern: a domain, ".domain" or "default", in A-labels. */
+static char *
+pattern_of(const char *word, struct fail *f)
+{
+	const char *name = word[0] == '.' ? word + 1 : word;
+	char *ascii = name_to_ascii(name, f), *result;
+
+	if (ascii == NULL)
+		return NULL;
+	if (!name_is_host(ascii, NAME_UNDERSCORE)) {
+		fail(f, FAIL_INPUT, "expected a domain, not \"%.200s\"", word);
+		free(ascii);
+		return NULL;
+	}
+	result = xasprintf("%s%s", word[0] == '.' ? "." : "", ascii);
+	free(ascii);
+	return result;
+}
+
+static int
+listen_type(struct conf_listen *l, const char *word, struct fail *f)
+{
+	int i = find_word("type", word, type_names, COUNT(type_names), f);
+
+	if (i == -1)
+		return -1;
+	l->type = (enum conf_type)i;
+	return 0;
+}
+
+static int
+listen_tls(struct conf_listen *l, const char *word, struct fail *f)
+{
+	int i = find_word("tls", word, level_names, COUNT(level_names), f);
+
+	if (i == -1)
+		return -1;
+	l->tls = (enum smtp_server_tls_level)i;
+	return 0;
+}
+
+static int
+listen_cert(struct conf_listen *l, const char *word, struct fail *f)
+{
+	if (name_check_identity(word, f) == -1)
+		return fail_prefix(f, "cert");
+	set_text(&l->cert, word);
+	return 0;
+}
+
+static int
+listen_concurrency(struct conf_listen *l, const char *word, struct fail *f)
+{
+	long long n;
+
+	if (text_number(word, 1, 100000, "concurrency", &n, f) == -1)
+		return -1;
+	l->concurrency = n;
+	return 0;
+}
+
+static int
+listen_backlog(struct conf_listen *l, const char *word, struct fail *f)
+{
+	long long n;
+
+	if (text_number(word, 1, 65535, "backlog", &n, f) == -1)
+		return -1;
+	l->backlog = n;
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*set)(struct conf_listen *, const char *, struct fail *);
+} listen_options[] = { { "type", listen_type }, { "tls", listen_tls }, { "cert", listen_cert },
+	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog } };
+
+static int
+listen_option(struct conf_listen *l, const char *key, const char *value, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(listen_options); i++)
+		if (strcmp(listen_options[i].key, key) == 0)
+			return listen_options[i].set(l, value, f);
+	return fail(f, FAIL_INPUT, "listen: unknown option \"%.64s\"", key);
+}
+
+static int
+listen_domains(struct conf_listen *l, char **word, size_t n, struct fail *f)
+{
+	size_t i;
+
+	l->domain = xcalloc(n, sizeof *l->domain);
+	for (i = 0; i < n; i++) {
+		if ((l->domain[l->ndomains] = pattern_of(word[i], f)) == NULL)
+			return fail_prefix(f, "domains");
+		l->ndomains++;
+	}
+	return 0;
+}
+
+static struct conf_listen *
+find_listen(const struct conf *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++)
+		if (strcmp(c->listen[i].name, name) == 0)
+			return &c->listen[i];
+	return NULL;
+}
+
+static int
+listen_settle(const struct conf_listen *l, struct fail *f)
+{
+	if (l->ndomains > 0 && l->type == CONF_PRIVATE)
+		return fail(f, FAIL_INPUT, "listen %.64s: a private listener has no domains", l->name);
+	if (l->ndomains == 0 && l->type == CONF_PUBLIC)
+		return fail(f, FAIL_INPUT, "listen %.64s: a public listener needs domains", l->name);
+	if (l->cert != NULL && l->tls == SMTP_SERVER_TLS_NO)
+		return fail(f, FAIL_INPUT, "listen %.64s: cert without tls preferred or required", l->name);
+	return 0;
+}
+
+static int
+set_listen(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf *c = ctx;
+	struct conf_listen *l;
+	size_t i;
+
+	if (find_listen(c, line->v[0]) != NULL)
+		return fail(f, FAIL_INPUT, "listen: a second listener \"%.64s\"", line->v[0]);
+	c->listen = xreallocarray(c->listen, c->nlisten + 1, sizeof *c->listen);
+	l = &c->listen[c->nlisten++];
+	memset(l, 0, sizeof *l);
+	l->name = xstrdup(line->v[0]);
+	l->concurrency = CONF_CONCURRENCY;
+	l->backlog = CONF_BACKLOG;
+	if (text_endpoint(line->v[1], 0, &l->at, f) == -1)
+		return fail_prefix(f, "listen");
+	if (!text_is_address(l->at.host))
+		return fail(f, FAIL_INPUT, "listen: expected an IP address before the @, not \"%.200s\"",
+		    l->at.host);
+	for (i = 2; i < line->n; i += 2) {
+		if (i + 1 == line->n)
+			return fail(f, FAIL_INPUT, "listen: no value behind \"%.64s\"", line->v[i]);
+		if (strcmp(line->v[i], "domains") == 0) {
+			if (listen_domains(l, line->v + i + 1, line->n - i - 1, f) == -1)
+				return -1;
+			break;
+		}
+		if (listen_option(l, line->v[i], line->v[i + 1], f) == -1)
+			return -1;
+	}
+	return listen_settle(l, f);
+}
+
+/* ---- hosts ---- */
+
+static int
+parse_network(const char *word, struct conf_hosts *h, struct fail *f)
+{
+	char *addr, *slash;
+	long long bits = -1;
+	int rc = -1;
+
+	if (strcmp(word, "default") == 0) {
+		h->bits = -1;
+		return 0;
+	}
+	addr = xstrdup(word);
+	if ((slash = strchr(addr, '/')) != NULL)
+		*slash++ = '\0';
+	h->family = AF_INET;
+	if (inet_pton(AF_INET, addr, h->addr) != 1) {
+		h->family = AF_INET6;
+		if (inet_pton(AF_INET6, addr, h->addr) != 1) {
+			fail(f, FAIL_INPUT, "hosts: expected an address, a network or default, not \"%.200s\"",
+			    word);
+			goto out;
+		}
+	}
+	bits = h->family == AF_INET ? 32 : 128;
+	if (slash != NULL && text_number(slash, 0, bits, "hosts: length of a prefix", &bits, f) == -1)
+		goto out;
+	h->bits = bits;
+	rc = 0;
+out:
+	free(addr);
+	return rc;
+}
+
+static int
+in_network(const struct conf_hosts *h, int family, const uint8_t *addr)
+{
+	int whole = h->bits / 8, rest = h->bits % 8;
+
+	if (h->bits < 0)
+		return 1;
+	if (h->family != family || memcmp(h->addr, addr, whole) != 0)
+		return 0;
+	return rest == 0 || ((h->addr[whole] ^ addr[whole]) >> (8 - rest)) == 0;
+}
+
+/* "10.0.0.1/8" is more likely a slip than a wish for 10.0.0.0/8. */
+static int
+has_host_bits(const struct conf_hosts *h)
+{
+	int i, n = h->family == AF_INET ? 32 : 128;
+
+	for (i = h->bits < 0 ? n : h->bits; i < n; i++)
+		if (h->addr[i / 8] & (0x80 >> i % 8))
+			return 1;
+	return 0;
+}
+
+static int
+set_hosts(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf_listen *l = find_listen(ctx, line->v[0]);
+	struct conf_hosts h = { .bits = -1 };
+	int action;
+	size_t i;
+
+	if (l == NULL)
+		return fail(f, FAIL_INPUT, "hosts: no listener \"%.64s\" above", line->v[0]);
+	if (parse_network(line->v[1], &h, f) == -1)
+		return -1;
+	if (h.bits >= 0 && has_host_bits(&h))
+		return fail(f, FAIL_INPUT, "hosts: %.200s has bits behind its prefix", line->v[1]);
+	if ((action = find_word("hosts", line->v[2], action_names, COUNT(action_names), f)) == -1)
+		return -1;
+	h.action = (enum conf_action)action;
+	for (i = 0; i < l->nhosts; i++)
+		if (l->hosts[i].bits == h.bits && (h.bits < 0 || (l->hosts[i].family == h.family &&
+		    memcmp(l->hosts[i].addr, h.addr, sizeof h.addr) == 0)))
+			return fail(f, FAIL_INPUT, "hosts: a second line for %.200s", line->v[1]);
+	l->hosts = xreallocarray(l->hosts, l->nhosts + 1, sizeof *l->hosts);
+	l->hosts[l->nhosts++] = h;
+	return 0;
+}
+
+const struct conf_hosts *
+conf_find_hosts(const struct conf_listen *l, int family, const void *addr)
+{
+	const struct conf_hosts *best = NULL;
+	size_t i;
+
+	for (i = 0; i < l->nhosts; i++)
+		if (in_network(&l->hosts[i], family, addr) &&
+		    (best == NULL || l->hosts[i].bits > best->bits))
+			best = &l->hosts[i];
+	return best;
+}
+
+int
+conf_has_domain(const struct conf_listen *l, const char *domain)
+{
+	size_t i, n = strlen(domain);
+
+	for (i = 0; i < l->ndomains; i++) {
+		const char *p = l->domain[i];
+		size_t len = strlen(p);
+
+		if (p[0] != '.' ? text_case_eq(p, domain) : n > len && text_case_eq(domain + n - len, p))
+			return 1;
+	}
+	return 0;
+}
+
+/* ---- destination and route ---- */
+
+static char *
+destination_pattern(const char *word, const char *key, struct fail *f)
+{
+	char *pattern;
+
+	if (strcmp(word, "default") == 0)
+		return xstrdup(word);
+	if ((pattern = pattern_of(word, f)) == NULL)
+		fail_prefix(f, "%s", key);
+	return pattern;
+}
+
+static int
+destination_options(struct policy *policy, const struct table_line *line, struct fail *f)
+{
+	int dane_given = 0;
+	size_t i;
+
+	for (i = 1; i + 1 < line->n; i += 2) {
+		if (strcmp(line->v[i], "tls") == 0) {
+			if (policy_parse_tls(line->v[i + 1], &policy->tls, f) == -1)
+				return -1;
+		} else if (strcmp(line->v[i], "dane") == 0) {
+			if (policy_parse_dane(line->v[i + 1], &policy->dane, f) == -1)
+				return -1;
+			dane_given = 1;
+		} else
+			return fail(f, FAIL_INPUT, "destination: unknown option \"%.64s\"", line->v[i]);
+	}
+	if (i < line->n)
+		return fail(f, FAIL_INPUT, "destination: no value behind \"%.64s\"", line->v[i]);
+	if (policy->tls == POLICY_TLS_NO && !dane_given)
+		policy->dane = POLICY_DANE_NONE;
+	return policy_check(policy, f);
+}
+
+static int
+set_destination(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf *c = ctx;
+	struct conf_destination d = { .policy = POLICY_DEFAULT };
+	size_t i;
+
+	if (destination_options(&d.policy, line, f) == -1 ||
+	    (d.pattern = destination_pattern(line->v[0], line->key, f)) == NULL)
+		return -1;
+	for (i = 0; i < c->ndestinations; i++)
+		if (strcmp(c->destination[i].pattern, d.pattern) == 0) {
+			free(d.pattern);
+			return fail(f, FAIL_INPUT, "destination: a second line for \"%.200s\"", line->v[0]);
+		}
+	c->destination = xreallocarray(c->destination, c->ndestinations + 1, sizeof d);
+	c->destination[c->ndestinations++] = d;
+	return 0;
+}
+
+static int
+set_route(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf *c = ctx;
+	struct conf_route r = { .pattern = NULL };
+	size_t i;
+
+	if (text_endpoint(line->v[1], 25, &r.next, f) == -1)
+		return fail_prefix(f, "route");
+	if ((r.pattern = destination_pattern(line->v[0], line->key, f)) == NULL)
+		return -1;
+	for (i = 0; i < c->nroutes; i++)
+		if (strcmp(c->route[i].pattern, r.pattern) == 0) {
+			free(r.pattern);
+			return fail(f, FAIL_INPUT, "route: a second line for \"%.200s\"", line->v[0]);
+		}
+	c->route = xreallocarray(c->route, c->nroutes + 1, sizeof r);
+	c->route[c->nroutes++] = r;
+	return 0;
+}
+
+/* ---- the file ---- */
+
+static const struct table_row rows[] = {
+	{ "hostname", 1, 1, TABLE_ONCE, set_hostname },
+	{ "dir", 1, 1, TABLE_ONCE, set_dir },
+	{ "spool", 1, 1, TABLE_ONCE, set_spool },
+	{ "user", 1, 1, TABLE_ONCE, set_user },
+	{ "queue-user", 1, 1, TABLE_ONCE, set_queue_user },
+	{ "anchor", 1, 1, TABLE_ONCE, set_anchor },
+	{ "resolver", 1, 1, TABLE_ONCE, set_resolver },
+	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
+	{ "workers", 1, 1, TABLE_ONCE, set_workers },
+	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
+	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
+	{ "hosts", 3, 3, 0, set_hosts },
+	{ "destination", 1, 64, 0, set_destination },
+	{ "route", 2, 2, 0, set_route },
+};
+
+static char *
+own_hostname(void)
+{
+	char name[NAME_LEN_MAX + 1];
+
+	if (gethostname(name, sizeof name) == 0 && memchr(name, '\0', sizeof name) != NULL &&
+	    name_is_host(name, 0))
+		return xstrdup(name);
+	return xstrdup("localhost");
+}
+
+static struct conf *
+conf_new(const char *file)
+{
+	struct conf *c = xcalloc(1, sizeof *c);
+
+	c->file = xstrdup(file);
+	c->mx_port = 25;
+	c->workers = 2;
+	c->max_size = 50 * 1024 * 1024;
+	return c;
+}
+
+struct conf *
+conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	struct conf *c;
+	size_t errors;
+
+	if (file_read(file, CONF_FILE_MAX, &text, f) == -1)
+		return NULL;
+	c = conf_new(file);
+	errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
+	buf_clear(&text);
+	if (errors > 0) {
+		fail(f, FAIL_INPUT, "%.300s: %zu error%s", file, errors, errors == 1 ? "" : "s");
+		conf_free(c);
+		return NULL;
+	}
+	if (c->hostname == NULL)
+		c->hostname = own_hostname();
+	if (c->dir == NULL)
+		c->dir = xstrdup(tool_dir(NULL));
+	if (c->spool == NULL)
+		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
+	return c;
+}
+
+static void
+listen_clear(struct conf_listen *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->ndomains; i++)
+		free(l->domain[i]);
+	free(l->domain);
+	free(l->hosts);
+	free(l->cert);
+	free(l->name);
+}
+
+void
+conf_free(struct conf *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < c->nlisten; i++)
+		listen_clear(&c->listen[i]);
+	for (i = 0; i < c->ndestinations; i++)
+		free(c->destination[i].pattern);
+	for (i = 0; i < c->nroutes; i++)
+		free(c->route[i].pattern);
+	free(c->listen);
+	free(c->destination);
+	free(c->route);
+	free(c->hostname);
+	free(c->dir);
+	free(c->spool);
+	free(c->user);
+	free(c->queue_user);
+	free(c->anchor);
+	free(c->resolver);
+	free(c->file);
+	free(c);
+}
+
+/* ---- the summary ---- */
+
+static void
+print_hosts(const struct conf_hosts *h)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	if (h->bits < 0)
+		printf("    hosts default: %s\n", action_names[h->action]);
+	else
+		printf("    hosts %s/%d: %s\n", inet_ntop(h->family, h->addr, addr, sizeof addr), h->bits,
+		    action_names[h->action]);
+}
+
+static void
+print_listen(const struct conf_listen *l)
+{
+	size_t i;
+
+	printf("listener %s on %s@%u: %s, tls %s", l->name, l->at.host, l->at.port, type_names[l->type],
+	    level_names[l->tls]);
+	if (l->tls != SMTP_SERVER_TLS_NO)
+		printf(", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
+	printf(", %u sessions, backlog %u\n", l->concurrency, l->backlog);
+	for (i = 0; i < l->ndomains; i++)
+		printf("    takes mail for %s\n", l->domain[i]);
+	for (i = 0; i < l->nhosts; i++)
+		print_hosts(&l->hosts[i]);
+	if (l->type == CONF_PRIVATE)
+		printf("    all other hosts: reject\n");
+}
+
+void
+conf_print(const struct conf *c)
+{
+	size_t i;
+
+	printf("host name %s, identities in %s/certs, spool %s, %u workers\n", c->hostname, c->dir,
+	    c->spool, c->workers);
+	for (i = 0; i < c->nlisten; i++)
+		print_listen(&c->listen[i]);
+	for (i = 0; i < c->ndestinations; i++)
+		printf("destination %s: tls %s, dane %s\n", c->destination[i].pattern,
+		    policy_tls_name(c->destination[i].policy.tls),
+		    policy_dane_name(c->destination[i].policy.dane));
+	for (i = 0; i < c->nroutes; i++)
+		printf("route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
+		    c->route[i].next.port);
+}

@@ -1,0 +1,101 @@
+/*
+ * conf - smtp-relay.conf: what the relay is told, checked and ready for use; smtp-relay.conf(5).
+ *
+ * Everything is owned by struct conf and stays as it is once read; conf_free() frees.
+ */
+#ifndef RELAY_CONF_H
+#define RELAY_CONF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fail.h"
+#include "policy.h"
+#include "smtp_server.h"
+#include "table.h"
+#include "text.h"
+
+#define CONF_FILE_MAX (4 * 1024 * 1024)	/* octets */
+#define CONF_WORKERS_MAX 64
+#define CONF_CONCURRENCY 1000		/* sessions of a listener, where nothing is said */
+#define CONF_BACKLOG 511
+
+enum conf_action {
+	CONF_ACCEPT,		/* mail for the listener's domains */
+	CONF_RELAY,		/* mail for anywhere */
+	CONF_REJECT,		/* 554 in the banner */
+	CONF_TCPREFUSE		/* the connection is reset */
+};
+
+const char *conf_action_name(enum conf_action);
+
+/* Who may connect: a network, or all (bits -1). */
+struct conf_hosts {
+	int family;
+	uint8_t addr[16];
+	int bits;
+	enum conf_action action;
+};
+
+enum conf_type { CONF_PUBLIC, CONF_PRIVATE };
+
+struct conf_listen {
+	char *name;
+	struct endpoint at;
+	enum conf_type type;
+	enum smtp_server_tls_level tls;
+	char *cert;		/* identity; NULL: none named */
+	char **domain;		/* that it takes mail for; ".example" for what is below */
+	size_t ndomains;
+	unsigned concurrency;
+	unsigned backlog;
+	struct conf_hosts *hosts;
+	size_t nhosts;
+};
+
+struct conf_destination {
+	char *pattern;		/* domain, ".domain" or "default" */
+	struct policy policy;
+};
+
+struct conf_route {
+	char *pattern;
+	struct endpoint next;
+};
+
+struct conf {
+	char *file;
+	char *hostname;
+	char *dir;
+	char *spool;
+	char *user, *queue_user;	/* NULL: not named */
+	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
+	uint16_t mx_port;
+	unsigned workers;
+	uint64_t max_size;
+	struct conf_listen *listen;
+	size_t nlisten;
+	struct conf_destination *destination;
+	size_t ndestinations;
+	struct conf_route *route;
+	size_t nroutes;
+};
+
+/*
+ * Reads a file.  Each error goes to the function as file:line and text, all of them in one run; NULL
+ * is returned where there was any.  What cannot be read at all is FAIL_SYS or FAIL_INPUT in *f, with
+ * no call of the function.
+ */
+struct conf *conf_read(const char *file, table_error_fn *, void *arg, struct fail *f);
+void conf_free(struct conf *);
+
+/* The most specific entry of the listener for an address; NULL where there is none. */
+const struct conf_hosts *conf_find_hosts(const struct conf_listen *, int family, const void *addr);
+
+/* True where the listener takes mail for the domain. */
+int conf_has_domain(const struct conf_listen *, const char *domain);
+
+/* What -n prints: listeners with who may use them, destinations, routes. */
+void conf_print(const struct conf *);
+
+#endif

@@ -1,0 +1,103 @@
+#include "order.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "table.h"
+
+int
+order_pair(int fd[2], struct fail *f)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) == -1)
+		return fail_errno(f, "socketpair");
+	return 0;
+}
+
+int
+order_send(int sock, const char *text, size_t len, int fd, struct fail *f)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = (void *)text, .iov_len = len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (len == 0 || len >= ORDER_MAX)
+		return fail(f, FAIL_SYS, "a record of %zu octets", len);
+	if (fd != -1) {
+		memset(&control, 0, sizeof control);
+		msg.msg_control = control.space;
+		msg.msg_controllen = sizeof control.space;
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	}
+	while (sendmsg(sock, &msg, MSG_NOSIGNAL) == -1) {
+		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+			return 0;
+		if (errno != EINTR)
+			return fail_errno(f, "to another process of the relay");
+	}
+	return 1;
+}
+
+static void
+take_fd(struct order *o, struct msghdr *msg)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && o->fd == -1)
+			memcpy(&o->fd, CMSG_DATA(c), sizeof o->fd);
+}
+
+/* The sender may be a process that a peer took over: nothing about the bytes is believed. */
+static int
+split(struct order *o, size_t len, int truncated, struct fail *f)
+{
+	if (len > 0 && o->text[len - 1] == '\n')
+		len--;
+	o->text[len] = '\0';
+	if (truncated || memchr(o->text, '\0', len) != NULL ||
+	    (o->n = table_split(o->text, o->v, ORDER_WORDS_MAX, f)) <= 0) {
+		if (o->fd != -1)
+			close(o->fd);
+		o->fd = -1;
+		return fail(f, FAIL_INPUT, "a record from another process of the relay makes no sense");
+	}
+	return 1;
+}
+
+int
+order_recv(int sock, struct order *o, struct fail *f)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = o->text, .iov_len = sizeof o->text - 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+		.msg_controllen = sizeof control.space };
+	ssize_t n;
+
+	o->n = 0;
+	o->fd = -1;
+	while ((n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC)) == -1) {
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return 0;
+		if (errno != EINTR)
+			return fail_errno(f, "from another process of the relay");
+	}
+	if (n == 0)
+		return fail(f, FAIL_SYS, "another process of the relay has ended");
+	take_fd(o, &msg);
+	return split(o, n, (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0, f);
+}

@@ -1,0 +1,41 @@
+/*
+ * order - the records between the relay's processes, packed and unpacked here and nowhere else.
+ *
+ * A record is a line of the table grammar in one SOCK_SEQPACKET datagram, with at most one descriptor.
+ *
+ *	role -> master	ready			start-up is done
+ *			log LEVEL LINE		for syslog or stderr
+ *	master -> role	stop			finish what is under way, then end
+ *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
+ *	in -> queue	commit SLOT ID		the file ID in new/ is finished
+ *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
+ */
+#ifndef RELAY_ORDER_H
+#define RELAY_ORDER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "fail.h"
+#include "text.h"
+
+#define ORDER_MAX 16384		/* octets in a record: far below what a socket takes at once */
+#define ORDER_WORDS_MAX 8
+
+struct order {
+	char text[ORDER_MAX];
+	char *v[ORDER_WORDS_MAX];	/* the words, into text; v[0] says what it is */
+	int n;
+	int fd;				/* -1: none; the receiver's to close */
+};
+
+/* Both ends, close-on-exec; non-blocking where a role will use them.  FAIL_SYS. */
+int order_pair(int fd[2], struct fail *);
+
+/* 1 sent, 0 would block, -1 FAIL_SYS (EPIPE: the other end is gone).  fd -1: none. */
+int order_send(int sock, const char *, size_t, int fd, struct fail *);
+
+/* 1 a record, 0 nothing now, -1 the other end is gone or talks nonsense (FAIL_SYS, FAIL_INPUT). */
+int order_recv(int sock, struct order *, struct fail *);
+
+#endif
