@@ -184,7 +184,7 @@ gather(struct cursor *c, struct pem_item *item, struct decoder *d, struct fail *
 			return -1;
 		if (rc == 1)
 			return same_label(item->label, label, f) == -1 ? -1 : decode_end(d, f);
-		if ((rc = boundary(&l, "-----BEGIN ", label, f)) != 0)
+		if (boundary(&l, "-----BEGIN ", label, f) != 0)
 			return fail(f, FAIL_INPUT, "expected -----END %s-----", item->label);
 		if (headers && is_header(&l)) {
 			if (memmem(l.p, l.len, "ENCRYPTED", 9) != NULL)

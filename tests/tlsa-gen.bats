@@ -281,8 +281,8 @@ certificate in its chain (RFC 7671 5.2.2)" ]
 	size=$(stat -c %s leaf.der)
 	# (run has a variable i of its own.)
 	for at in $(seq 1 13 $((size - 1))); do
-		head -c "$at" leaf.der > cut
-		run -2 tlsa --rdata -i cut
+		head -c "$at" leaf.der > part
+		run -2 tlsa --rdata -i part
 		{ head -c $((at - 1)) leaf.der; printf '\xff'; tail -c +$((at + 1)) leaf.der; } > flip
 		run tlsa --rdata -i flip
 		[ "$status" -eq 0 ] || [ "$status" -eq 2 ] || { echo "$at: $status $output"; false; }

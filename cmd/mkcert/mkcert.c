@@ -98,7 +98,7 @@ static int
 set_subject(struct order *o, int ch, const char *arg, struct fail *f)
 {
 	static const enum issue_field field[] = {
-		[OPT_ORG - OPT_ORG] = ISSUE_O,
+		[0] = ISSUE_O,
 		[OPT_UNIT - OPT_ORG] = ISSUE_OU,
 		[OPT_LOCALITY - OPT_ORG] = ISSUE_L,
 		[OPT_STATE - OPT_ORG] = ISSUE_ST,
