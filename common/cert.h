@@ -21,7 +21,8 @@
 #define CERT_FINGERPRINT_SIZE 65	/* SHA-256 in hexadecimal and a NUL */
 
 /* The private extension of a demonstration certificate: its presence is the mark (the value is
- * an ASN.1 NULL, not critical).  The arc is 2.25 and a random UUID (X.667), which needs no registry. */
+ * an ASN.1 NULL, not critical).  The arc is 2.25 and a random UUID (X.667), which needs no
+ * registry. */
 #define CERT_DEMO_OID "2.25.294730935563459435807987122008330401602"
 
 /* One certificate of exactly these DER bytes; the first one of a PEM text (or DER).  NULL:
@@ -64,7 +65,7 @@ int64_t cert_not_after(const X509 *);
 struct cert_names {
 	char **v;
 	size_t n;
-	size_t odd;	/* left out: with NUL, controls or octets over 0x7e, empty, of wrong length */
+	size_t odd; /* left out: with NUL, controls or octets over 0x7e, empty, of wrong length */
 };
 
 #define CERT_NAMES_INIT { .v = NULL, .n = 0, .odd = 0 }

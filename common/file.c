@@ -26,8 +26,11 @@ file_read(const char *path, size_t max, struct buf *b, struct fail *f)
 	if (max == 0)
 		max = FILE_READ_MAX;
 	fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd == -1)
-		return fail_errno(f, "%.300s", name);
+	if (fd == -1) {
+		fail_errno(f, "%.300s", name);
+		buf_clear(b);
+		return -1;
+	}
 	for (;;) {
 		if ((n = read(fd, block, sizeof block)) == -1 && errno == EINTR)
 			continue;

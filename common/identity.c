@@ -289,10 +289,11 @@ check_taken(struct store *s, const char *name, unsigned flags, struct fail *f)
 	if (lstat(s->link, &st) == -1)
 		return errno == ENOENT ? 0 : fail_errno(f, "%.300s", s->link);
 	if (!(flags & IDENTITY_REPLACE))
-		return fail(f, FAIL_POLICY, "%.300s: identity \"%.200s\" exists already", s->link, name);
+		return fail(f, FAIL_POLICY,
+		    "%.300s: identity \"%.200s\" exists already", s->link, name);
 	if (!S_ISLNK(st.st_mode))
-		return fail(f, FAIL_INPUT, "%.300s: expected a symbolic link, which only these tools make",
-		    s->link);
+		return fail(f, FAIL_INPUT,
+		    "%.300s: expected a symbolic link, which only these tools make", s->link);
 	s->old = read_link(s->link);
 	return 0;
 }

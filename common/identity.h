@@ -37,7 +37,7 @@ char *identity_path(const char *dir, const char *name);
 /* Is there one of that name?  A dangling link counts. */
 int identity_exists(const char *dir, const char *name);
 
-#define IDENTITY_NEED_KEY	0x1	/* read key.pem too, and insist that it is the certificate's */
+#define IDENTITY_NEED_KEY 0x1 /* read key.pem too, and insist that it is the certificate's */
 
 /*
  * Reads an identity.  FAIL_INPUT names the file that is missing, damaged or does not fit ("no

@@ -183,11 +183,13 @@ issue_set(struct issue *is, enum issue_field field, const char *utf8, struct fai
 	if (field == ISSUE_CN)
 		return set_cn(is, utf8, f);
 	if (chars > part->max)
-		return fail(f, FAIL_INPUT, "the %s has %d characters; expected at most %d (RFC 5280 A.1)",
-		    part->name, chars, part->max);
-	if (field == ISSUE_C && (strlen(utf8) != 2 || strspn(utf8, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 2))
-		return fail(f, FAIL_INPUT, "the country \"%s\": expected two upper-case letters such as DE",
-		    utf8);
+		return fail(f, FAIL_INPUT,
+		    "the %s has %d characters; expected at most %d (RFC 5280 A.1)", part->name,
+		    chars, part->max);
+	if (field == ISSUE_C &&
+	    (strlen(utf8) != 2 || strspn(utf8, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 2))
+		return fail(f, FAIL_INPUT,
+		    "the country \"%s\": expected two upper-case letters such as DE", utf8);
 	free(is->field[field]);
 	is->field[field] = xstrdup(utf8);
 	return 0;
@@ -199,8 +201,9 @@ add_subject(const struct issue *is, X509_NAME *name)
 	size_t i;
 
 	for (i = 0; i < ISSUE_FIELDS; i++)
-		if (is->field[i] != NULL && X509_NAME_add_entry_by_NID(name, parts[i].nid, parts[i].type,
-		    (const unsigned char *)is->field[i], strlen(is->field[i]), -1, 0) != 1)
+		if (is->field[i] != NULL &&
+		    X509_NAME_add_entry_by_NID(name, parts[i].nid, parts[i].type,
+			(const unsigned char *)is->field[i], strlen(is->field[i]), -1, 0) != 1)
 			return -1;
 	return 0;
 }
@@ -232,7 +235,8 @@ set_times(X509 *cert, int64_t not_before, int64_t not_after)
 	ASN1_TIME *t = NULL;
 	int rc = -1;
 
-	if ((t = ASN1_TIME_adj(NULL, not_before, 0, 0)) == NULL || X509_set1_notBefore(cert, t) != 1)
+	if ((t = ASN1_TIME_adj(NULL, not_before, 0, 0)) == NULL ||
+	    X509_set1_notBefore(cert, t) != 1)
 		goto out;
 	if (ASN1_TIME_adj(t, not_after, 0, 0) == NULL || X509_set1_notAfter(cert, t) != 1)
 		goto out;
@@ -326,7 +330,7 @@ add_san(X509 *cert, const struct issue *is)
 	return rc == 1 ? 0 : -1;
 }
 
-/* The subject's key identifier, and the issuer's, which of a self-signed certificate is the same. */
+/* The subject's key identifier, and the issuer's, the same where self-signed. */
 static int
 add_key_ids(X509 *cert, const X509 *issuer)
 {

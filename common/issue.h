@@ -21,7 +21,7 @@
 #define ISSUE_DAYS_DEFAULT 365
 #define ISSUE_DAYS_MAX 36500
 #define ISSUE_DEMO_DAYS 7
-#define ISSUE_BACKDATE 3600	/* seconds by which notBefore precedes now, for clocks that are slow */
+#define ISSUE_BACKDATE 3600	/* seconds from notBefore to now, for slow clocks */
 #define ISSUE_SAN_MAX 1000	/* names in one certificate */
 
 /* The parts of a subject, in the order in which they are encoded: C first, CN last. */
@@ -43,7 +43,7 @@ struct issue {
 };
 
 #define ISSUE_SERVER_ONLY	0x1	/* EKU serverAuth alone */
-#define ISSUE_AS_CA		0x2	/* a self-signed leaf with CA:TRUE, for verifiers that insist */
+#define ISSUE_AS_CA		0x2	/* CA:TRUE in a self-signed leaf, for verifiers that insist */
 #define ISSUE_DEMO		0x4	/* marked as a demonstration certificate */
 
 void issue_init(struct issue *);
@@ -51,8 +51,8 @@ void issue_clear(struct issue *);
 
 /*
  * Sets a part of the subject.  ISSUE_CN is the host name or address that the certificate is for:
- * it turns into A-labels, is put first into the SAN, and stays out of the subject where it is longer
- * than 64 characters (the subject may then be empty and the SAN critical, RFC 5280 4.1.2.6).
+ * it turns into A-labels, is put first into the SAN, and stays out of the subject where it is
+ * longer than 64 characters (the subject may then be empty and the SAN critical, RFC 5280 4.1.2.6).
  * FAIL_INPUT: empty, control characters, not UTF-8, too long, not a country code.
  */
 int issue_set(struct issue *, enum issue_field, const char *utf8, struct fail *);

@@ -225,11 +225,13 @@ key_check_strength(const EVP_PKEY *key, struct fail *f)
 	switch (EVP_PKEY_get_base_id(key)) {
 	case EVP_PKEY_RSA:
 		if (bits < RSA_BITS_MIN)
-			return fail(f, FAIL_POLICY, "an RSA key of %d bits is too weak; expected at least %d",
-			    bits, RSA_BITS_MIN);
+			return fail(f, FAIL_POLICY,
+			    "an RSA key of %d bits is too weak; expected at least %d", bits,
+			    RSA_BITS_MIN);
 		if (bits > RSA_BITS_MAX)
-			return fail(f, FAIL_POLICY, "an RSA key of %d bits is too large; expected at most %d",
-			    bits, RSA_BITS_MAX);
+			return fail(f, FAIL_POLICY,
+			    "an RSA key of %d bits is too large; expected at most %d", bits,
+			    RSA_BITS_MAX);
 		return 0;
 	case EVP_PKEY_EC:
 		ok = curve_of(key) != NULL;

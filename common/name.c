@@ -36,7 +36,8 @@ convert(const char *name, struct fail *f)
 	if (is_ascii(name) && strstr(name, "xn--") == NULL)
 		return xstrdup(name);
 	rc = idn2_to_ascii_8z(name, &out,
-	    IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT | (strchr(name, '_') ? 0 : IDN2_USE_STD3_ASCII_RULES));
+	    IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT |
+		(strchr(name, '_') ? 0 : IDN2_USE_STD3_ASCII_RULES));
 	if (rc != IDN2_OK) {
 		fail(f, FAIL_INPUT, "%.300s: not an internationalised host name: %s", name,
 		    idn2_strerror(rc));
@@ -67,11 +68,15 @@ name_to_ascii(const char *utf8, struct fail *f)
 	if (name_is_host(out, NAME_UNDERSCORE) || name_is_wildcard(out))
 		return out;
 	if (strchr(out, '*') != NULL)
-		fail(f, FAIL_INPUT, "%.300s: \"*\" may only be the whole left-most label, with two more "
-		    "labels behind it (RFC 6125 6.4.3)", utf8);
+		fail(f, FAIL_INPUT,
+		    "%.300s: \"*\" may only be the whole left-most label, with two more "
+		    "labels behind it (RFC 6125 6.4.3)",
+		    utf8);
 	else
-		fail(f, FAIL_INPUT, "%.300s: not a host name: expected labels of 1 to %d letters, digits "
-		    "and hyphens, at most %d in all", utf8, NAME_LABEL_MAX, NAME_LEN_MAX);
+		fail(f, FAIL_INPUT,
+		    "%.300s: not a host name: expected labels of 1 to %d letters, digits "
+		    "and hyphens, at most %d in all",
+		    utf8, NAME_LABEL_MAX, NAME_LEN_MAX);
 	free(out);
 	return NULL;
 }
@@ -101,7 +106,7 @@ is_label(const char *s, size_t n, unsigned flags)
 	return 1;
 }
 
-/* A host name of n octets without a trailing dot.  Returns how many labels it has, 0: it is none. */
+/* A host name of n octets without a trailing dot.  Returns how many labels it has; 0: none. */
 static unsigned
 count_labels(const char *s, size_t n, unsigned flags)
 {

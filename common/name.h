@@ -8,7 +8,7 @@
 
 #include "fail.h"
 
-#define NAME_LEN_MAX 253	/* octets in a host name without its trailing dot (RFC 1035 2.3.4) */
+#define NAME_LEN_MAX 253 /* octets in a host name without its trailing dot (RFC 1035 2.3.4) */
 #define NAME_LABEL_MAX 63
 #define NAME_IDENTITY_MAX 200	/* octets in an identity's name; files need room behind it */
 

@@ -53,7 +53,8 @@ boundary(const struct line *l, const char *verb, char label[PEM_LABEL_MAX + 1], 
 		return fail(f, FAIL_INPUT, "expected ----- at the end of the line");
 	n = l->len - head - 5;
 	if (n > PEM_LABEL_MAX)
-		return fail(f, FAIL_INPUT, "expected a label of at most %d characters", PEM_LABEL_MAX);
+		return fail(f, FAIL_INPUT,
+		    "expected a label of at most %d characters", PEM_LABEL_MAX);
 	for (i = 0; i < n; i++)
 		if (l->p[head + i] < 0x20 || l->p[head + i] > 0x7e)
 			return fail(f, FAIL_INPUT, "expected printable characters in the label");
@@ -99,12 +100,14 @@ decode_line(struct decoder *d, const struct line *l, struct fail *f)
 			continue;
 		}
 		if ((v = sextet(l->p[i])) == -1)
-			return fail(f, FAIL_INPUT, "expected base64, found a character that is not");
+			return fail(f, FAIL_INPUT,
+			    "expected base64, found a character that is not");
 		if (d->pad > 0)
 			return fail(f, FAIL_INPUT, "base64 goes on after its =");
 		d->bits = d->bits << 6 | (unsigned)v;
 		if (++d->have == 4) {
-			char three[3] = { (char)(d->bits >> 16), (char)(d->bits >> 8), (char)d->bits };
+			char three[3] = { (char)(d->bits >> 16), (char)(d->bits >> 8),
+				(char)d->bits };
 
 			buf_add(&d->out, three, 3);
 			d->bits = 0;
@@ -181,7 +184,7 @@ gather(struct cursor *c, struct pem_item *item, struct decoder *d, struct fail *
 			return -1;
 		if (rc == 1)
 			return same_label(item->label, label, f) == -1 ? -1 : decode_end(d, f);
-		if ((rc = boundary(&l, "-----BEGIN ", label, f)) != 0)
+		if (boundary(&l, "-----BEGIN ", label, f) != 0)
 			return fail(f, FAIL_INPUT, "expected -----END %s-----", item->label);
 		if (headers && is_header(&l)) {
 			if (memmem(l.p, l.len, "ENCRYPTED", 9) != NULL)
@@ -256,7 +259,8 @@ read_text(const char *p, size_t len, struct pem_list *list, struct fail *f)
 		if (rc == -1)
 			return fail_prefix(f, "line %u", c.line);
 		if (list->n == PEM_ITEMS_MAX)
-			return fail(f, FAIL_INPUT, "line %u: more than %d objects", c.line, PEM_ITEMS_MAX);
+			return fail(f, FAIL_INPUT,
+			    "line %u: more than %d objects", c.line, PEM_ITEMS_MAX);
 		item = list_add(list);
 		memcpy(item->label, label, sizeof label);
 		if (read_block(&c, item, f) == -1)
@@ -310,7 +314,8 @@ read_der(const uint8_t *der, size_t len, struct pem_list *list, struct fail *f)
 	if (len > PEM_OBJECT_MAX)
 		return fail(f, FAIL_INPUT, "an object larger than %d octets", PEM_OBJECT_MAX);
 	if (der_length(der, len) != len || (label = der_label(der, len)) == NULL)
-		return fail(f, FAIL_INPUT, "neither PEM nor one whole DER certificate, request or key");
+		return fail(f, FAIL_INPUT,
+		    "neither PEM nor one whole DER certificate, request or key");
 	item = list_add(list);
 	strcpy(item->label, label);
 	item->encrypted = strcmp(label, "ENCRYPTED PRIVATE KEY") == 0;
@@ -433,7 +438,8 @@ pem_get1_key(const struct pem_item *item, struct fail *f)
 	EVP_PKEY *key;
 
 	if (item->encrypted) {
-		fail(f, FAIL_INPUT, "the private key is encrypted; expected one without a passphrase");
+		fail(f, FAIL_INPUT,
+		    "the private key is encrypted; expected one without a passphrase");
 		if (item->line > 0)
 			fail_prefix(f, "line %u", item->line);
 		return NULL;

@@ -67,8 +67,9 @@ parse_number(const char *s, const char *what, const char *const *names, size_t n
 			return 0;
 		}
 	if (text_number(s, 0, 255, what, &v, NULL) == -1)
-		return fail(f, FAIL_INPUT, "%s: expected 0 to 255 or a name such as %s, not \"%.64s\"",
-		    what, names[n - 1], s);
+		return fail(f, FAIL_INPUT,
+		    "%s: expected 0 to 255 or a name such as %s, not \"%.64s\"", what, names[n - 1],
+		    s);
 	*out = v;
 	return 0;
 }
@@ -157,11 +158,12 @@ set_data(struct tlsa *t, const struct buf *chosen, struct fail *f)
 	unsigned n = 0;
 
 	if (t->mtype > TLSA_SHA512)
-		return fail(f, FAIL_INPUT, "TLSA matching type %u is not defined; expected 0, 1 or 2",
-		    t->mtype);
+		return fail(f, FAIL_INPUT,
+		    "TLSA matching type %u is not defined; expected 0, 1 or 2", t->mtype);
 	if (t->mtype == TLSA_FULL) {
 		if (chosen->len > TLSA_DATA_MAX)
-			return fail(f, FAIL_INPUT, "too large for a TLSA record with matching type 0");
+			return fail(f, FAIL_INPUT,
+			    "too large for a TLSA record with matching type 0");
 		t->data = xmemdup(chosen->p, chosen->len);
 		t->len = chosen->len;
 		return 0;
@@ -322,7 +324,8 @@ tlsa_rdata_generic(const struct tlsa *t)
 {
 	char *hex = hex_of(t), *text;
 
-	text = xasprintf("\\# %zu %02x%02x%02x%s", t->len + 3, t->usage, t->selector, t->mtype, hex);
+	text =
+	    xasprintf("\\# %zu %02x%02x%02x%s", t->len + 3, t->usage, t->selector, t->mtype, hex);
 	free(hex);
 	return text;
 }
@@ -360,8 +363,10 @@ tlsa_owner(const char *base, uint16_t port, const char *proto, struct fail *f)
 	if (n > 0 && base[n - 1] == '.')
 		n--;
 	if (base[0] == '*') {
-		fail(f, FAIL_INPUT, "%.260s: a wildcard cannot stand behind _%u._%s (RFC 4592 2.1.1); "
-		    "publish a record for each host", base, port, proto);
+		fail(f, FAIL_INPUT,
+		    "%.260s: a wildcard cannot stand behind _%u._%s (RFC 4592 2.1.1); "
+		    "publish a record for each host",
+		    base, port, proto);
 		return NULL;
 	}
 	if (!name_is_host(base, NAME_UNDERSCORE)) {

@@ -433,7 +433,7 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/mkcert" "$@"); }
 	done
 	wait
 	[ "$(cat rc.* | tr -d '\n')" = 000000 ]
-	[ "$(ls "$MTATLS_DIR/certs/.versions/mx.example" | wc -l)" = 2 ]
+	[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" = 2 ]
 	[ "$(openssl pkey -in "$MTATLS_DIR/certs/mx.example/key.pem" -pubout)" = \
 	    "$(openssl x509 -in "$(cert mx.example)" -noout -pubkey)" ]
 }

@@ -38,7 +38,7 @@ static const char usage[] =
     "  -j, --json            print one JSON object instead of path and fingerprint\n"
     "  -k, --key FILE        use the private key in FILE (- for stdin), make none\n"
     "  -n, --name NAME       name of the identity (else CN)\n"
-    "  -o, --output FILE     write key and certificate as PEM to FILE (- for stdout); store nothing\n"
+    "  -o, --output FILE     write key and certificate as PEM to FILE (- for stdout)\n"
     "  -t, --type TYPE       key type: ec:p256 (default), ec:p384, rsa:2048, rsa:3072, rsa:4096,\n"
     "                        ed25519; ml-dsa:44, ml-dsa:65, ml-dsa:87 where OpenSSL has them\n"
     "      --as-ca           CA:TRUE, for verifiers that insist on it\n"
@@ -98,7 +98,7 @@ static int
 set_subject(struct order *o, int ch, const char *arg, struct fail *f)
 {
 	static const enum issue_field field[] = {
-		[OPT_ORG - OPT_ORG] = ISSUE_O,
+		[0] = ISSUE_O,
 		[OPT_UNIT - OPT_ORG] = ISSUE_OU,
 		[OPT_LOCALITY - OPT_ORG] = ISSUE_L,
 		[OPT_STATE - OPT_ORG] = ISSUE_ST,
@@ -186,7 +186,8 @@ parse_args(struct order *o, int argc, char **argv, struct fail *f)
 			return -1;
 	}
 	if (argc - optind != 1)
-		tool_usage(argc == optind ? "no common name given" : "more than one common name given");
+		tool_usage(
+		    argc == optind ? "no common name given" : "more than one common name given");
 	o->cn = argv[optind];
 	check_options(o);
 	o->dir = tool_dir(o->dir);
@@ -276,7 +277,8 @@ write_pem(const struct order *o, EVP_PKEY *key, const X509 *cert, struct fail *f
 	int rc = -1;
 
 	if (key_to_pem(key, &b, f) == 0 && pem_put_cert(&b, cert, f) == 0)
-		rc = file_write_or_stdout(o->output, 0600, o->force ? FILE_REPLACE : 0, b.p, b.len, f);
+		rc = file_write_or_stdout(
+		    o->output, 0600, o->force ? FILE_REPLACE : 0, b.p, b.len, f);
 	buf_wipe(&b);
 	if (rc == -1)
 		return -1;

@@ -207,16 +207,18 @@ static int
 check_numbers(const struct job *j, struct fail *f)
 {
 	if (tlsa_usage_name(j->usage) == NULL)
-		return fail(f, FAIL_INPUT, "TLSA usage %u is not defined; expected 3 or 2", j->usage);
+		return fail(f, FAIL_INPUT,
+		    "TLSA usage %u is not defined; expected 3 or 2", j->usage);
 	if (tlsa_selector_name(j->selector) == NULL)
 		return fail(f, FAIL_INPUT, "TLSA selector %u is not defined; expected 0 or 1",
 		    j->selector);
 	if (tlsa_mtype_name(j->mtype) == NULL)
-		return fail(f, FAIL_INPUT, "TLSA matching type %u is not defined; expected 0, 1 or 2",
-		    j->mtype);
+		return fail(f, FAIL_INPUT,
+		    "TLSA matching type %u is not defined; expected 0, 1 or 2", j->mtype);
 	if (strcmp(j->proto, "tcp") != 0 && strcmp(j->proto, "udp") != 0 &&
 	    strcmp(j->proto, "sctp") != 0)
-		return fail(f, FAIL_INPUT, "--proto: expected tcp, udp or sctp, not \"%.64s\"", j->proto);
+		return fail(f, FAIL_INPUT,
+		    "--proto: expected tcp, udp or sctp, not \"%.64s\"", j->proto);
 	return 0;
 }
 
@@ -372,8 +374,8 @@ subject_of_record(const struct job *j, const struct source *s, struct fail *f)
 	ta = n > 0 ? sk_X509_value(s->chain, n - 1) : s->leaf;
 	if (cert_is_ca(ta))
 		return ta;
-	fail(f, FAIL_INPUT, "%.300s: usage %u is about a CA, and the %s certificate is none", s->what,
-	    j->usage, n > 0 ? "last" : "only");
+	fail(f, FAIL_INPUT, "%.300s: usage %u is about a CA, and the %s certificate is none",
+	    s->what, j->usage, n > 0 ? "last" : "only");
 	return NULL;
 }
 
@@ -381,14 +383,16 @@ static void
 lint(const struct job *j, const struct source *s, const X509 *subject)
 {
 	if (j->usage == TLSA_PKIX_TA || j->usage == TLSA_PKIX_EE)
-		talk(s->what, "usage %u is not used with SMTP (RFC 7672 3.1.3): such a record is unusable",
+		talk(s->what,
+		    "usage %u is not used with SMTP (RFC 7672 3.1.3): such a record is unusable",
 		    j->usage);
 	if (j->mtype == TLSA_SHA512)
 		talk(s->what, "SHA2-512 alone: not every client supports it (RFC 7671 9); publish "
 		    "SHA2-256 as well");
 	if (j->usage == TLSA_DANE_TA && j->mtype != TLSA_FULL &&
 	    (subject == NULL || subject == s->leaf || cert_is_self_signed(subject)))
-		talk(s->what, "a digest of a CA only matches if the server sends the CA's certificate in "
+		talk(s->what,
+		    "a digest of a CA only matches if the server sends the CA's certificate in "
 		    "its chain (RFC 7671 5.2.2)");
 }
 
@@ -404,8 +408,10 @@ make_record(const struct job *j, const struct source *s, struct tlsa *t, struct 
 			return fail_prefix(f, "%.300s", s->what);
 	} else {
 		if (j->selector == TLSA_CERT)
-			return fail(f, FAIL_INPUT, "%.300s: selector 0 is about a certificate, and there is "
-			    "only a key", s->what);
+			return fail(f, FAIL_INPUT,
+			    "%.300s: selector 0 is about a certificate, and there is "
+			    "only a key",
+			    s->what);
 		if (tlsa_of_key(t, j->usage, j->mtype, s->key, f) == -1)
 			return fail_prefix(f, "%.300s", s->what);
 	}
@@ -462,10 +468,11 @@ print_line(const struct job *j, const char *owner, const struct tlsa *t)
 	if (j->ttl >= 0)
 		snprintf(ttl, sizeof ttl, "%lld ", j->ttl);
 	if (j->form == FORM_NSUPDATE)
-		printf("update add %s %lld IN TLSA %s\n", owner, j->ttl >= 0 ? j->ttl : NSUPDATE_TTL,
-		    rdata);
+		printf("update add %s %lld IN TLSA %s\n", owner,
+		    j->ttl >= 0 ? j->ttl : NSUPDATE_TTL, rdata);
 	else
-		printf("%s %sIN %s %s\n", owner, ttl, j->form == FORM_GENERIC ? "TYPE52" : "TLSA", rdata);
+		printf("%s %sIN %s %s\n", owner, ttl, j->form == FORM_GENERIC ? "TYPE52" : "TLSA",
+		    rdata);
 	free(rdata);
 }
 

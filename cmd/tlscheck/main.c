@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "check.h"
 #include "name.h"
+#include "ossl.h"
 #include "text.h"
 #include "tool.h"
 
@@ -311,6 +312,7 @@ main(int argc, char **argv)
 	size_t i;
 
 	tool_init("tlscheck", usage);
+	ossl_init();
 	read_options(argc, argv, &s);
 	if (optind == argc)
 		tool_usage("no destination");

@@ -343,6 +343,13 @@ lab_postfix_stop()
 # Here unbound asks root, tld and zones in turn, each on a server of its own: where one server had all three,
 # it would take an unsigned zone's answers for the root's, without signatures.
 
+# The root key is primed and an answer validates.
+lab_ns_answers()
+{
+	grep -q 'start of service' "$LAB_DIR/logs/ns-unbound" &&
+	    timeout 2 "${LAB_NS[@]}" drill -D good.test SOA @127.0.0.1 | grep -q 'rcode: NOERROR'
+}
+
 lab_unbound()
 {
 	cat > "$LAB_DIR/unbound.conf" <<-EOF
@@ -368,7 +375,7 @@ lab_unbound()
 	EOF
 	printf '. 3600 IN NS root-ns.nic.test.\nroot-ns.nic.test. 3600 IN A 127.0.0.53\n' > "$LAB_DIR/hints"
 	lab_spawn ns-unbound "${LAB_NS[@]}" "$lab_here/run-peer" unbound -d -c "$LAB_DIR/unbound.conf"
-	lab_await ns-unbound grep -q 'start of service' "$LAB_DIR/logs/ns-unbound"
+	lab_await ns-unbound lab_ns_answers
 }
 
 lab_ns_entered()
@@ -379,7 +386,7 @@ lab_ns_entered()
 # Sets LAB_NS, the prefix that runs a command in the namespace.
 lab_ns_prefix()
 {
-	LAB_NS=(nsenter -t "$(< "$LAB_DIR/pids/ns")" -n -m)
+	LAB_NS=(nsenter -t "$(< "$LAB_DIR/pids/ns")" -n -m -r)
 	[ "$(id -u)" -eq 0 ] || LAB_NS+=(-U --preserve-credentials)
 }
 
