@@ -38,6 +38,12 @@ expected(const struct cursor *c, const char *what, struct fail *f)
 }
 
 static int
+too_long(struct fail *f, const char *what, int max)
+{
+	return fail(f, FAIL_INPUT, "%s of more than %d octets", what, max);
+}
+
+static int
 is_alnum(int c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -92,6 +98,7 @@ mailbox_is_domain(const char *s, size_t n)
 int
 mailbox_is_literal(const char *s, size_t n)
 {
+	const char *address;
 	char text[64];
 	int v6;
 
@@ -102,7 +109,8 @@ mailbox_is_literal(const char *s, size_t n)
 	if (strlen(text) != n - 2)
 		return 0;
 	v6 = strncasecmp(text, "IPv6:", 5) == 0;
-	return text_is_address(text + (v6 ? 5 : 0)) && (strchr(text + (v6 ? 5 : 0), ':') != NULL) == v6;
+	address = text + (v6 ? 5 : 0);
+	return text_is_address(address) && (strchr(address, ':') != NULL) == v6;
 }
 
 /* Quoted-string, decoded. */
@@ -120,7 +128,7 @@ take_quoted(struct mailbox *m, struct cursor *c, struct fail *f)
 		if (ch < 0x20 || ch > 0x7e)
 			return expected(c, "a printable octet or a \" in the quoted local part", f);
 		if (c->at - start >= MAILBOX_LOCAL_MAX - 1)
-			return fail(f, FAIL_INPUT, "a local part of more than %d octets", MAILBOX_LOCAL_MAX);
+			return too_long(f, "a local part", MAILBOX_LOCAL_MAX);
 		m->local[len++] = ch;
 		c->at++;
 	}
@@ -140,7 +148,7 @@ take_local(struct mailbox *m, struct cursor *c, struct fail *f)
 	if (len == 0)
 		return expected(c, "a local part", f);
 	if (len > MAILBOX_LOCAL_MAX)
-		return fail(f, FAIL_INPUT, "a local part of more than %d octets", MAILBOX_LOCAL_MAX);
+		return too_long(f, "a local part", MAILBOX_LOCAL_MAX);
 	memcpy(m->local, c->p + c->at, len);
 	c->at += len;
 	return 0;
@@ -160,7 +168,7 @@ take_domain(struct cursor *c, int literal, size_t *len, struct fail *f)
 	if (*len == 0)
 		return expected(c, literal ? "a domain or an address in brackets" : "a domain", f);
 	if (*len > MAILBOX_DOMAIN_MAX)
-		return fail(f, FAIL_INPUT, "a domain of more than %d octets", MAILBOX_DOMAIN_MAX);
+		return too_long(f, "a domain", MAILBOX_DOMAIN_MAX);
 	c->at += *len;
 	return 0;
 }
@@ -194,7 +202,7 @@ take_mailbox(struct mailbox *m, struct cursor *c, unsigned flags, struct fail *f
 	if (take_domain(c, 1, &len, f) == -1)
 		return -1;
 	if (c->at - start > MAILBOX_MAX)
-		return fail(f, FAIL_INPUT, "an address of more than %d octets", MAILBOX_MAX);
+		return too_long(f, "an address", MAILBOX_MAX);
 	memcpy(m->domain, c->p + c->at - len, len);
 	return 0;
 }

@@ -740,6 +740,7 @@ take_command(struct smtp_server *s, const char *p, size_t n)
 {
 	struct buf *l = &s->line;
 	const char *fault;
+	int after_cr;
 	size_t i;
 
 	if (!take_turn(s))
@@ -751,7 +752,8 @@ take_command(struct smtp_server *s, const char *p, size_t n)
 		s->argument[0] = '\0';
 	}
 	for (i = 0; i < n; i++) {
-		if ((fault = smtp_octet_fault(p[i], l->len > 0 && l->p[l->len - 1] == '\r')) != NULL) {
+		after_cr = l->len > 0 && l->p[l->len - 1] == '\r';
+		if ((fault = smtp_octet_fault(p[i], after_cr)) != NULL) {
 			bad_octet(s, fault, 0);
 			return n;
 		}
@@ -890,8 +892,11 @@ smtp_server_feed(struct smtp_server *s, const char *p, size_t n, size_t *used)
 		s->body.p = NULL;
 		s->body.len = 0;
 	}
-	for (*used = 0; took > 0 && *used < n && s->due == 0 && takers[s->stage] != NULL; *used += took)
+	*used = 0;
+	while (took > 0 && *used < n && s->due == 0 && takers[s->stage] != NULL) {
 		took = takers[s->stage](s, p + *used, n - *used);
+		*used += took;
+	}
 	return next_want(s, *used < n);
 }
 
@@ -1031,10 +1036,12 @@ static void
 put_safe(struct buf *b, const char *text)
 {
 	size_t i, n = strnlen(text, WORD_MAX);
+	int safe;
 
-	for (i = 0; i < n; i++)
-		buf_putc(b, text[i] > 0x20 && text[i] < 0x7f && strchr("()\\\"<>;", text[i]) == NULL ?
-		    text[i] : '?');
+	for (i = 0; i < n; i++) {
+		safe = text[i] > 0x20 && text[i] < 0x7f && strchr("()\\\"<>;", text[i]) == NULL;
+		buf_putc(b, safe ? text[i] : '?');
+	}
 }
 
 /* As put_safe(), of several words. */

@@ -76,7 +76,7 @@ struct smtp_server_limits {
 					 * again get 452, then 421 */
 	unsigned refused_recipients;	/* in a session, since its last message: then 421 */
 	unsigned errors;		/* other commands refused, likewise */
-	unsigned junk;			/* NOOP, RSET, VRFY, ...: more, since the last message, are errors */
+	unsigned junk;			/* NOOP, RSET, VRFY, ... likewise: more are errors */
 	unsigned messages;		/* in a session: then 421 */
 };
 
@@ -167,7 +167,7 @@ struct smtp_server_mail {
 struct smtp_server_refusal {
 	int code;
 	char status[12];		/* "5.7.1" */
-	const char *verb;		/* "RCPT", "DATA"; "command" where it was none that we know; static */
+	const char *verb;		/* "RCPT", "DATA"; "command": none that we know; static */
 	char text[SMTP_SERVER_REPLY_MAX];
 	/* Escaped and perhaps cut; only of EHLO, HELO, MAIL, RCPT and VRFY: in others may be secrets. */
 	char argument[SMTP_SERVER_ARGUMENT_MAX];
