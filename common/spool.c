@@ -418,8 +418,10 @@ spool_scan_open(struct spool_scan *scan, int dirfd, struct fail *f)
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	scan->d = NULL;
-	if (fd == -1)
-		return fail_errno(f, "folder");
+	if (fd == -1) {
+		fail_errno(f, "folder");
+		return -1;
+	}
 	if ((scan->d = fdopendir(fd)) == NULL)
 		alloc_failed();
 	return 0;

@@ -393,10 +393,10 @@ encode_envelope(struct buf *b, const struct spool_envelope *e, struct fail *f)
 		return -1;
 	buf_printf(b, MAGIC " %d %s -------- ------------ -------- --------\n", SPOOL_FORMAT, e->id);
 	snprintf(arrived, sizeof arrived, "%lld", (long long)e->arrived);
-	table_put(b, "arrived", arrived, NULL);
+	table_put(b, "arrived", arrived, (char *)NULL);
 	for (i = 0; i < NSTRINGS; i++)
 		if ((s = *string_of((struct spool_envelope *)(uintptr_t)e, i)) != NULL && *s != '\0')
-			table_put(b, strings[i].key, s, NULL);
+			table_put(b, strings[i].key, s, (char *)NULL);
 	put_tls(b, &e->tls);
 	put_address(b, "from", e->from, &e->from_options);
 	for (i = 0; i < e->nrcpts; i++)
@@ -785,6 +785,7 @@ take_head(struct reading *r, const char *head)
 {
 	struct spool_message *m = r->m;
 	uint64_t crc, check;
+	int64_t end;
 
 	if (check_magic(head, r->f) == -1)
 		return -1;
@@ -797,9 +798,10 @@ take_head(struct reading *r, const char *head)
 	if (m->offset <= HEAD_LEN || m->offset > SPOOL_ENVELOPE_MAX)
 		return fail(r->f, FAIL_INPUT, "line 1: the message cannot begin at %lld",
 		    (long long)m->offset);
-	if (r->file_size < m->offset + m->size)
+	end = m->offset + m->size;
+	if (r->file_size < end)
 		return fail(r->f, FAIL_INPUT, "truncated: %lld octets, expected at least %lld",
-		    (long long)r->file_size, (long long)(m->offset + m->size));
+		    (long long)r->file_size, (long long)end);
 	memcpy(m->env.id, head + HEAD_ID, SPOOL_ID_LEN);
 	m->crc = crc;
 	m->seed = r->check = check;

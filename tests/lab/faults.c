@@ -24,6 +24,8 @@
  * built with the address sanitizer, ASAN_OPTIONS=verify_asan_link_order=0 is needed.  tests/unit/spool.c
  * includes this file and sets the rules with faults_set().
  */
+#undef _FORTIFY_SOURCE	/* its inline read() would stand where ours is to be */
+
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -213,7 +215,7 @@ act(const char *action)
 		kill(getpid(), SIGKILL);
 	if (strncmp(action, "delay=", 6) != 0)
 		return error_of(action);
-	us = atol(action + 6);
+	us = strtol(action + 6, NULL, 10);
 	pause = (struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
 	nanosleep(&pause, NULL);
 	return 0;
@@ -223,15 +225,16 @@ act(const char *action)
 static int
 apply_rule(char *rule, unsigned *seen, const char *call, const char *path)
 {
-	char want[16], pattern[PATH_SIZE], action[32], times[16] = "1";
-	unsigned nth, n;
+	char want[16], pattern[PATH_SIZE], first[16], action[32], times[16] = "1";
+	unsigned long nth, n;
 
-	if (sscanf(rule, "%15s %399s %u %31s %15s", want, pattern, &nth, action, times) < 4)
+	if (sscanf(rule, "%15s %399s %15s %31s %15s", want, pattern, first, action, times) < 4)
 		return 0;
 	if (!call_matches(want, call) || (strcmp(pattern, "*") != 0 && strstr(path, pattern) == NULL))
 		return 0;
+	nth = strtoul(first, NULL, 10);
 	n = __atomic_add_fetch(seen, 1, __ATOMIC_SEQ_CST);
-	if (n < nth || (strcmp(times, "*") != 0 && n - nth >= (unsigned)atoi(times)))
+	if (n < nth || (strcmp(times, "*") != 0 && n - nth >= strtoul(times, NULL, 10)))
 		return 0;
 	return act(action);
 }

@@ -27,14 +27,12 @@ crc_add(uint32_t crc, const char *p, size_t n)
 static char *
 read_stdin(size_t *len)
 {
-	size_t size = 1 << 16, n;
+	size_t size = 64 * 1024 * 1024;
 	char *p = malloc(size);
 
-	for (*len = 0; p != NULL && (n = fread(p + *len, 1, size - *len, stdin)) > 0;)
-		if ((*len += n) == size)
-			p = realloc(p, size *= 2);
 	if (p == NULL)
 		exit(2);
+	*len = fread(p, 1, size, stdin);
 	return p;
 }
 
