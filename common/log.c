@@ -130,9 +130,15 @@ log_key_num(struct log_line *l, const char *key, int64_t n)
 }
 
 void
+log_finished(enum log_level level, const char *line)
+{
+	if (level >= lowest)
+		sink(level, line, sink_arg);
+}
+
+void
 log_send(struct log_line *l)
 {
-	if (l->level >= lowest)
-		sink(l->level, l->text.p, sink_arg);
+	log_finished(l->level, l->text.p);
 	buf_clear(&l->text);
 }

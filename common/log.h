@@ -41,4 +41,7 @@ void log_key_bytes(struct log_line *, const char *key, const char *, size_t);
 void log_key_num(struct log_line *, const char *key, int64_t);
 void log_send(struct log_line *);
 
+/* A line that another process finished: to the sink as it is. */
+void log_finished(enum log_level, const char *line);
+
 #endif

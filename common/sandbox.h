@@ -3,12 +3,32 @@
  *
  * sandbox_tool() suits every command: umask 077, no core file (a key may be in memory), and no new
  * privileges through exec (prctl(2), PR_SET_NO_NEW_PRIVS).  It cannot be taken back.
+ *
+ * sandbox_user_find() and sandbox_enter() are for the roles of a daemon: look the user up, then
+ * change the root directory and become that user for good.
  */
 #ifndef MTATLS_SANDBOX_H
 #define MTATLS_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "fail.h"
 
 int sandbox_tool(struct fail *);
+
+struct sandbox_user {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* FAIL_INPUT: no such user, or root itself. */
+int sandbox_user_find(const char *name, struct sandbox_user *, struct fail *);
+
+/*
+ * Makes root the root directory (NULL: it stays) and becomes the user, with no other groups.  All
+ * that a process needs from outside must be open or loaded before.  Needs root.  FAIL_SYS: the
+ * process is in no state to go on.
+ */
+int sandbox_enter(const char *root, const struct sandbox_user *, struct fail *);
 
 #endif

@@ -93,15 +93,26 @@ spool_id_valid(const char *id)
 	return is_id(id) && id[SPOOL_ID_LEN] == '\0';
 }
 
+static int64_t
+get_base62(const char *p, size_t n)
+{
+	int64_t value = 0;
+
+	while (n-- > 0)
+		value = value * 62 + (strchr(base62, *p++) - base62);
+	return value;
+}
+
 int64_t
 spool_id_time_us(const char *id)
 {
-	int64_t us = 0;
-	size_t i;
+	return get_base62(id, ID_TIME);
+}
 
-	for (i = 0; i < ID_TIME; i++)
-		us = us * 62 + (strchr(base62, id[i]) - base62);
-	return us;
+unsigned
+spool_id_worker(const char *id)
+{
+	return get_base62(id + ID_TIME, ID_WORKER);
 }
 
 void

@@ -46,6 +46,7 @@ void spool_ids_init(struct spool_ids *, unsigned worker);	/* worker is at most S
 void spool_id_next(struct spool_ids *, int64_t now_us, char id[SPOOL_ID_SIZE]);
 int spool_id_valid(const char *);
 int64_t spool_id_time_us(const char *id);	/* of a valid ID */
+unsigned spool_id_worker(const char *id);	/* likewise */
 
 /* ESMTP parameters ("BODY=8BITMIME") and the like; none of them empty.  All zero: none. */
 struct spool_words {

@@ -12,7 +12,7 @@ struct channel;
 struct channel_handlers {
 	/* One record; o->fd is the callee's.  The channel may not be freed in here. */
 	void (*record)(void *arg, struct order *o);
-	/* The other end is gone, or talks nonsense; the channel is to be freed by then or later. */
+	/* The other end is gone, or talks nonsense.  The last call; here the channel may be freed. */
 	void (*gone)(void *arg, const struct fail *);
 };
 

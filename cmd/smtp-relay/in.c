@@ -1,0 +1,229 @@
+#include "in.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "text.h"
+
+#define ACCEPTS_AT_ONCE 16	/* connections taken in one turn: the other workers want some too */
+#define PAUSE_MS 200		/* no accepting after the system ran out of descriptors or memory */
+
+struct listening {
+	struct in *in;
+	size_t index;
+	struct event *readable, *pause;
+};
+
+static struct listening *listening;
+
+static void
+end_if_done(struct in *in)
+{
+	if (in->stopping && in->nsessions == 0)
+		role_end(&in->role);
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct listening *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (!l->in->stopping && event_add(l->readable, NULL) == -1)
+		alloc_failed();
+}
+
+/* Out of descriptors: the connection stays in the backlog, and the loop must not spin on it. */
+static void
+pause_accepting(struct listening *l, int err)
+{
+	struct timeval tv = { 0, PAUSE_MS * 1000 };
+	struct log_line line;
+
+	log_event(&line, LOG_LEVEL_ERROR, l->in->start->role.name, "accept-failed");
+	log_key(&line, "listener", l->in->start->listener[l->index].conf->name);
+	log_key(&line, "reason", strerror(err));
+	log_send(&line);
+	event_del(l->readable);
+	if (event_add(l->pause, &tv) == -1)
+		alloc_failed();
+}
+
+static void
+take_connection(struct listening *l, int fd, const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)ss;
+
+	if (ss->ss_family == AF_INET)
+		session_start(l->in, l->index, fd, AF_INET, &sin->sin_addr, ntohs(sin->sin_port));
+	else
+		session_start(l->in, l->index, fd, AF_INET6, &sin6->sin6_addr, ntohs(sin6->sin6_port));
+}
+
+static void
+on_connection(evutil_socket_t lfd, short what, void *arg)
+{
+	struct listening *l = arg;
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int i, fd;
+
+	(void)what;
+	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		len = sizeof ss;
+		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd != -1) {
+			take_connection(l, fd, &ss);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accepting(l, errno);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void
+listen_all(struct in *in)
+{
+	size_t i;
+
+	listening = xcalloc(in->start->nlisteners, sizeof *listening);
+	for (i = 0; i < in->start->nlisteners; i++) {
+		struct listening *l = &listening[i];
+
+		l->in = in;
+		l->index = i;
+		l->readable = event_new(in->role.base, in->start->listener[i].fd, EV_READ | EV_PERSIST,
+		    on_connection, l);
+		l->pause = evtimer_new(in->role.base, on_pause_over, l);
+		if (l->readable == NULL || l->pause == NULL || event_add(l->readable, NULL) == -1)
+			alloc_failed();
+	}
+}
+
+/* done SLOT ID CODE STATUS TEXT */
+static void
+on_queue_record(void *arg, struct order *o)
+{
+	struct in *in = arg;
+	struct fail f = FAIL_INIT;
+	long long slot, code;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n != 6 || strcmp(o->v[0], "done") != 0 ||
+	    text_number(o->v[1], 0, (long long)in->nslots - 1, "slot", &slot, &f) == -1 ||
+	    text_number(o->v[3], 200, 599, "code", &code, &f) == -1) {
+		fail(&f, FAIL_SYS, "a record from the queue makes no sense");
+		role_fail(&f);
+	}
+	if (in->slot[slot] != NULL)
+		session_committed(in->slot[slot], o->v[2], code, o->v[4], o->v[5]);
+	end_if_done(in);
+}
+
+/* The master starts all roles anew; what was not answered was not promised. */
+static void
+on_queue_gone(void *arg, const struct fail *f)
+{
+	(void)arg;
+	role_fail(f);
+}
+
+static const struct channel_handlers queue_handlers = { .record = on_queue_record,
+	.gone = on_queue_gone };
+
+static void
+on_stop_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	role_end(arg);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct in *in = arg;
+	struct timeval tv = { IN_STOP_S, 0 };
+	size_t i;
+
+	if (in->stopping)
+		return;
+	in->stopping = 1;
+	for (i = 0; i < in->start->nlisteners; i++) {
+		event_del(listening[i].readable);
+		event_del(listening[i].pause);
+	}
+	for (i = 0; i < in->nslots; i++)
+		if (in->slot[i] != NULL)
+			session_shutdown(in->slot[i]);
+	if (event_base_once(in->role.base, -1, EV_TIMEOUT, on_stop_over, &in->role, &tv) == -1)
+		alloc_failed();
+}
+
+static void
+prepare_servers(struct in *in)
+{
+	const struct conf *conf = in->start->conf;
+	size_t i;
+
+	in->server = xcalloc(in->start->nlisteners, sizeof *in->server);
+	in->open = xcalloc(in->start->nlisteners, sizeof *in->open);
+	for (i = 0; i < in->start->nlisteners; i++) {
+		struct smtp_server_conf *s = &in->server[i];
+		struct smtp_server_limits limits = SMTP_SERVER_LIMITS;
+
+		limits.size = limits.swallow = conf->max_size;
+		s->name = conf->hostname;
+		s->tls = in->start->listener[i].conf->tls;
+		s->limits = limits;
+	}
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	end_if_done(arg);
+}
+
+void
+in_main(const struct in_start *start)
+{
+	static struct in in;
+	struct timeval second = { 1, 0 };
+	struct event *tick;
+
+	in.start = start;
+	in.role.stop = on_stop;
+	in.role.arg = &in;
+	role_begin(&in.role, &start->role);
+	role_drop(&start->role);
+	/* new/ hands its group on to its files: the queue reads and finishes what we write. */
+	umask(007);
+	in.queue = channel_new(in.role.base, start->queue, &queue_handlers, &in);
+	spool_ids_init(&in.ids, start->number);
+	prepare_servers(&in);
+	listen_all(&in);
+	if ((tick = event_new(in.role.base, -1, EV_PERSIST, on_tick, &in)) == NULL ||
+	    event_add(tick, &second) == -1)
+		alloc_failed();
+	role_ready(&in.role);
+	event_base_dispatch(in.role.base);
+	role_end(&in.role);
+}

@@ -1,0 +1,685 @@
+#include "master.h"
+
+#include <sys/socket.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "cert.h"
+#include "file.h"
+#include "identity.h"
+#include "in.h"
+#include "issue.h"
+#include "key.h"
+#include "log.h"
+#include "order.h"
+#include "queue.h"
+#include "sandbox.h"
+#include "spool.h"
+#include "table.h"
+#include "tls.h"
+
+#define DEMO_IDENTITY "_demo"
+#define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
+
+enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
+
+/* Number 0 is the queue, the others are in 1, 2, ... */
+struct child {
+	enum child_state state;
+	pid_t pid;
+	int sock;
+	time_t not_before;	/* of the next start */
+	unsigned number;	/* in queue IDs; new with every start */
+	char name[32];
+};
+
+struct master {
+	const struct conf *conf;
+	struct in_listener *listener;
+	size_t nlisteners;
+	int drop;			/* we are root: roles become users of their own */
+	struct sandbox_user user, queue_user;
+	char *newdir;
+	int newfd;
+	int signals;
+	struct child *child;
+	size_t nchildren;
+	unsigned next_number;
+	int stopping, failed, was_ready;
+	time_t stop_until;
+};
+
+static void
+say(enum log_level level, const char *verb, const char *key, const char *value)
+{
+	struct log_line l;
+
+	log_event(&l, level, "master", verb);
+	if (key != NULL)
+		log_key(&l, key, value);
+	log_send(&l);
+}
+
+/* Of a clock that nobody sets. */
+static time_t
+uptime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* ---- users ---- */
+
+static int
+find_users(struct master *m, struct fail *f)
+{
+	const struct conf *c = m->conf;
+
+	m->drop = geteuid() == 0;
+	if (!m->drop) {
+		m->user.uid = m->queue_user.uid = geteuid();
+		m->user.gid = m->queue_user.gid = getegid();
+		return 0;
+	}
+	if (c->user == NULL || c->queue_user == NULL)
+		return fail(f, FAIL_INPUT, "%.200s: started as root, user and queue-user must be named",
+		    c->file);
+	if (sandbox_user_find(c->user, &m->user, f) == -1 ||
+	    sandbox_user_find(c->queue_user, &m->queue_user, f) == -1)
+		return fail_prefix(f, "%.200s", c->file);
+	if (m->user.uid == m->queue_user.uid)
+		return fail(f, FAIL_INPUT, "%.200s: user and queue-user must differ", c->file);
+	return 0;
+}
+
+/* ---- identities ---- */
+
+static X509 *
+make_demo_cert(const char *hostname, EVP_PKEY *key, struct fail *f)
+{
+	struct issue order;
+	X509 *cert = NULL;
+
+	issue_init(&order);
+	order.days = ISSUE_DEMO_DAYS;
+	order.flags = ISSUE_DEMO;
+	if (issue_set(&order, ISSUE_CN, hostname, f) == 0)
+		cert = issue_self_signed(&order, key, time(NULL), f);
+	issue_clear(&order);
+	return cert;
+}
+
+static int
+make_demo(const struct conf *c, struct fail *f)
+{
+	struct identity id = IDENTITY_INIT;
+	int rc = -1;
+
+	id.name = xstrdup(DEMO_IDENTITY);
+	if ((id.key = key_generate("ec:p256", f)) != NULL &&
+	    (id.cert = make_demo_cert(c->hostname, id.key, f)) != NULL)
+		rc = identity_store(c->dir, &id, IDENTITY_REPLACE, f);
+	identity_clear(&id);
+	return rc;
+}
+
+/* A listener without a certificate of its own still encrypts: RFC 7435. */
+static int
+refresh_demo(const struct conf *c, struct fail *f)
+{
+	struct identity id = IDENTITY_INIT;
+	int good = 0;
+
+	if (identity_exists(c->dir, DEMO_IDENTITY) &&
+	    identity_load(c->dir, DEMO_IDENTITY, IDENTITY_NEED_KEY, &id, NULL) == 0)
+		good = cert_not_after(id.cert) > time(NULL) + DEMO_RENEW_S;
+	identity_clear(&id);
+	return good ? 0 : make_demo(c, f);
+}
+
+static void
+warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
+{
+	struct log_line line;
+	int demo = cert_is_demo(cert), expired = cert_not_after(cert) < time(NULL);
+
+	if (!demo && !expired)
+		return;
+	log_event(&line, LOG_LEVEL_WARN, "master", "certificate");
+	log_key(&line, "listener", l->name);
+	log_key(&line, "identity", name);
+	log_key(&line, "warning", demo ? "a demonstration certificate: for trials only" : "it has expired");
+	log_send(&line);
+}
+
+static int
+load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail *f)
+{
+	const char *name = l->conf->cert != NULL ? l->conf->cert : DEMO_IDENTITY;
+	struct identity id = IDENTITY_INIT;
+	int rc = -1;
+
+	if (l->conf->tls == SMTP_SERVER_TLS_NO)
+		return 0;
+	if (l->conf->cert == NULL && dry)
+		return 0;
+	if (l->conf->cert == NULL && refresh_demo(c, f) == -1)
+		goto out;
+	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1)
+		goto out;
+	warn_of_cert(l->conf, name, id.cert);
+	if ((l->tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
+		rc = 0;
+out:
+	if (rc == -1)
+		fail_prefix(f, "listener %.64s", l->conf->name);
+	identity_clear(&id);
+	return rc;
+}
+
+/* ---- sockets ---- */
+
+static socklen_t
+listen_address(const struct endpoint *e, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof *ss);
+	if (inet_pton(AF_INET, e->host, &sin->sin_addr) == 1) {
+		sin->sin_family = AF_INET;
+		sin->sin_port = htons(e->port);
+		return sizeof *sin;
+	}
+	if (inet_pton(AF_INET6, e->host, &sin6->sin6_addr) != 1)
+		abort();
+	sin6->sin6_family = AF_INET6;
+	sin6->sin6_port = htons(e->port);
+	return sizeof *sin6;
+}
+
+static int
+bind_listener(struct in_listener *l, struct fail *f)
+{
+	const struct endpoint *e = &l->conf->at;
+	struct sockaddr_storage ss;
+	socklen_t len = listen_address(e, &ss);
+	int on = 1;
+
+	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd == -1 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1 ||
+	    (ss.ss_family == AF_INET6 &&
+	    setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1) ||
+	    bind(l->fd, (struct sockaddr *)&ss, len) == -1 ||
+	    listen(l->fd, (int)l->conf->backlog) == -1)
+		return fail_errno(f, "listener %.64s: %.64s@%u", l->conf->name, e->host, e->port);
+	return 0;
+}
+
+static int
+open_spool(struct master *m, struct fail *f)
+{
+	const char *dir = m->conf->spool;
+
+	if (spool_make(dir, m->user.uid, m->queue_user.uid, m->queue_user.gid, f) == -1)
+		return -1;
+	m->newdir = file_join(dir, "new");
+	if ((m->newfd = open(m->newdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return fail_errno(f, "%.300s", m->newdir);
+	return 0;
+}
+
+struct master *
+master_new(const struct conf *c, int dry, struct fail *f)
+{
+	struct master *m = xcalloc(1, sizeof *m);
+	size_t i;
+
+	m->conf = c;
+	m->newfd = m->signals = -1;
+	m->next_number = 1;
+	m->nlisteners = c->nlisten;
+	m->listener = xcalloc(c->nlisten, sizeof *m->listener);
+	for (i = 0; i < c->nlisten; i++) {
+		m->listener[i].fd = -1;
+		m->listener[i].conf = &c->listen[i];
+	}
+	if (find_users(m, f) == -1)
+		goto fail;
+	for (i = 0; i < c->nlisten; i++)
+		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
+		    (!dry && bind_listener(&m->listener[i], f) == -1))
+			goto fail;
+	if (!dry && open_spool(m, f) == -1)
+		goto fail;
+	return m;
+fail:
+	master_free(m);
+	return NULL;
+}
+
+void
+master_free(struct master *m)
+{
+	size_t i;
+
+	if (m == NULL)
+		return;
+	for (i = 0; i < m->nlisteners; i++) {
+		SSL_CTX_free(m->listener[i].tls);
+		if (m->listener[i].fd != -1)
+			close(m->listener[i].fd);
+	}
+	if (m->newfd != -1)
+		close(m->newfd);
+	if (m->signals != -1)
+		close(m->signals);
+	free(m->listener);
+	free(m->child);
+	free(m->newdir);
+	free(m);
+}
+
+/* ---- children ---- */
+
+static struct child *
+queue_child(struct master *m)
+{
+	return &m->child[0];
+}
+
+/* What the others hold is not this role's to hold. */
+static void
+close_others(const struct master *m, const struct child *mine, int listeners)
+{
+	size_t i;
+
+	close(m->signals);
+	for (i = 0; i < m->nchildren; i++)
+		if (&m->child[i] != mine && m->child[i].state != CHILD_DOWN)
+			close(m->child[i].sock);
+	for (i = 0; i < m->nlisteners && !listeners; i++)
+		close(m->listener[i].fd);
+	if (!listeners)
+		close(m->newfd);
+}
+
+static void
+become_queue(const struct master *m, const struct child *c, int sock)
+{
+	struct queue_start start = { .spool = m->conf->spool };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
+		.user = m->drop ? &m->queue_user : NULL };
+	queue_main(&start);
+}
+
+static void
+become_in(const struct master *m, const struct child *c, int sock, int queue)
+{
+	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
+		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd };
+
+	close_others(m, c, 1);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+		.user = m->drop ? &m->user : NULL };
+	in_main(&start);
+}
+
+/* Forks a role; queue is the socket between a worker and the queue: the worker's end is [1].  NULL for
+ * the queue itself. */
+static int
+start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (order_pair(pair, f) == -1)
+		return -1;
+	fflush(NULL);
+	if ((pid = fork()) == -1) {
+		fail_errno(f, "fork");
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	}
+	if (pid == 0) {
+		close(pair[0]);
+		if (queue == NULL)
+			become_queue(m, c, pair[1]);
+		close(queue[0]);
+		become_in(m, c, pair[1], queue[1]);
+	}
+	close(pair[1]);
+	c->pid = pid;
+	c->sock = pair[0];
+	c->state = CHILD_STARTING;
+	c->not_before = uptime() + MASTER_RESTART_S;
+	return 0;
+}
+
+/* The queue gets the other end of a new worker's socket. */
+static int
+introduce(struct master *m, const struct child *c, int fd, struct fail *f)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "worker %u\n", c->number);
+
+	if (order_send(queue_child(m)->sock, text, n, fd, f) != 1)
+		return fail(f, FAIL_SYS, "the queue takes no new worker");
+	return 0;
+}
+
+static int
+start_in(struct master *m, struct child *c, struct fail *f)
+{
+	int pair[2], rc = -1;
+
+	if (order_pair(pair, f) == -1)
+		return -1;
+	c->number = m->next_number;
+	m->next_number = m->next_number % SPOOL_WORKER_MAX + 1;
+	if (introduce(m, c, pair[0], f) == 0 && start_child(m, c, pair, f) == 0)
+		rc = 0;
+	close(pair[0]);
+	close(pair[1]);
+	return rc;
+}
+
+static int
+all_up(const struct master *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nchildren; i++)
+		if (m->child[i].state != CHILD_UP)
+			return 0;
+	return 1;
+}
+
+static int
+all_down(const struct master *m, size_t first)
+{
+	size_t i;
+
+	for (i = first; i < m->nchildren; i++)
+		if (m->child[i].state != CHILD_DOWN)
+			return 0;
+	return 1;
+}
+
+/* The queue first; the workers once it is up. */
+static void
+start_missing(struct master *m)
+{
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	if (m->stopping)
+		return;
+	if (queue_child(m)->state == CHILD_DOWN) {
+		if (!all_down(m, 1) || uptime() < queue_child(m)->not_before)
+			return;
+		if (start_child(m, queue_child(m), NULL, &f) == -1)
+			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
+		return;
+	}
+	if (queue_child(m)->state != CHILD_UP)
+		return;
+	for (i = 1; i < m->nchildren; i++)
+		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
+		    start_in(m, &m->child[i], &f) == -1)
+			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
+}
+
+static void
+kill_workers(struct master *m)
+{
+	size_t i;
+
+	for (i = 1; i < m->nchildren; i++)
+		if (m->child[i].state != CHILD_DOWN)
+			kill(m->child[i].pid, SIGKILL);
+}
+
+static void take_records(struct master *, struct child *);
+
+static void
+log_death(const struct child *c, int status)
+{
+	struct log_line l;
+	char how[64];
+
+	if (WIFSIGNALED(status))
+		snprintf(how, sizeof how, "signal %d", WTERMSIG(status));
+	else
+		snprintf(how, sizeof how, "status %d", WEXITSTATUS(status));
+	log_event(&l, LOG_LEVEL_ERROR, "master", "role-died");
+	log_key(&l, "role", c->name);
+	log_key_num(&l, "pid", c->pid);
+	log_key(&l, "how", how);
+	log_send(&l);
+}
+
+/* The death of the queue restarts all roles; a worker's only itself. */
+static void
+child_died(struct master *m, struct child *c, int status)
+{
+	int starting = c->state == CHILD_STARTING;
+
+	take_records(m, c);
+	close(c->sock);
+	c->state = CHILD_DOWN;
+	if (m->stopping)
+		return;
+	log_death(c, status);
+	if (c != queue_child(m))
+		return;
+	kill_workers(m);
+	if (starting && !m->was_ready) {
+		m->failed = 1;
+		m->stopping = 1;
+	}
+}
+
+static void
+reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+	size_t i;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (i = 0; i < m->nchildren; i++)
+			if (m->child[i].state != CHILD_DOWN && m->child[i].pid == pid)
+				child_died(m, &m->child[i], status);
+}
+
+/* ---- records and signals ---- */
+
+static void
+take_log(const struct order *o)
+{
+	struct fail f = FAIL_INIT;
+	long long level;
+	char *line;
+
+	if (o->n != 3 || text_number(o->v[1], LOG_LEVEL_DEBUG, LOG_LEVEL_ERROR, "level", &level, &f) == -1)
+		return;
+	/* From a process that may have been taken over: a line of it stays one line. */
+	line = xstrdup(o->v[2]);
+	for (char *p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	log_finished((enum log_level)level, line);
+	free(line);
+}
+
+static void
+take_records(struct master *m, struct child *c)
+{
+	struct fail f = FAIL_INIT;
+	struct order o;
+	int i;
+
+	(void)m;
+	for (i = 0; i < 1000 && order_recv(c->sock, &o, &f) == 1; i++) {
+		if (o.fd != -1)
+			close(o.fd);
+		if (strcmp(o.v[0], "log") == 0)
+			take_log(&o);
+		else if (strcmp(o.v[0], "ready") == 0)
+			c->state = CHILD_UP;
+	}
+}
+
+static void
+tell_stop(struct child *c)
+{
+	struct fail f = FAIL_INIT;
+
+	if (c->state != CHILD_DOWN && order_send(c->sock, "stop\n", 5, -1, &f) != 1)
+		kill(c->pid, SIGKILL);
+}
+
+static void
+begin_stop(struct master *m)
+{
+	size_t i;
+
+	if (m->stopping)
+		return;
+	say(LOG_LEVEL_INFO, "stopping", NULL, NULL);
+	m->stopping = 1;
+	m->stop_until = uptime() + MASTER_STOP_S;
+	for (i = 1; i < m->nchildren; i++)
+		tell_stop(&m->child[i]);
+	if (all_down(m, 1))
+		tell_stop(queue_child(m));
+}
+
+static void
+on_signal(struct master *m)
+{
+	struct signalfd_siginfo si;
+	int workers_were_up = !all_down(m, 1);
+
+	while (read(m->signals, &si, sizeof si) == sizeof si) {
+		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
+			begin_stop(m);
+		else if (si.ssi_signo == SIGHUP)
+			say(LOG_LEVEL_WARN, "hangup", "consequence",
+			    "none: restart the relay to read its configuration anew");
+	}
+	reap(m);
+	/* The queue goes last: it answers what the workers still ask. */
+	if (m->stopping && workers_were_up && all_down(m, 1))
+		tell_stop(queue_child(m));
+}
+
+static int
+block_signals(struct master *m, struct fail *f)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
+	    (m->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) == -1)
+		return fail_errno(f, "signals");
+	return 0;
+}
+
+static void
+wait_for_something(struct master *m)
+{
+	struct pollfd *p = xcalloc(m->nchildren + 1, sizeof *p);
+	size_t i;
+
+	p[0].fd = m->signals;
+	p[0].events = POLLIN;
+	for (i = 0; i < m->nchildren; i++) {
+		p[i + 1].fd = m->child[i].state != CHILD_DOWN ? m->child[i].sock : -1;
+		p[i + 1].events = POLLIN;
+	}
+	/* A second at most: a role that died is due for its restart, or the stop has its time. */
+	if (poll(p, m->nchildren + 1, 1000) == -1 && errno != EINTR)
+		abort();
+	for (i = 0; i < m->nchildren; i++)
+		if (p[i + 1].revents & POLLIN)
+			take_records(m, &m->child[i]);
+	/* A closed socket stays readable until its process is reaped, which comes with SIGCHLD. */
+	for (i = 0; i < m->nchildren; i++)
+		if ((p[i + 1].revents & (POLLHUP | POLLIN)) == POLLHUP)
+			poll(NULL, 0, 1);
+	on_signal(m);
+	free(p);
+}
+
+static void
+announce(struct master *m, void (*ready)(void *), void *arg)
+{
+	if (m->was_ready || !all_up(m))
+		return;
+	m->was_ready = 1;
+	if (!m->drop)
+		say(LOG_LEVEL_WARN, "unprivileged", "consequence",
+		    "not started as root: all roles share one user and see all its files");
+	say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
+	ready(arg);
+}
+
+static void
+make_children(struct master *m)
+{
+	size_t i;
+
+	m->nchildren = m->conf->workers + 1;
+	m->child = xcalloc(m->nchildren, sizeof *m->child);
+	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");
+	for (i = 1; i < m->nchildren; i++)
+		snprintf(m->child[i].name, sizeof m->child[i].name, "in-%zu", i);
+}
+
+int
+master_run(struct master *m, void (*ready)(void *), void *arg)
+{
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	make_children(m);
+	if (block_signals(m, &f) == -1) {
+		say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
+		return -1;
+	}
+	while (!m->stopping || !all_down(m, 0)) {
+		start_missing(m);
+		wait_for_something(m);
+		announce(m, ready, arg);
+		if (m->stopping && m->stop_until != 0 && uptime() > m->stop_until)
+			for (i = 0; i < m->nchildren; i++)
+				if (m->child[i].state != CHILD_DOWN)
+					kill(m->child[i].pid, SIGKILL);
+	}
+	say(LOG_LEVEL_INFO, "stopped", NULL, NULL);
+	return m->failed ? -1 : 0;
+}

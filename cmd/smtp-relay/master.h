@@ -1,0 +1,29 @@
+/*
+ * master - binds, loads keys, starts and restarts the roles; touches no peer's bytes.
+ */
+#ifndef RELAY_MASTER_H
+#define RELAY_MASTER_H
+
+#include "conf.h"
+#include "fail.h"
+
+#define MASTER_RESTART_S 1	/* before a role that died is started again */
+#define MASTER_STOP_S 30	/* for all roles to end, then they are killed */
+
+/* What must be loaded or bound before anything is started. */
+struct master;
+
+/*
+ * Users, identities, spool folders, listening sockets.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be
+ * used.  With dry nothing is made or bound: for -n.
+ */
+struct master *master_new(const struct conf *, int dry, struct fail *);
+void master_free(struct master *);
+
+/*
+ * Runs the relay until SIGTERM or SIGINT.  ready is called once all roles have started.  Returns 0
+ * after an orderly end; -1 where a role cannot start at all.
+ */
+int master_run(struct master *, void (*ready)(void *), void *arg);
+
+#endif

@@ -1,0 +1,299 @@
+/*
+ * queue - group commit.  Requests of all workers are read until none waits; then one group of syncs
+ * makes their files last, and each is answered.  While the disk works, more requests pile up: the
+ * busier the relay, the larger the groups.
+ */
+#include "queue.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "spool.h"
+#include "table.h"
+
+struct worker {
+	struct worker *next;
+	struct queue *q;
+	unsigned number;
+	struct channel *channel;	/* NULL: the worker is gone */
+	size_t asked;			/* requests in the batch */
+};
+
+/* What an item of the batch answers to. */
+struct request {
+	struct worker *worker;
+	char slot[24];
+};
+
+struct queue {
+	struct role role;
+	const struct queue_start *start;
+	struct spool spool;
+	struct spool_batch batch;
+	struct worker *workers;
+	struct event *commit, *probe;
+};
+
+static void
+log_plain(const struct queue *q, enum log_level level, const char *verb, const char *reason)
+{
+	struct log_line l;
+
+	log_event(&l, level, q->start->role.name, verb);
+	log_key(&l, "reason", reason);
+	log_send(&l);
+}
+
+/* ---- workers ---- */
+
+/* What a dead worker left in new/ was never acknowledged. */
+static void
+remove_leftovers(struct queue *q, unsigned number)
+{
+	struct spool_scan scan = { .d = NULL };
+	struct fail f = FAIL_INIT;
+	const char *name;
+	size_t n = 0;
+	struct log_line l;
+
+	if (spool_scan_open(&scan, q->spool.dir[SPOOL_NEW], &f) == -1)
+		return;
+	while ((name = spool_scan_next(&scan, &f)) != NULL)
+		if (spool_id_valid(name) && spool_id_worker(name) == number &&
+		    spool_remove(&q->spool, SPOOL_NEW, name, &f) == 0)
+			n++;
+	spool_scan_close(&scan);
+	if (n == 0)
+		return;
+	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "leftovers-removed");
+	log_key_num(&l, "worker", number);
+	log_key_num(&l, "files", (int64_t)n);
+	log_send(&l);
+}
+
+/* A worker that is gone stays in the list until no item of the batch points to it. */
+static void
+sweep_workers(struct queue *q)
+{
+	struct worker **at = &q->workers, *w;
+
+	while ((w = *at) != NULL) {
+		if (w->channel != NULL || w->asked > 0) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		remove_leftovers(q, w->number);
+		free(w);
+	}
+}
+
+static void
+ask_for_commit(struct queue *q)
+{
+	struct timeval now = { 0, 0 };
+
+	if (!evtimer_pending(q->commit, NULL) && event_add(q->commit, &now) == -1)
+		alloc_failed();
+}
+
+/* commit SLOT ID: from a process that faces peers, so nothing about it is believed. */
+static void
+on_worker_record(void *arg, struct order *o)
+{
+	struct worker *w = arg;
+	struct request *r;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n != 3 || strcmp(o->v[0], "commit") != 0 || strlen(o->v[1]) >= sizeof r->slot) {
+		log_plain(w->q, LOG_LEVEL_ERROR, "worker-nonsense", "a record that makes no sense");
+		return;
+	}
+	r = xcalloc(1, sizeof *r);
+	r->worker = w;
+	snprintf(r->slot, sizeof r->slot, "%s", o->v[1]);
+	w->asked++;
+	spool_batch_add(&w->q->batch, o->v[2], time(NULL), r);
+	ask_for_commit(w->q);
+}
+
+static void
+on_worker_gone(void *arg, const struct fail *f)
+{
+	struct worker *w = arg;
+
+	(void)f;
+	channel_free(w->channel);
+	w->channel = NULL;
+	/* What it asked for is committed, then it is swept away. */
+	ask_for_commit(w->q);
+}
+
+static const struct channel_handlers worker_handlers = { .record = on_worker_record,
+	.gone = on_worker_gone };
+
+/* worker NUMBER +fd */
+static void
+on_master_record(void *arg, struct order *o)
+{
+	struct queue *q = arg;
+	struct fail f = FAIL_INIT;
+	struct worker *w;
+	long long number;
+
+	if (o->n != 2 || strcmp(o->v[0], "worker") != 0 || o->fd == -1 ||
+	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "worker", &number, &f) == -1) {
+		fail(&f, FAIL_SYS, "a record from the master makes no sense");
+		role_fail(&f);
+	}
+	w = xcalloc(1, sizeof *w);
+	w->q = q;
+	w->number = number;
+	w->channel = channel_new(q->role.base, o->fd, &worker_handlers, w);
+	w->next = q->workers;
+	q->workers = w;
+}
+
+/* ---- the commit ---- */
+
+static void
+answer(const struct spool_item *item)
+{
+	const struct request *r = item->arg;
+	struct buf b = BUF_INIT;
+
+	if (r->worker->channel == NULL)
+		return;
+	if (item->ok)
+		table_put(&b, "done", r->slot, item->name.id, "250", "2.0.0", "queued", (char *)NULL);
+	else if (item->fail.err == ENOSPC || item->fail.err == EDQUOT)
+		table_put(&b, "done", r->slot, item->name.id, "452", "4.3.1", item->fail.text,
+		    (char *)NULL);
+	else
+		table_put(&b, "done", r->slot, item->name.id, "451", "4.3.0", item->fail.text,
+		    (char *)NULL);
+	channel_send(r->worker->channel, b.p, b.len, -1);
+	buf_clear(&b);
+}
+
+static void
+probe_later(struct queue *q)
+{
+	struct timeval tv = { QUEUE_PROBE_MS / 1000, QUEUE_PROBE_MS % 1000 * 1000 };
+
+	if (!evtimer_pending(q->probe, NULL) && event_add(q->probe, &tv) == -1)
+		alloc_failed();
+}
+
+static void
+on_probe(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+	struct fail f = FAIL_INIT;
+
+	(void)fd;
+	(void)what;
+	if (spool_probe(&q->spool, &f) == 0) {
+		log_plain(q, LOG_LEVEL_WARN, "spool-well", "a fresh file was synced: mail is accepted again");
+		return;
+	}
+	probe_later(q);
+}
+
+static void
+log_sick(struct queue *q, const struct fail *f)
+{
+	struct log_line l;
+
+	if (evtimer_pending(q->probe, NULL))
+		return;
+	log_event(&l, LOG_LEVEL_ERROR, q->start->role.name, "spool-sick");
+	log_key(&l, "reason", f->text);
+	log_key(&l, "consequence", "no mail is accepted until a fresh file has been synced");
+	log_send(&l);
+	probe_later(q);
+}
+
+static void
+on_commit(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	(void)fd;
+	(void)what;
+	if (q->batch.n > 0 && spool_batch_commit(&q->spool, &q->batch, &f) == -1)
+		log_sick(q, &f);
+	for (i = 0; i < q->batch.n; i++) {
+		struct request *r = q->batch.item[i].arg;
+
+		answer(&q->batch.item[i]);
+		r->worker->asked--;
+		free(r);
+	}
+	spool_batch_reset(&q->batch);
+	sweep_workers(q);
+}
+
+/* ---- start and stop ---- */
+
+static void
+recover(struct queue *q)
+{
+	struct spool_recovered got = { 0 };
+	struct fail f = FAIL_INIT;
+	struct log_line l;
+
+	if (spool_recover(&q->spool, 0, NULL, NULL, &got, &f) == -1)
+		role_fail(&f);
+	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "started");
+	log_key_num(&l, "queued", (int64_t)got.queued);
+	log_key_num(&l, "held", (int64_t)got.held);
+	log_key_num(&l, "unfinished-removed", (int64_t)got.removed);
+	log_key_num(&l, "set-aside", (int64_t)got.set_aside);
+	log_send(&l);
+}
+
+/* The workers have ended before; what they asked last is answered to nobody, but stays queued. */
+static void
+on_stop(void *arg)
+{
+	struct queue *q = arg;
+
+	on_commit(-1, 0, q);
+	spool_close(&q->spool);
+	role_end(&q->role);
+}
+
+void
+queue_main(const struct queue_start *start)
+{
+	static struct queue q;
+	struct fail f = FAIL_INIT;
+
+	q.start = start;
+	q.spool = (struct spool)SPOOL_INIT;
+	q.role.stop = on_stop;
+	q.role.record = on_master_record;
+	q.role.arg = &q;
+	role_begin(&q.role, &start->role);
+	if (spool_open(&q.spool, start->spool, &f) == -1 || spool_lock(&q.spool, &f) == -1)
+		role_fail(&f);
+	role_drop(&start->role);
+	if ((q.commit = evtimer_new(q.role.base, on_commit, &q)) == NULL ||
+	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)
+		alloc_failed();
+	recover(&q);
+	role_ready(&q.role);
+	event_base_dispatch(q.role.base);
+	role_end(&q.role);
+}
