@@ -121,7 +121,8 @@ ehlo_or_usage(const char *name)
 	return ascii;
 }
 
-/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal otherwise. */
+/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal
+ * otherwise. */
 static char *
 own_name(void)
 {
@@ -242,8 +243,8 @@ print_ready(struct run *r)
 	}
 }
 
-/* Questions that were given up are still libunbound's; with the context the loop loses them, and ends
- * once the last connection has said goodbye. */
+/* Questions that were given up are still libunbound's; with the context the loop loses them, and
+ * ends once the last connection has said goodbye. */
 static void
 on_all_printed(evutil_socket_t fd, short what, void *arg)
 {
@@ -307,7 +308,8 @@ run_clear(struct run *r)
 int
 main(int argc, char **argv)
 {
-	struct settings s = { .conf = { .policy = POLICY_DEFAULT, .port = 25, .timeout_ms = 15000 } };
+	struct settings s = { .conf = {
+				  .policy = POLICY_DEFAULT, .port = 25, .timeout_ms = 15000 } };
 	struct run r = { .status = TOOL_YES };
 	size_t i;
 

@@ -56,7 +56,8 @@ static json_t *
 cert_object(const X509 *cert)
 {
 	char fp[CERT_FINGERPRINT_SIZE];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert), *key = cert_key_describe(cert);
+	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
+	     *key = cert_key_describe(cert);
 	json_t *o = object();
 
 	json_set_str(o, "subject", subject);
@@ -167,8 +168,11 @@ static const char *
 mx_name(enum facts_mx mx)
 {
 	static const char *const names[] = { [FACTS_MX_FOUND] = "found",
-		[FACTS_MX_IMPLICIT] = "implicit", [FACTS_MX_LOCAL] = "local", [FACTS_MX_NULL] = "null",
-		[FACTS_MX_NODOMAIN] = "no-domain", [FACTS_MX_FAILED] = "failed" };
+		[FACTS_MX_IMPLICIT] = "implicit",
+		[FACTS_MX_LOCAL] = "local",
+		[FACTS_MX_NULL] = "null",
+		[FACTS_MX_NODOMAIN] = "no-domain",
+		[FACTS_MX_FAILED] = "failed" };
 
 	return names[mx];
 }

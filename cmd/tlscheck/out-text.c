@@ -53,12 +53,15 @@ static void
 print_cert(const X509 *cert, int depth)
 {
 	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert), *key = cert_key_describe(cert);
+	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
+	     *key = cert_key_describe(cert);
 
-	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n", depth, subject,
-	    issuer, key, text_time(until, cert_not_after(cert)), cert_fingerprint(fp, cert));
+	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n",
+	    depth, subject, issuer, key, text_time(until, cert_not_after(cert)),
+	    cert_fingerprint(fp, cert));
 	if (cert_is_demo(cert))
-		printf("    certificate %d is a demonstration certificate: for trials only\n", depth);
+		printf(
+		    "    certificate %d is a demonstration certificate: for trials only\n", depth);
 	free(subject);
 	free(issuer);
 	free(key);
@@ -159,7 +162,8 @@ print_unasked(const struct check *c)
 			continue;
 		host = text_escape(p->host->host->name, strlen(p->host->host->name));
 		printf("%s: not asked, not counted: %s%s%s\n", c->destination, host,
-		    p->addr != NULL ? " " : "", p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
+		    p->addr != NULL ? " " : "",
+		    p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
 		free(host);
 	}
 }

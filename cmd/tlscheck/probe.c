@@ -32,7 +32,8 @@ done(struct probe *p)
 	check_probe_done(p);
 }
 
-/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it. */
+/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it.
+ */
 static enum seen_end
 end_seen(const struct probe *p)
 {
@@ -53,7 +54,8 @@ end_seen(const struct probe *p)
 		return SEEN_PROTOCOL;
 	case SMTP_END_EOF:
 	case SMTP_END_LOST:
-		return c->stage_at_end == SMTP_STAGE_HANDSHAKE ? SEEN_HANDSHAKE_FAILED : SEEN_TEMPORARY;
+		return c->stage_at_end == SMTP_STAGE_HANDSHAKE ? SEEN_HANDSHAKE_FAILED
+							       : SEEN_TEMPORARY;
 	default:
 		return SEEN_TEMPORARY;
 	}
