@@ -579,7 +579,8 @@ diagnosis_free(struct diagnosis *d)
 		at = &(*at)->next;
 	*at = d->next;
 	event_del(&d->timer);
-	ub_ctx_delete(d->ub);
+	if (d->ub != NULL)
+		ub_ctx_delete(d->ub);
 	free(d);
 }
 
@@ -591,7 +592,8 @@ diagnosis_end(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	ub_cancel(d->ub, d->async_id);
+	if (d->ub != NULL)
+		ub_cancel(d->ub, d->async_id);
 	d->fn(d->arg, d->ill, d->text);
 	diagnosis_free(d);
 }
@@ -709,17 +711,15 @@ dns_diagnose(struct dns *dns, dns_ill_fn *fn, void *arg)
 	d->arg = arg;
 	d->ill = DNS_DOWN;
 	snprintf(d->text, sizeof d->text, "the resolver does not answer");
-	if ((d->ub = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f)) == NULL) {
-		fn(arg, DNS_DOWN, f.text);
-		free(d);
-		return;
-	}
 	d->next = dns->diagnoses;
 	dns->diagnoses = d;
 	evtimer_assign(&d->timer, dns->base, diagnosis_end, d);
 	if (event_add(&d->timer, &tv) == -1)
 		alloc_failed();
-	if (ub_resolve_event(d->ub, ".", DNS_DNSKEY, 1, d, on_root_keys, &d->async_id) != 0)
+	d->ub = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f);
+	if (d->ub == NULL)
+		diagnosed(d, DNS_DOWN, f.text);
+	else if (ub_resolve_event(d->ub, ".", DNS_DNSKEY, 1, d, on_root_keys, &d->async_id) != 0)
 		diagnosed(d, DNS_DOWN, "the resolver cannot be asked");
 }
 

@@ -36,10 +36,10 @@ enum facts_addrs {
 };
 
 enum facts_tlsa {
-	FACTS_TLSA_NOT_ASKED, /* the policy has no use for them */
+	FACTS_TLSA_NOT_ASKED, /* the policy has no use for them, or there is no address */
 	FACTS_TLSA_NO_NAME,   /* the host is an address: there is no name to look below */
 	FACTS_TLSA_UNSIGNED,  /* not asked: the address is insecure, and so is the alias, if any */
-	FACTS_TLSA_ABSENT,    /* proven absent */
+	FACTS_TLSA_ABSENT,	/* proven absent, or no name to look below */
 	FACTS_TLSA_INSECURE,  /* answered, without DNSSEC */
 	FACTS_TLSA_FOUND,     /* secure; usable or not */
 	FACTS_TLSA_FAILED     /* bogus, or no answer */

@@ -435,9 +435,12 @@ out:
 	return facts;
 }
 
+/* A name that is none would end the lookup before its caller knows it: the caller checks. */
 static void
 begin_local(struct lookup *l, const char *host)
 {
+	if (!name_is_host(host, NAME_UNDERSCORE))
+		abort();
 	facts_add_host(l->facts, host, 0);
 	l->facts->mx = FACTS_MX_LOCAL;
 	l->facts->mx_sec = DNS_SECURE;

@@ -26,7 +26,7 @@ static const char usage[] =
     "  -t, --timeout TIME   for a connection, a reply, a DNS answer (default 15s)\n"
     "      --ehlo NAME      name to greet with (default: this host's)\n"
     "  -j, --json           one JSON object a line for each destination\n"
-    "  -q, --quiet          only the verdict for the destination\n"
+    "  -q, --quiet          only the destination's verdict and what it does not rest on\n"
     "  -v, --verbose        also the trace, replies, certificates and TLSA records\n"
     "  -h, --help           this text\n"
     "  -V, --version        the version\n";
@@ -225,11 +225,13 @@ status_of(enum verdict_word word)
 static void
 print_check(struct run *r, const struct check *c)
 {
+	struct fail f = FAIL_INIT;
+
 	r->status = tool_worse(r->status, status_of(c->verdict.word));
 	if (!r->out.json)
 		out_text(c, &r->out);
-	else if (out_json(c, &r->fail) == -1)
-		r->status = TOOL_CANNOT;
+	else if (out_json(c, &f) == -1)
+		r->status = tool_worse(r->status, tool_failed(&f));
 	fflush(stdout);
 }
 

@@ -94,13 +94,15 @@ print_records(const struct probe *p)
 		const char *why = NULL, *use = "";
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
-			use = "unusable";
+			use = verify_use_name(VERIFY_USE_UNUSABLE);
 		else if (i < p->finding.nuse)
 			use = verify_use_name(p->finding.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
 	}
+	if (fh->tlsa_damaged > 0)
+		printf("    TLSA: %zu records more that are too short to be one\n", fh->tlsa_damaged);
 }
 
 static void
