@@ -39,11 +39,12 @@ struct dns {
 
 /* Built-in zones of libunbound that would hide what the resolver knows of private networks. */
 static const char *const private_zones[] = { "test.", "home.arpa.", "10.in-addr.arpa.",
-	"168.192.in-addr.arpa.", "16.172.in-addr.arpa.", "17.172.in-addr.arpa.", "18.172.in-addr.arpa.",
-	"19.172.in-addr.arpa.", "20.172.in-addr.arpa.", "21.172.in-addr.arpa.", "22.172.in-addr.arpa.",
-	"23.172.in-addr.arpa.", "24.172.in-addr.arpa.", "25.172.in-addr.arpa.", "26.172.in-addr.arpa.",
-	"27.172.in-addr.arpa.", "28.172.in-addr.arpa.", "29.172.in-addr.arpa.", "30.172.in-addr.arpa.",
-	"31.172.in-addr.arpa.", "d.f.ip6.arpa." };
+	"168.192.in-addr.arpa.", "16.172.in-addr.arpa.", "17.172.in-addr.arpa.",
+	"18.172.in-addr.arpa.", "19.172.in-addr.arpa.", "20.172.in-addr.arpa.",
+	"21.172.in-addr.arpa.", "22.172.in-addr.arpa.", "23.172.in-addr.arpa.",
+	"24.172.in-addr.arpa.", "25.172.in-addr.arpa.", "26.172.in-addr.arpa.",
+	"27.172.in-addr.arpa.", "28.172.in-addr.arpa.", "29.172.in-addr.arpa.",
+	"30.172.in-addr.arpa.", "31.172.in-addr.arpa.", "d.f.ip6.arpa." };
 
 const char *
 dns_sec_name(enum dns_sec sec)
@@ -250,7 +251,8 @@ fields_of(enum dns_type type)
 	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 3 : 1;
 }
 
-/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence. */
+/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence.
+ */
 static int
 read_records(struct dns_answer *a, const ldns_pkt *pkt)
 {
@@ -287,7 +289,9 @@ read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
 		return;
 	}
 	a->sec = sec;
-	a->got = read_records(a, pkt) ? DNS_DATA : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN : DNS_NODATA;
+	a->got = read_records(a, pkt)	   ? DNS_DATA
+	    : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN
+					   : DNS_NODATA;
 }
 
 static const char *
@@ -351,7 +355,8 @@ hand_over(struct dns_query *q)
 		alloc_failed();
 }
 
-/* The order matters: rcode first (sec and packet mean nothing beside it), then bogus, then the packet's rcode. */
+/* The order matters: rcode first (sec and packet mean nothing beside it), then bogus, then the
+ * packet's rcode. */
 static void
 on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int ratelimited)
 {
@@ -422,8 +427,10 @@ add_forwarders(struct ub_ctx *ub, const char *list, struct fail *f)
 		if (text_endpoint(word, 53, &e, f) == -1)
 			goto out;
 		if (!text_is_address(e.host)) {
-			fail(f, FAIL_INPUT, "resolver %.200s: expected an IP address, recursive, or both "
-			    "address and port as ADDR@PORT", word);
+			fail(f, FAIL_INPUT,
+			    "resolver %.200s: expected an IP address, recursive, or both "
+			    "address and port as ADDR@PORT",
+			    word);
 			goto out;
 		}
 		if (++n > DNS_RESOLVERS_MAX) {
@@ -479,7 +486,8 @@ check_anchor(const char *path, struct fail *f)
 	}
 	fclose(fp);
 	if (n == 0)
-		return fail(f, FAIL_INPUT, "%.300s: no DS or DNSKEY record: expected a trust anchor", path);
+		return fail(
+		    f, FAIL_INPUT, "%.300s: no DS or DNSKEY record: expected a trust anchor", path);
 	return 0;
 }
 
@@ -488,10 +496,11 @@ static const struct {
 } settings[] = {
 	/* The default of 16 sockets throttles bulk questions eightfold. */
 	{ "outgoing-range:", "512" },
-	/* Four tries, from 0.4 s on doubling, fit into a question's deadline; one would lose a question
-	 * with the first lost packet or to a forwarder that has to ask others first. */
+	/* Four tries, from 0.4 s on doubling, fit into a question's deadline; one would lose a
+	 * question with the first lost packet or to a forwarder that has to ask others first. */
 	{ "outbound-msg-retry:", "4" },
-	/* Names whose servers are dead must not make the forwarder itself look dead to the others. */
+	/* Names whose servers are dead must not make the forwarder itself look dead to the others.
+	 */
 	{ "infra-cache-max-rtt:", "4000" },
 };
 
@@ -570,7 +579,8 @@ diagnosis_free(struct diagnosis *d)
 		at = &(*at)->next;
 	*at = d->next;
 	event_del(&d->timer);
-	ub_ctx_delete(d->ub);
+	if (d->ub != NULL)
+		ub_ctx_delete(d->ub);
 	free(d);
 }
 
@@ -582,7 +592,8 @@ diagnosis_end(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	ub_cancel(d->ub, d->async_id);
+	if (d->ub != NULL)
+		ub_cancel(d->ub, d->async_id);
 	d->fn(d->arg, d->ill, d->text);
 	diagnosis_free(d);
 }
@@ -648,17 +659,22 @@ judge_root(struct diagnosis *d, const ldns_rr_list *keys, const ldns_rr_list *si
 	char text[400];
 
 	if (keys == NULL || sigs == NULL)
-		diagnosed(d, DNS_STRIPS, "the resolver strips DNSSEC: it answers the question for the root's "
+		diagnosed(d, DNS_STRIPS,
+		    "the resolver strips DNSSEC: it answers the question for the root's "
 		    "keys without keys and signatures; use another one, or recursive");
 	else if (!anchor_fits(d->dns->anchor, keys)) {
-		snprintf(text, sizeof text, "the trust anchor %.200s is wrong: it matches no key of the "
-		    "root that the resolver shows", d->dns->anchor);
+		snprintf(text, sizeof text,
+		    "the trust anchor %.200s is wrong: it matches no key of the "
+		    "root that the resolver shows",
+		    d->dns->anchor);
 		diagnosed(d, DNS_ANCHOR, text);
 	} else if (!valid_now(sigs))
-		diagnosed(d, DNS_CLOCK, "the root's signatures are not valid at this machine's time: its "
+		diagnosed(d, DNS_CLOCK,
+		    "the root's signatures are not valid at this machine's time: its "
 		    "clock is wrong, or the root has expired");
 	else
-		diagnosed(d, DNS_WELL, "the resolver answers with DNSSEC and the trust anchor fits the root");
+		diagnosed(d, DNS_WELL,
+		    "the resolver answers with DNSSEC and the trust anchor fits the root");
 }
 
 static void
@@ -695,17 +711,15 @@ dns_diagnose(struct dns *dns, dns_ill_fn *fn, void *arg)
 	d->arg = arg;
 	d->ill = DNS_DOWN;
 	snprintf(d->text, sizeof d->text, "the resolver does not answer");
-	if ((d->ub = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f)) == NULL) {
-		fn(arg, DNS_DOWN, f.text);
-		free(d);
-		return;
-	}
 	d->next = dns->diagnoses;
 	dns->diagnoses = d;
 	evtimer_assign(&d->timer, dns->base, diagnosis_end, d);
 	if (event_add(&d->timer, &tv) == -1)
 		alloc_failed();
-	if (ub_resolve_event(d->ub, ".", DNS_DNSKEY, 1, d, on_root_keys, &d->async_id) != 0)
+	d->ub = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f);
+	if (d->ub == NULL)
+		diagnosed(d, DNS_DOWN, f.text);
+	else if (ub_resolve_event(d->ub, ".", DNS_DNSKEY, 1, d, on_root_keys, &d->async_id) != 0)
 		diagnosed(d, DNS_DOWN, "the resolver cannot be asked");
 }
 

@@ -78,7 +78,8 @@ typedef void dns_fn(void *arg, const struct dns_answer *);
 
 struct dns_conf {
 	const char *anchor;	/* file of DS or DNSKEY records; NULL: DNS_ROOT_ANCHOR */
-	const char *resolver;	/* "ADDR@PORT[,...]", "recursive"; NULL: servers of /etc/resolv.conf */
+	const char
+	    *resolver; /* "ADDR@PORT[,...]", "recursive"; NULL: servers of /etc/resolv.conf */
 	const char *root_hints;	/* file for "recursive"; NULL: libunbound's own */
 	int timeout_ms;		/* for each question; 0: DNS_TIMEOUT_DEFAULT */
 };
@@ -100,7 +101,8 @@ void dns_cancel(struct dns_query *);	/* NULL is allowed; the callback will not r
 struct dns_answer *dns_answer_copy(const struct dns_answer *);
 void dns_answer_free(struct dns_answer *);
 
-/* Why nothing validates: found by asking the same resolver for the root's keys without validation. */
+/* Why nothing validates: found by asking the same resolver for the root's keys without validation.
+ */
 enum dns_ill {
 	DNS_WELL,	/* the root validates: the fault is further down */
 	DNS_DOWN,	/* no answer at all */

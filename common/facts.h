@@ -22,11 +22,11 @@
 
 enum facts_mx {
 	FACTS_MX_FOUND,
-	FACTS_MX_IMPLICIT,	/* no MX: the domain itself is the host (RFC 5321 5.1) */
-	FACTS_MX_LOCAL,		/* [host]: named by the user, nothing was looked up; counts as secure */
-	FACTS_MX_NULL,		/* "MX 0 .": the domain takes no mail (RFC 7505) */
-	FACTS_MX_NODOMAIN,	/* the domain does not exist */
-	FACTS_MX_FAILED		/* bogus, or no answer */
+	FACTS_MX_IMPLICIT, /* no MX: the domain itself is the host (RFC 5321 5.1) */
+	FACTS_MX_LOCAL,	   /* [host]: named by the user, nothing was looked up; counts as secure */
+	FACTS_MX_NULL,	   /* "MX 0 .": the domain takes no mail (RFC 7505) */
+	FACTS_MX_NODOMAIN, /* the domain does not exist */
+	FACTS_MX_FAILED	   /* bogus, or no answer */
 };
 
 enum facts_addrs {
@@ -36,13 +36,13 @@ enum facts_addrs {
 };
 
 enum facts_tlsa {
-	FACTS_TLSA_NOT_ASKED,	/* the policy has no use for them */
-	FACTS_TLSA_NO_NAME,	/* the host is an address: there is no name to look below */
-	FACTS_TLSA_UNSIGNED,	/* not asked: the address is insecure, and so is the alias, if any */
-	FACTS_TLSA_ABSENT,	/* proven absent */
-	FACTS_TLSA_INSECURE,	/* answered, without DNSSEC */
-	FACTS_TLSA_FOUND,	/* secure; usable or not */
-	FACTS_TLSA_FAILED	/* bogus, or no answer */
+	FACTS_TLSA_NOT_ASKED, /* the policy has no use for them, or there is no address */
+	FACTS_TLSA_NO_NAME,   /* the host is an address: there is no name to look below */
+	FACTS_TLSA_UNSIGNED,  /* not asked: the address is insecure, and so is the alias, if any */
+	FACTS_TLSA_ABSENT,	/* proven absent, or no name to look below */
+	FACTS_TLSA_INSECURE,  /* answered, without DNSSEC */
+	FACTS_TLSA_FOUND,     /* secure; usable or not */
+	FACTS_TLSA_FAILED     /* bogus, or no answer */
 };
 
 struct facts_addr {

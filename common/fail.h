@@ -1,10 +1,10 @@
 /*
  * fail - what went wrong, as a value.
  *
- * A function that can fail takes a struct fail * as its last argument and returns -1 (or NULL) after
- * filling it.  The kind is what a caller acts on; the text is for a person and names the object.
- * The caller owns the struct, usually on its stack; nothing in it is allocated.  A NULL struct fail *
- * is allowed where only the return value matters.
+ * A function that can fail takes a struct fail * as its last argument and returns -1 (or NULL)
+ * after filling it.  The kind is what a caller acts on; the text is for a person and names the
+ * object. The caller owns the struct, usually on its stack; nothing in it is allocated.  A NULL
+ * struct fail * is allowed where only the return value matters.
  */
 #ifndef MTATLS_FAIL_H
 #define MTATLS_FAIL_H
@@ -20,7 +20,7 @@ enum fail_kind {
 	FAIL_POLICY	/* understood and refused by a rule */
 };
 
-#define FAIL_TEXT_MAX 512	/* bytes, the NUL included; a longer text is cut and ends in "..." */
+#define FAIL_TEXT_MAX 512 /* bytes, the NUL included; a longer text is cut and ends in "..." */
 
 struct fail {
 	enum fail_kind kind;

@@ -23,17 +23,20 @@ int file_read(const char *path, size_t max, struct buf *b, struct fail *);
 
 #define FILE_REPLACE	0x1	/* an existing file may be replaced; otherwise FAIL_POLICY */
 
-#define FILE_NEW_DIR	0x2	/* the directory is the caller's own and still unknown to others: the
-				 * name is written at once; file_sync_folder() makes all last */
+#define FILE_NEW_DIR                                                                               \
+	0x2 /* the directory is the caller's own and still unknown to others: the                  \
+	     * name is written at once; file_sync_folder() makes all last */
 
 /*
- * Writes all bytes under path with exactly this mode.  A failure leaves nothing behind and an existing
- * file as it was; only where a replaced file's directory cannot be synced is the new one there already.
+ * Writes all bytes under path with exactly this mode.  A failure leaves nothing behind and an
+ * existing file as it was; only where a replaced file's directory cannot be synced is the new one
+ * there already.
  */
 int file_write(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 
 /* As file_write(), but "-" writes to stdout, where mode and flags mean nothing. */
-int file_write_or_stdout(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
+int file_write_or_stdout(
+    const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 
 /* write(2) until all is out.  FAIL_SYS. */
 int file_put(int fd, const void *, size_t, const char *what, struct fail *);

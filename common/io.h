@@ -75,8 +75,8 @@ void io_write(struct io *, const void *, size_t);
 enum io_role { IO_TLS_CLIENT, IO_TLS_SERVER };
 
 /*
- * Sends what is queued, then shakes hands; ends in tls_done() or in closed() with IO_END_TLS.
- * Takes the SSL over and frees it with the stream.  Unread input ends it with IO_END_INJECTION:
+ * Sends what is queued, then shakes hands; ends in tls_done() or in closed(), with IO_END_TLS where
+ * TLS is at fault.  For a connected stream in clear text; on any other the SSL is just freed.  Takes the SSL over and frees it with the stream.  Unread input ends it with IO_END_INJECTION:
  * held bytes, bytes that the input callback now running does not take, and for a client also bytes
  * waiting in the socket, since a server speaks only after the ClientHello.
  */

@@ -43,7 +43,7 @@ struct issue {
 };
 
 #define ISSUE_SERVER_ONLY	0x1	/* EKU serverAuth alone */
-#define ISSUE_AS_CA		0x2	/* CA:TRUE in a self-signed leaf, for verifiers that insist */
+#define ISSUE_AS_CA 0x2 /* CA:TRUE in a self-signed leaf, for verifiers that insist */
 #define ISSUE_DEMO		0x4	/* marked as a demonstration certificate */
 
 void issue_init(struct issue *);

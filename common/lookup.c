@@ -225,7 +225,8 @@ has_answer(const struct dns_answer *a)
 	return a->sec == DNS_SECURE || a->sec == DNS_INSECURE;
 }
 
-/* The worse of the two families counts; one that failed is left out where the other has addresses. */
+/* The worse of the two families counts; one that failed is left out where the other has addresses.
+ */
 static enum dns_sec
 sec_of_addresses(const struct dns_answer *a, const struct dns_answer *b)
 {
@@ -261,8 +262,9 @@ addresses_done(struct host_lookup *h)
 	} else if (bad == NULL) {
 		fh->addrs = FACTS_ADDRS_NONE;
 		fh->addrs_sec = a->sec;
-		fh->addrs_why = xasprintf("%s", a->got == DNS_NXDOMAIN ? "the host name does not exist" :
-									 "the host has no address");
+		fh->addrs_why = xasprintf("%s",
+		    a->got == DNS_NXDOMAIN ? "the host name does not exist"
+					   : "the host has no address");
 	}
 	begin_tlsa(h, aliases);
 }
@@ -433,9 +435,12 @@ out:
 	return facts;
 }
 
+/* A name that is none would end the lookup before its caller knows it: the caller checks. */
 static void
 begin_local(struct lookup *l, const char *host)
 {
+	if (!name_is_host(host, NAME_UNDERSCORE))
+		abort();
 	facts_add_host(l->facts, host, 0);
 	l->facts->mx = FACTS_MX_LOCAL;
 	l->facts->mx_sec = DNS_SECURE;
@@ -443,8 +448,8 @@ begin_local(struct lookup *l, const char *host)
 }
 
 struct lookup *
-lookup_start(struct dns *dns, const char *destination, const struct lookup_conf *conf, lookup_fn *fn,
-    void *arg)
+lookup_start(struct dns *dns, const char *destination, const struct lookup_conf *conf,
+    lookup_fn *fn, void *arg)
 {
 	struct lookup *l = xcalloc(1, sizeof *l);
 	char *host;

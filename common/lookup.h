@@ -24,9 +24,9 @@ struct lookup_conf {
 };
 
 /*
- * The destination is a domain, or "[host]" for that host without MX; names are host names in A-labels
- * and lower case (name_is_host() holds; "[address]" is for lookup_literal()).  The lookup is gone once
- * its callback has run.
+ * The destination is a domain, or "[host]" for that host without MX; names are host names in
+ * A-labels and lower case (name_is_host() holds; "[address]" is for lookup_literal()).  The lookup
+ * is gone once its callback has run.
  */
 struct lookup *lookup_start(struct dns *, const char *destination, const struct lookup_conf *,
     lookup_fn *, void *arg);

@@ -92,8 +92,10 @@ int
 policy_check(const struct policy *p, struct fail *f)
 {
 	if (p->tls == POLICY_TLS_NO && p->dane != POLICY_DANE_NONE)
-		return fail(f, FAIL_INPUT, "tls no and dane %s contradict each other: without TLS there is "
-		    "no DANE", dane_names[p->dane]);
+		return fail(f, FAIL_INPUT,
+		    "tls no and dane %s contradict each other: without TLS there is "
+		    "no DANE",
+		    dane_names[p->dane]);
 	return 0;
 }
 
@@ -117,8 +119,8 @@ step(struct plan *p, const char *rule, const char *then, const char *fmt, ...)
 /* ---- the plan ---- */
 
 __attribute__((format(printf, 6, 7))) static void
-decide(struct plan *p, struct plan_host *h, enum plan_act act, enum plan_need need, const char *rule,
-    const char *fmt, ...)
+decide(struct plan *p, struct plan_host *h, enum plan_act act, enum plan_need need,
+    const char *rule, const char *fmt, ...)
 {
 	static const char *const then[] = { [PLAN_TRY] = "connect", [PLAN_SKIP] = "no connection",
 		[PLAN_UNSURE] = "cannot be asked now" };
@@ -183,21 +185,28 @@ by_tlsa_records(struct plan *p, struct plan_host *h)
 	h->usable = count_usable(fh);
 	if (h->usable == 0) {
 		if (p->policy.dane == POLICY_DANE_MANDATORY) {
-			decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6", "no TLSA record of %s is usable "
-			    "(%s), and DANE is mandatory", fh->tlsa_base, first_unusable(fh));
+			decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6",
+			    "no TLSA record of %s is usable "
+			    "(%s), and DANE is mandatory",
+			    fh->tlsa_base, first_unusable(fh));
 			return;
 		}
-		decide(p, h, PLAN_TRY, PLAN_ENCRYPT, "RFC 7672 2.2", "no TLSA record of %s is usable (%s): "
-		    "encryption is required, without authentication", fh->tlsa_base, first_unusable(fh));
+		decide(p, h, PLAN_TRY, PLAN_ENCRYPT, "RFC 7672 2.2",
+		    "no TLSA record of %s is usable (%s): "
+		    "encryption is required, without authentication",
+		    fh->tlsa_base, first_unusable(fh));
 		return;
 	}
 	if (!p->domain_bound && p->policy.dane == POLICY_DANE_MANDATORY) {
-		decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 2.2.1", "the MX records are not signed, and DANE "
+		decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 2.2.1",
+		    "the MX records are not signed, and DANE "
 		    "is mandatory");
 		return;
 	}
-	decide(p, h, PLAN_TRY, PLAN_DANE, "RFC 7672 2.2", "%zu of %zu TLSA records of %s usable: one must "
-	    "match", h->usable, fh->ntlsa, fh->tlsa_base);
+	decide(p, h, PLAN_TRY, PLAN_DANE, "RFC 7672 2.2",
+	    "%zu of %zu TLSA records of %s usable: one must "
+	    "match",
+	    h->usable, fh->ntlsa, fh->tlsa_base);
 }
 
 static void
@@ -210,17 +219,20 @@ by_tlsa(struct plan *p, struct plan_host *h)
 		by_level(p, h, "local", "DANE is not used");
 		break;
 	case FACTS_TLSA_NO_NAME:
-		by_level(p, h, "RFC 6698 3", "an address has no name to look TLSA records up below");
+		by_level(
+		    p, h, "RFC 6698 3", "an address has no name to look TLSA records up below");
 		break;
 	case FACTS_TLSA_UNSIGNED:
-		by_level(p, h, "RFC 7672 2.2.2", "its address records are not signed, so TLSA records are "
+		by_level(p, h, "RFC 7672 2.2.2",
+		    "its address records are not signed, so TLSA records are "
 		    "not looked for");
 		break;
 	case FACTS_TLSA_ABSENT:
 		by_level(p, h, "RFC 7672 2.2", "it has no TLSA records (proven)");
 		break;
 	case FACTS_TLSA_INSECURE:
-		by_level(p, h, "RFC 7672 2.2", "its TLSA records are not signed, which is not DANE");
+		by_level(
+		    p, h, "RFC 7672 2.2", "its TLSA records are not signed, which is not DANE");
 		break;
 	case FACTS_TLSA_FAILED:
 		/* RFC 7672 2.1.2: whoever can suppress the answer must gain nothing by it. */
@@ -243,14 +255,16 @@ plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 		    fh->addrs_why != NULL ? fh->addrs_why : "it has no address");
 		return;
 	case FACTS_ADDRS_FAILED:
-		decide(p, h, PLAN_UNSURE, PLAN_MAY, "RFC 7672 2.1.2", "the address lookup failed (%s)",
+		decide(p, h, PLAN_UNSURE, PLAN_MAY, "RFC 7672 2.1.2",
+		    "the address lookup failed (%s)",
 		    fh->addrs_why != NULL ? fh->addrs_why : "no reason known");
 		return;
 	case FACTS_ADDRS_FOUND:
 		break;
 	}
 	if (fh->addrs_why != NULL)
-		step(p, "RFC 7672 2.1.2", "the other family is used", "%s: %s", fh->name, fh->addrs_why);
+		step(p, "RFC 7672 2.1.2", "the other family is used", "%s: %s", fh->name,
+		    fh->addrs_why);
 	if (p->policy.dane == POLICY_DANE_NONE)
 		by_level(p, h, "local", "DANE is not used");
 	else
@@ -261,7 +275,8 @@ __attribute__((format(printf, 4, 5))) static void
 whole(struct plan *p, enum plan_kind kind, const char *rule, const char *fmt, ...)
 {
 	static const char *const then[] = { [PLAN_HOSTS] = "its hosts in their order",
-		[PLAN_NOMAIL] = "permanent failure 5.1.10", [PLAN_NODOMAIN] = "permanent failure 5.1.2",
+		[PLAN_NOMAIL] = "permanent failure 5.1.10",
+		[PLAN_NODOMAIN] = "permanent failure 5.1.2",
 		[PLAN_DEFER] = "deferred" };
 	va_list ap;
 
@@ -401,9 +416,10 @@ judge_clear(const struct plan_host *h, const char *rule, const char *what, struc
 		break;
 	case PLAN_ENCRYPT:
 	case PLAN_DANE:
-		/* Where TLSA records ask for TLS the clause is DANE's, else it is the local level. */
-		say(v, VERDICT_SKIP, h->by_records ? "RFC 7672 2.2" : "local", "TLS is required, but %s",
-		    what);
+		/* Where TLSA records ask for TLS the clause is DANE's, else it is the local level.
+		 */
+		say(v, VERDICT_SKIP, h->by_records ? "RFC 7672 2.2" : "local",
+		    "TLS is required, but %s", what);
 		break;
 	}
 }
@@ -454,8 +470,8 @@ policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
 		say(v, VERDICT_SKIP, "RFC 5321 3.1", "refuses the session: %s", s->text);
 		break;
 	case SEEN_INJECTION:
-		say(v, VERDICT_SKIP, "RFC 3207 4.2", "octets in clear text behind the 220 to STARTTLS: %s",
-		    s->text);
+		say(v, VERDICT_SKIP, "RFC 3207 4.2",
+		    "octets in clear text behind the 220 to STARTTLS: %s", s->text);
 		break;
 	case SEEN_HANDSHAKE_FAILED:
 		say(v, VERDICT_SKIP, "RFC 3207 4.1", "the TLS handshake failed: %s", s->text);
@@ -514,10 +530,11 @@ judge_usable(const struct plan *p, const struct verdict *v, size_t n, struct ver
 	if ((w = find_verdict(v, n, VERDICT_CLEAR)) != NULL)
 		say(out, VERDICT_CLEAR, w->rule, "mail may go in clear text%s", alone);
 	else if ((w = find_verdict(v, n, VERDICT_ENC)) != NULL)
-		say(out, VERDICT_ENC, w->rule, "mail goes encrypted to hosts that are not authenticated%s",
-		    alone);
+		say(out, VERDICT_ENC, w->rule,
+		    "mail goes encrypted to hosts that are not authenticated%s", alone);
 	else if (!p->domain_bound)
-		say(out, VERDICT_ENC, "RFC 7672 2.2.1", "its hosts are authenticated, but the MX records that "
+		say(out, VERDICT_ENC, "RFC 7672 2.2.1",
+		    "its hosts are authenticated, but the MX records that "
 		    "name them are not signed: mail goes encrypted");
 	else if ((w = find_verdict(v, n, VERDICT_AUTH)) != NULL)
 		say(out, VERDICT_AUTH, w->rule, "mail goes encrypted to authenticated hosts only");

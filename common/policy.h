@@ -40,7 +40,8 @@ struct policy {
 
 const char *policy_tls_name(enum policy_tls);
 const char *policy_dane_name(enum policy_dane);
-int policy_parse_tls(const char *, enum policy_tls *, struct fail *);	/* FAIL_INPUT lists the words */
+int policy_parse_tls(
+    const char *, enum policy_tls *, struct fail *); /* FAIL_INPUT lists the words */
 int policy_parse_dane(const char *, enum policy_dane *, struct fail *);
 
 /* tls no beside dane other than none asks for two things at once: FAIL_INPUT. */
@@ -95,7 +96,7 @@ struct plan {
 	const struct facts *facts;	/* borrowed; must outlive the plan */
 	const char *rule;
 	char *why;
-	int domain_bound;	/* the host names follow from the domain securely: AUTH can hold for it */
+	int domain_bound; /* the host names follow from the domain securely: AUTH can hold for it */
 	struct plan_host *host;	/* for PLAN_HOSTS, in the order of preference */
 	size_t nhost;
 	struct policy_trace trace;
@@ -108,15 +109,15 @@ const char *plan_need_name(enum plan_need);	/* "clear" "may" "encrypt" "dane" */
 
 /* What came of a connection to one address, up to the point where mail could be sent. */
 enum seen_end {
-	SEEN_READY,		/* a session on which mail could be sent, in clear or under TLS */
-	SEEN_NO_CONNECTION,	/* refused, unreachable, timeout */
-	SEEN_TEMPORARY,		/* a 4yz or 421, silence, or closed by the peer: says nothing of its TLS */
-	SEEN_REFUSED,		/* a 5yz instead of a session */
-	SEEN_NO_STARTTLS,	/* a session in clear text, STARTTLS not offered */
-	SEEN_STARTTLS_REFUSED,	/* STARTTLS answered with an error */
-	SEEN_INJECTION,		/* octets in clear text behind the 220 to STARTTLS */
+	SEEN_READY,	    /* a session on which mail could be sent, in clear or under TLS */
+	SEEN_NO_CONNECTION, /* refused, unreachable, timeout */
+	SEEN_TEMPORARY, /* a 4yz or 421, silence, or closed by the peer: says nothing of its TLS */
+	SEEN_REFUSED,	/* a 5yz instead of a session */
+	SEEN_NO_STARTTLS,      /* a session in clear text, STARTTLS not offered */
+	SEEN_STARTTLS_REFUSED, /* STARTTLS answered with an error */
+	SEEN_INJECTION,	       /* octets in clear text behind the 220 to STARTTLS */
 	SEEN_HANDSHAKE_FAILED,
-	SEEN_PROTOCOL		/* not SMTP */
+	SEEN_PROTOCOL /* not SMTP */
 };
 
 struct seen {

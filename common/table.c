@@ -56,7 +56,8 @@ decode(char *word, struct fail *f)
 			continue;
 		}
 		if ((c = hex_value(in + 1)) <= 0)
-			return fail(f, FAIL_INPUT, "expected %%XX with two hexadecimal digits, not 00");
+			return fail(
+			    f, FAIL_INPUT, "expected %%XX with two hexadecimal digits, not 00");
 		*out++ = c;
 		in += 2;
 	}
@@ -110,10 +111,12 @@ check_row(struct parse *p, const struct table_row *row, const struct table_line 
 		*seen = l->line;
 	if (l->n < row->min)
 		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", row->key,
-		    row->min == row->max ? "" : "at least ", row->min, row->min == 1 ? "" : "s", l->n);
+		    row->min == row->max ? "" : "at least ", row->min, row->min == 1 ? "" : "s",
+		    l->n);
 	if (l->n > row->max)
 		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", row->key,
-		    row->min == row->max ? "" : "at most ", row->max, row->max == 1 ? "" : "s", l->n);
+		    row->min == row->max ? "" : "at most ", row->max, row->max == 1 ? "" : "s",
+		    l->n);
 	return 0;
 }
 

@@ -5,8 +5,9 @@
  *
  * Words are separated by spaces or tabs; `#` at the start of a word begins a comment; %XX stands
  * for the octet XX, so that a value can hold a space, `#`, `%`, a line end or any odd byte (NUL is
- * refused); "" alone is the empty value.  A line ends in LF or CRLF.  A file is parsed against a static array of rows; every
- * error of the file is reported in one run, each as "file:line: what was expected".
+ * refused); "" alone is the empty value.  A line ends in LF or CRLF.  A file is parsed against a
+ *static array of rows; every error of the file is reported in one run, each as "file:line: what was
+ *expected".
  */
 #ifndef MTATLS_TABLE_H
 #define MTATLS_TABLE_H

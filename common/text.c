@@ -258,7 +258,8 @@ text_utf8_chars(const char *s)
 }
 
 int
-text_number(const char *s, long long lo, long long hi, const char *what, long long *out, struct fail *f)
+text_number(
+    const char *s, long long lo, long long hi, const char *what, long long *out, struct fail *f)
 {
 	long long n;
 	char *end;
@@ -291,8 +292,8 @@ text_duration(const char *s, const char *what, long long *out, struct fail *f)
 			break;
 		}
 	if (len == 0 || len >= sizeof digits)
-		return fail(f, FAIL_INPUT, "%s: expected a time such as 30s, 5m, 12h or 21d, not \"%.64s\"",
-		    what, s);
+		return fail(f, FAIL_INPUT,
+		    "%s: expected a time such as 30s, 5m, 12h or 21d, not \"%.64s\"", what, s);
 	memcpy(digits, s, len);
 	digits[len] = '\0';
 	if (text_number(digits, 0, LLONG_MAX / mul, what, &n, f) == -1)
@@ -307,7 +308,8 @@ text_time(char *dst, int64_t t)
 	time_t tt = t;
 	struct tm tm;
 
-	if (gmtime_r(&tt, &tm) == NULL || strftime(dst, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (gmtime_r(&tt, &tm) == NULL ||
+	    strftime(dst, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		snprintf(dst, TEXT_TIME_MAX, "@%lld", (long long)t);
 	return dst;
 }

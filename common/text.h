@@ -27,7 +27,7 @@ void buf_putc(struct buf *, char);
 void buf_printf(struct buf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void buf_escape(struct buf *, const char *, size_t);	/* appends the escaped form */
 void buf_drop(struct buf *, size_t);			/* removes bytes from the front */
-char *buf_steal(struct buf *);				/* never NULL; the caller frees; buffer empty */
+char *buf_steal(struct buf *); /* never NULL; the caller frees; buffer empty */
 void buf_clear(struct buf *);				/* frees */
 void buf_wipe(struct buf *);				/* overwrites, then frees: for secrets */
 
@@ -51,7 +51,8 @@ void text_lower(char *);
 int text_utf8_chars(const char *);
 
 /* A decimal number within lo..hi; "what" names it in the error.  FAIL_INPUT. */
-int text_number(const char *, long long lo, long long hi, const char *what, long long *, struct fail *);
+int text_number(
+    const char *, long long lo, long long hi, const char *what, long long *, struct fail *);
 
 /* A time span: a number with s, m, h, d or w behind it (seconds where nothing is).  In seconds. */
 int text_duration(const char *, const char *what, long long *, struct fail *);
@@ -60,7 +61,7 @@ int text_duration(const char *, const char *what, long long *, struct fail *);
 #define TEXT_TIME_MAX 32
 const char *text_time(char *dst, int64_t);
 
-#define TEXT_HOST_MAX 256	/* a host name or address with its NUL (RFC 1035 2.3.4: 255 octets) */
+#define TEXT_HOST_MAX 256 /* a host name or address with its NUL (RFC 1035 2.3.4: 255 octets) */
 
 struct endpoint {
 	char host[TEXT_HOST_MAX];

@@ -70,8 +70,8 @@ tool_usage(const char *fmt, ...)
 }
 
 /*
- * True where getopt stopped at a short option.  In the middle of a cluster ("-xa") it has not passed
- * the word yet, and the word before may be a long option that is right.
+ * True where getopt stopped at a short option.  In the middle of a cluster ("-xa") it has not
+ * passed the word yet, and the word before may be a long option that is right.
  */
 static int
 stopped_at_short(char **argv)

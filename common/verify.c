@@ -119,7 +119,8 @@ describes_chain(const struct tlsa *t, STACK_OF(X509) *chain)
 	return 0;
 }
 
-/* RFC 7671 9: beside a usable SHA-512 record of the same usage and selector, SHA-256 is not used. */
+/* RFC 7671 9: beside a usable SHA-512 record of the same usage and selector, SHA-256 is not used.
+ */
 static int
 weaker_digest(const struct verify_dane *v, const struct tlsa *t)
 {
@@ -170,8 +171,8 @@ find_record(const struct verify_dane *v, uint8_t usage, uint8_t selector, uint8_
 	for (i = 0; i < v->ntlsa; i++) {
 		const struct tlsa *t = &v->tlsa[i];
 
-		if (t->usage == usage && t->selector == selector && t->mtype == mtype && t->len == len &&
-		    memcmp(t->data, data, len) == 0)
+		if (t->usage == usage && t->selector == selector && t->mtype == mtype &&
+		    t->len == len && memcmp(t->data, data, len) == 0)
 			return i;
 	}
 	return -1;
@@ -205,15 +206,18 @@ tell_match(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, int dep
 	if (t->usage == TLSA_DANE_EE) {
 		out->rule = "RFC 7672 3.1.1";
 		out->why = xasprintf("TLSA %u %u %u of %s matches the server's own %s", t->usage,
-		    t->selector, t->mtype, v->base, t->selector == TLSA_SPKI ? "key" : "certificate");
+		    t->selector, t->mtype, v->base,
+		    t->selector == TLSA_SPKI ? "key" : "certificate");
 		return;
 	}
 	/* Of a bare key that was not sent in a certificate OpenSSL tells where its signature is. */
 	if (t->selector == TLSA_SPKI && !describes_chain(t, chain))
 		out->depth++;
 	out->rule = "RFC 7672 3.1.2";
-	out->why = xasprintf("TLSA %u %u %u of %s matches a trust anchor at depth %d, and chain, dates and "
-	    "name are good", t->usage, t->selector, t->mtype, v->base, out->depth);
+	out->why = xasprintf(
+	    "TLSA %u %u %u of %s matches a trust anchor at depth %d, and chain, dates and "
+	    "name are good",
+	    t->usage, t->selector, t->mtype, v->base, out->depth);
 }
 
 /* What the record should have been is what a postmaster looks for first. */
@@ -224,7 +228,8 @@ shown_by_peer(STACK_OF(X509) *chain)
 	struct fail f = FAIL_INIT;
 	char *text = NULL;
 
-	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, sk_X509_value(chain, 0), &f) == -1)
+	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, sk_X509_value(chain, 0), &f) ==
+	    -1)
 		return xasprintf("a certificate whose key cannot be read");
 	text = tlsa_rdata(&t);
 	tlsa_clear(&t);
@@ -250,8 +255,10 @@ tell_bad_chain(const struct verify_dane *v, int fits, int err, int depth, struct
 
 	out->result = VERIFY_NO_MATCH;
 	out->rule = err == X509_V_ERR_HOSTNAME_MISMATCH ? "RFC 7672 3.2.2" : "RFC 7672 3.1.2";
-	out->why = xasprintf("TLSA %u %u %u of %s fits the chain, but the certificate at depth %d fails: "
-	    "%s", t->usage, t->selector, t->mtype, v->base, depth, X509_verify_cert_error_string(err));
+	out->why = xasprintf(
+	    "TLSA %u %u %u of %s fits the chain, but the certificate at depth %d fails: "
+	    "%s",
+	    t->usage, t->selector, t->mtype, v->base, depth, X509_verify_cert_error_string(err));
 }
 
 int

@@ -23,10 +23,10 @@ enum verify_result {
 
 /* What one TLSA record does for this chain. */
 enum verify_use {
-	VERIFY_USE_MATCHED,	/* the one that authenticated the peer */
-	VERIFY_USE_STANDBY,	/* fits the chain too, but did not authenticate the peer */
-	VERIFY_USE_DEAD,	/* describes nothing that the peer sent, where its usage looks for it */
-	VERIFY_USE_PASSED_OVER,	/* a weaker digest beside a stronger one: RFC 7671 9 */
+	VERIFY_USE_MATCHED, /* the one that authenticated the peer */
+	VERIFY_USE_STANDBY, /* fits the chain too, but did not authenticate the peer */
+	VERIFY_USE_DEAD,    /* describes nothing that the peer sent, where its usage looks for it */
+	VERIFY_USE_PASSED_OVER, /* a weaker digest beside a stronger one: RFC 7671 9 */
 	VERIFY_USE_UNUSABLE	/* not for SMTP: RFC 7672 3.1.3 */
 };
 
@@ -58,6 +58,7 @@ struct verify_dane {
  * set anew; finding_clear() frees.  Returns -1 (FAIL_SYS) only where OpenSSL cannot work at all: a
  * hostile chain is VERIFY_NO_MATCH.
  */
-int verify_dane(STACK_OF(X509) *chain, const struct verify_dane *, struct finding *out, struct fail *);
+int verify_dane(
+    STACK_OF(X509) * chain, const struct verify_dane *, struct finding *out, struct fail *);
 
 #endif

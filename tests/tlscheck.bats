@@ -72,8 +72,8 @@ judge_row() {
 			judge_row "$dir" "$(trim "$domain")" "$(trim "$exit")" "$(trim "$word")" \
 				"$(trim "$rule")" "$(trim "$hosts")" "$(trim "$first")"
 		done)
-	[ -z "$wrong" ] || { printf '%s\n' "$wrong"; head -n 5 "$dir"/bogus-mx.test; return 1; }
-	[ "$(find "$dir" -name '*.rc' | wc -l)" -ge 150 ]
+	[ -z "$wrong" ] || { printf '%s\n' "$wrong"; return 1; }
+	[ "$(find "$dir" -name '*.rc' | wc -l)" -eq "$(grep -cE '^[a-z]' "$BATS_TEST_DIRNAME/tlscheck.rows")" ]
 }
 
 @test "a domain whose host has IPv6 only" {
@@ -87,8 +87,10 @@ judge_row() {
 	: > "$LAB_CAPTURE"
 	check starttls-454.dane.test no-starttls.dane.test swapped.test inject.dane.test
 	[ "$status" -eq 1 ]
-	run ! grep -E 'clear (MAIL|RCPT|DATA)' "$LAB_CAPTURE"
 	grep -q 'clear EHLO' "$LAB_CAPTURE"
+	run bash -c 'grep " clear " "$1" | grep -vE " clear (EHLO|STARTTLS|QUIT)( |$)"' others "$LAB_CAPTURE"
+	echo "$output"
+	[ -z "$output" ]
 }
 
 @test "TLSA records are not asked for where the host is unsigned, nor with --dane none" {
@@ -232,9 +234,11 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 }
 
 @test "a connection is closed and memory is kept whatever a server sends" {
-	local domain
+	# The address sanitizer reserves terabytes that it does not use.
+	local domain room=400000
+	[[ $BIN != */asan/* ]] || room=unlimited
 	for domain in banner-endless.plain.test ehlo-endless.dane.test ehlo-longline.plain.test; do
-		run bash -c 'ulimit -v 400000; exec "$@"' limit "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 3 "$domain"
+		run bash -c 'ulimit -v "$1"; shift; exec "$@"' limit "$room" "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 3 "$domain"
 		[ "$status" -eq 1 ]
 	done
 }

@@ -147,8 +147,14 @@ set_option(struct order *o, int ch, const char *arg, struct fail *f)
 	case OPT_SERVER_ONLY:
 		o->issue.flags |= ISSUE_SERVER_ONLY;
 		break;
-	default:
+	case OPT_ORG:
+	case OPT_UNIT:
+	case OPT_LOCALITY:
+	case OPT_STATE:
+	case OPT_COUNTRY:
 		return set_subject(o, ch, arg, f);
+	default:
+		abort();
 	}
 	return 0;
 }

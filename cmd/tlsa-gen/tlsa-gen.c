@@ -199,6 +199,8 @@ set_option(struct job *j, int ch, const char *arg, struct fail *f)
 		break;
 	case OPT_TTL:
 		return set_ttl(j, arg, f);
+	default:
+		abort();
 	}
 	return 0;
 }

@@ -54,7 +54,8 @@ add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *a
 static int
 compare_addresses(const void *a, const void *b)
 {
-	const struct facts_addr *x = ((const struct probe *)a)->addr, *y = ((const struct probe *)b)->addr;
+	const struct facts_addr *x = ((const struct probe *)a)->addr,
+				*y = ((const struct probe *)b)->addr;
 
 	if (x->family != y->family)
 		return x->family == AF_INET ? -1 : 1;

@@ -75,10 +75,10 @@ struct check {
 	void *arg;
 };
 
-/* Calls fn once, from the loop or before it returns; the check stays until check_free().  FAIL_INPUT
+/* Calls fn once, from the loop or before it returns; the check stays until check_free(). FAIL_INPUT
  * and FAIL_SYS: the resolver or the anchor cannot be used; fn is not called. */
-struct check *check_start(struct check_env *, const char *destination, void (*fn)(struct check *, void *),
-    void *arg, struct fail *);
+struct check *check_start(struct check_env *, const char *destination,
+    void (*fn)(struct check *, void *), void *arg, struct fail *);
 void check_free(struct check *);
 
 /* Probes an address; ends in check_probe_done(). */

@@ -26,7 +26,7 @@ static const char usage[] =
     "  -t, --timeout TIME   for a connection, a reply, a DNS answer (default 15s)\n"
     "      --ehlo NAME      name to greet with (default: this host's)\n"
     "  -j, --json           one JSON object a line for each destination\n"
-    "  -q, --quiet          only the verdict for the destination\n"
+    "  -q, --quiet          only the destination's verdict and what it does not rest on\n"
     "  -v, --verbose        also the trace, replies, certificates and TLSA records\n"
     "  -h, --help           this text\n"
     "  -V, --version        the version\n";
@@ -121,7 +121,8 @@ ehlo_or_usage(const char *name)
 	return ascii;
 }
 
-/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal otherwise. */
+/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal
+ * otherwise. */
 static char *
 own_name(void)
 {
@@ -224,11 +225,13 @@ status_of(enum verdict_word word)
 static void
 print_check(struct run *r, const struct check *c)
 {
+	struct fail f = FAIL_INIT;
+
 	r->status = tool_worse(r->status, status_of(c->verdict.word));
 	if (!r->out.json)
 		out_text(c, &r->out);
-	else if (out_json(c, &r->fail) == -1)
-		r->status = TOOL_CANNOT;
+	else if (out_json(c, &f) == -1)
+		r->status = tool_worse(r->status, tool_failed(&f));
 	fflush(stdout);
 }
 
@@ -242,8 +245,8 @@ print_ready(struct run *r)
 	}
 }
 
-/* Questions that were given up are still libunbound's; with the context the loop loses them, and ends
- * once the last connection has said goodbye. */
+/* Questions that were given up are still libunbound's; with the context the loop loses them, and
+ * ends once the last connection has said goodbye. */
 static void
 on_all_printed(evutil_socket_t fd, short what, void *arg)
 {
@@ -307,7 +310,8 @@ run_clear(struct run *r)
 int
 main(int argc, char **argv)
 {
-	struct settings s = { .conf = { .policy = POLICY_DEFAULT, .port = 25, .timeout_ms = 15000 } };
+	struct settings s = { .conf = {
+				  .policy = POLICY_DEFAULT, .port = 25, .timeout_ms = 15000 } };
 	struct run r = { .status = TOOL_YES };
 	size_t i;
 

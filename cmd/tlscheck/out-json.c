@@ -56,7 +56,8 @@ static json_t *
 cert_object(const X509 *cert)
 {
 	char fp[CERT_FINGERPRINT_SIZE];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert), *key = cert_key_describe(cert);
+	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
+	     *key = cert_key_describe(cert);
 	json_t *o = object();
 
 	json_set_str(o, "subject", subject);
@@ -82,6 +83,7 @@ tls_object(const struct tls_info *t)
 	json_set_str(o, "protocol", t->protocol);
 	json_set_str(o, "cipher", t->cipher);
 	json_set_int(o, "bits", t->bits);
+	json_set_bool(o, "resumed", t->resumed);
 	json_set_str(o, "group", t->group[0] != '\0' ? t->group : NULL);
 	json_set_str(o, "signature", t->sigalg[0] != '\0' ? t->sigalg : NULL);
 	for (i = 0; i < n; i++)
@@ -118,7 +120,7 @@ records(const struct probe *p)
 
 		json_set_str(o, "rdata", rdata);
 		if (!tlsa_usable(&fh->tlsa[i], &why))
-			json_set_str(o, "use", "unusable");
+			json_set_str(o, "use", verify_use_name(VERIFY_USE_UNUSABLE));
 		else
 			json_set_str(o, "use",
 			    i < p->finding.nuse ? verify_use_name(p->finding.use[i]) : NULL);
@@ -157,6 +159,7 @@ probe_object(const struct probe *p)
 	json_set_str(o, "tlsa_state", tlsa_state_name(fh->tlsa_state));
 	json_set_str(o, "tlsa_base", fh->tlsa_base);
 	json_set(o, "tlsa", records(p));
+	json_set_int(o, "tlsa_damaged", (int64_t)fh->tlsa_damaged);
 	json_set(o, "banner", reply_value(&p->client.banner));
 	json_set(o, "starttls", reply_value(&p->client.starttls));
 	json_set(o, "tls", p->seen.tls ? tls_object(&p->tls) : json_null());
@@ -167,8 +170,11 @@ static const char *
 mx_name(enum facts_mx mx)
 {
 	static const char *const names[] = { [FACTS_MX_FOUND] = "found",
-		[FACTS_MX_IMPLICIT] = "implicit", [FACTS_MX_LOCAL] = "local", [FACTS_MX_NULL] = "null",
-		[FACTS_MX_NODOMAIN] = "no-domain", [FACTS_MX_FAILED] = "failed" };
+		[FACTS_MX_IMPLICIT] = "implicit",
+		[FACTS_MX_LOCAL] = "local",
+		[FACTS_MX_NULL] = "null",
+		[FACTS_MX_NODOMAIN] = "no-domain",
+		[FACTS_MX_FAILED] = "failed" };
 
 	return names[mx];
 }
@@ -206,6 +212,7 @@ out_json(const struct check *c, struct fail *f)
 	for (i = 0; i < c->nprobe; i++)
 		json_push(hosts, probe_object(&c->probe[i]));
 	json_set(o, "hosts", hosts);
+	json_set_int(o, "hosts_left_out", (int64_t)c->facts->hosts_left_out);
 	json_set(o, "trace", trace_array(&c->plan.trace));
 	rc = json_line(stdout, o, f);
 	json_decref(o);

@@ -53,12 +53,15 @@ static void
 print_cert(const X509 *cert, int depth)
 {
 	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert), *key = cert_key_describe(cert);
+	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
+	     *key = cert_key_describe(cert);
 
-	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n", depth, subject,
-	    issuer, key, text_time(until, cert_not_after(cert)), cert_fingerprint(fp, cert));
+	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n",
+	    depth, subject, issuer, key, text_time(until, cert_not_after(cert)),
+	    cert_fingerprint(fp, cert));
 	if (cert_is_demo(cert))
-		printf("    certificate %d is a demonstration certificate: for trials only\n", depth);
+		printf(
+		    "    certificate %d is a demonstration certificate: for trials only\n", depth);
 	free(subject);
 	free(issuer);
 	free(key);
@@ -91,13 +94,15 @@ print_records(const struct probe *p)
 		const char *why = NULL, *use = "";
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
-			use = "unusable";
+			use = verify_use_name(VERIFY_USE_UNUSABLE);
 		else if (i < p->finding.nuse)
 			use = verify_use_name(p->finding.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
 	}
+	if (fh->tlsa_damaged > 0)
+		printf("    TLSA: %zu records more that are too short to be one\n", fh->tlsa_damaged);
 }
 
 static void
@@ -159,7 +164,8 @@ print_unasked(const struct check *c)
 			continue;
 		host = text_escape(p->host->host->name, strlen(p->host->host->name));
 		printf("%s: not asked, not counted: %s%s%s\n", c->destination, host,
-		    p->addr != NULL ? " " : "", p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
+		    p->addr != NULL ? " " : "",
+		    p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
 		free(host);
 	}
 }

@@ -32,7 +32,8 @@ done(struct probe *p)
 	check_probe_done(p);
 }
 
-/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it. */
+/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it.
+ */
 static enum seen_end
 end_seen(const struct probe *p)
 {
@@ -53,7 +54,8 @@ end_seen(const struct probe *p)
 		return SEEN_PROTOCOL;
 	case SMTP_END_EOF:
 	case SMTP_END_LOST:
-		return c->stage_at_end == SMTP_STAGE_HANDSHAKE ? SEEN_HANDSHAKE_FAILED : SEEN_TEMPORARY;
+		return c->stage_at_end == SMTP_STAGE_HANDSHAKE ? SEEN_HANDSHAKE_FAILED
+							       : SEEN_TEMPORARY;
 	default:
 		return SEEN_TEMPORARY;
 	}
@@ -277,14 +279,27 @@ socket_address(const struct facts_addr *a, uint16_t port, struct sockaddr_storag
 	return sizeof *sin6;
 }
 
+/* A switch, so that the compiler asks for every new need. */
+static enum smtp_use_tls
+tls_for(enum plan_need need)
+{
+	switch (need) {
+	case PLAN_CLEAR:
+		return SMTP_TLS_NEVER;
+	case PLAN_MAY:
+		return SMTP_TLS_IF_OFFERED;
+	case PLAN_ENCRYPT:
+	case PLAN_DANE:
+		break;
+	}
+	return SMTP_TLS_REQUIRED;
+}
+
 void
 probe_start(struct probe *p)
 {
-	static const enum smtp_use_tls use[] = { [PLAN_CLEAR] = SMTP_TLS_NEVER,
-		[PLAN_MAY] = SMTP_TLS_IF_OFFERED, [PLAN_ENCRYPT] = SMTP_TLS_REQUIRED,
-		[PLAN_DANE] = SMTP_TLS_REQUIRED };
 	const struct check_env *env = p->check->env;
-	struct smtp_client_conf conf = { .ehlo = env->conf.ehlo, .use_tls = use[p->host->need] };
+	struct smtp_client_conf conf = { .ehlo = env->conf.ehlo, .use_tls = tls_for(p->host->need) };
 	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
 	socklen_t len = socket_address(p->addr, env->conf.port, &ss);

@@ -1,5 +1,5 @@
 /*
- * The rows stand here as REQUIREMENTS 4 and the RFCs have them; an outcome is written as the words
+ * The rows stand here as the RFCs have them; an outcome is written as the words
  * of plan or verdict and the rule in brackets.  The last part runs the whole product of facts,
  * settings and things seen, and holds it against what must never be.
  */

@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# The programs under valgrind: no error, no leak, on the ways that matter.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_start "$BATS_FILE_TMPDIR/lab"
+	lab_peers
+}
+
+teardown_file() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_stop
+}
+
+setup() {
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_opts
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+# STATUS PROGRAM...: it ends so, and valgrind finds nothing (99 is valgrind's).
+clean() {
+	local want=$1
+	shift
+	# The sanitizers look for the same, and do not run under valgrind.
+	if [[ $BIN == */asan/* ]]; then
+		run "$BIN/$1" "${@:2}"
+	else
+		run valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+			--track-fds=no "$BIN/$1" "${@:2}"
+	fi
+	[ "$status" -eq "$want" ] || { echo "$status: $output"; return 1; }
+}
+
+@test "mkcert and tlsa-gen" {
+	clean 0 mkcert -d state mx.example
+	clean 0 mkcert -d state -f -a mail.example --org Example -j mx.example
+	clean 1 mkcert -d state mx.example
+	clean 0 mkcert -o - -t ed25519 mx.example
+	clean 2 mkcert -t rsa:1024 mx.example
+	clean 0 tlsa-gen -d state mx.example
+	clean 0 tlsa-gen -d state -j -s 0 -m 2 mx.example
+	clean 2 tlsa-gen -d state nothing.example
+	head -c 300 /dev/urandom > junk
+	clean 2 tlsa-gen -i junk
+}
+
+@test "tlscheck" {
+	clean 0 tlscheck "${LAB_OPTS[@]}" good.test unsigned.test multi-addr.test
+	clean 1 tlscheck "${LAB_OPTS[@]}" -v wrong.test null-mx.test alias-failed.test unusable-plain.test
+	clean 0 tlscheck "${LAB_OPTS[@]}" -j ta-cert.test
+	clean 3 tlscheck "${LAB_OPTS[@]}" -t 2 bogus-mx.test down.test banner-close.plain.test banner-never.plain.test
+	clean 1 tlscheck "${LAB_OPTS[@]}" inject.dane.test ehlo-longline.plain.test banner-endless.plain.test
+	clean 3 tlscheck --resolver "$LAB_DNS_DEAD" --anchor "$LAB_ANCHOR" -t 2 good.test
+}
