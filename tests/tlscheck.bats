@@ -277,6 +277,27 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 	[[ $stderr == "tlscheck: $f: "* ]]
 }
 
+@test "root hints that are missing or none: 2, one line that names them" {
+	local f=$BATS_TEST_TMPDIR/hints
+	run --separate-stderr "$BIN/tlscheck" --resolver recursive --root-hints "$f" --anchor "$LAB_ANCHOR" good.test
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tlscheck: $f: No such file or directory" ]
+	echo nothing > "$f"
+	run --separate-stderr "$BIN/tlscheck" --resolver recursive --root-hints "$f" --anchor "$LAB_ANCHOR" good.test
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tlscheck: $f: no address record: expected root hints" ]
+}
+
+@test "a server with a demonstration certificate: a warning on stderr" {
+	"$BIN/mkcert" -d "$BATS_TEST_TMPDIR/state" --demo mx.good.test
+	cp -r "$BATS_TEST_TMPDIR/state/certs/mx.good.test/." "$BATS_TEST_TMPDIR/demo"
+	lab_peer 127.0.3.1 good "$BATS_TEST_TMPDIR/demo"
+	check '[127.0.3.1]'
+	lab_peer_stop 127.0.3.1
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "tlscheck: 127.0.3.1: shows a demonstration certificate: for trials only" ]
+}
+
 @test "output that cannot be written: 2" {
 	run bash -c '"$0" "$@" > /dev/full' "$BIN/tlscheck" "${LAB_OPTS[@]}" good.test
 	[ "$status" -eq 2 ]
