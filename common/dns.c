@@ -262,7 +262,7 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 
 	follow_aliases(a, list);
 	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
-	for (i = 0; i < n && a->n < DNS_RRS_MAX; i++) {
+	for (i = 0; i < n; i++) {
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 		char *owner;
 
@@ -270,8 +270,12 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 			continue;
 		any = 1;
 		owner = name_text(ldns_rr_owner(rr));
-		if (ldns_rr_rd_count(rr) >= fields_of(a->qtype) && strcmp(owner, a->canonical) == 0)
+		if (ldns_rr_rd_count(rr) < fields_of(a->qtype) || strcmp(owner, a->canonical) != 0)
+			;
+		else if (a->n < DNS_RRS_MAX)
 			add_rr(a, rr);
+		else
+			a->left_out++;
 		free(owner);
 	}
 	return any;
@@ -480,16 +484,20 @@ check_records(const char *path, ldns_rr_type one, ldns_rr_type other, const char
 
 	if (fp == NULL)
 		return fail_errno(f, "%.300s", path);
-	while (!feof(fp)) {
+	while (!feof(fp) && !ferror(fp)) {
 		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
 			continue;
 		if (ldns_rr_get_type(rr) == one || ldns_rr_get_type(rr) == other)
 			n++;
 		ldns_rr_free(rr);
 	}
+	if (ferror(fp))
+		fail_errno(f, "%.300s", path);
+	else if (n == 0)
+		fail(f, FAIL_INPUT, "%.300s: %s", path, wanted);
 	fclose(fp);
 	if (n == 0)
-		return fail(f, FAIL_INPUT, "%.300s: %s", path, wanted);
+		return -1;
 	return 0;
 }
 
@@ -641,7 +649,7 @@ anchor_fits(const char *path, const ldns_rr_list *keys)
 
 	if (fp == NULL)
 		return 0;
-	while (!feof(fp)) {
+	while (!feof(fp) && !ferror(fp)) {
 		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
 			continue;
 		for (i = 0; i < ldns_rr_list_rr_count(keys); i++)

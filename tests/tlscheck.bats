@@ -243,6 +243,23 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 	done
 }
 
+@test "endless TLS records hold up neither the deadline nor another destination" {
+	lab_peer 127.0.3.2 tls-endless
+	SECONDS=0
+	check -t 2 '[127.0.3.2]' good.test
+	lab_peer_stop 127.0.3.2
+	[ "$SECONDS" -lt 15 ]
+	[[ ${lines[0]} == *": SKIP: the TLS handshake failed: timed out"* ]]
+	[[ ${lines[-1]} == "good.test: AUTH: "* ]]
+}
+
+@test "a directory as anchor, a closed standard output: 2" {
+	run timeout 10 "$BIN/tlscheck" --anchor "$BATS_TEST_TMPDIR" good.test
+	[ "$status" -eq 2 ]
+	run bash -c '"$0" "$@" >&-' "$BIN/tlscheck" "${LAB_OPTS[@]}" good.test
+	[ "$status" -eq 2 ]
+}
+
 @test "usage: -h, -V, wrong options and operands" {
 	run --separate-stderr "$BIN/tlscheck" -h
 	[ "$status" -eq 0 ]
