@@ -262,7 +262,7 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 
 	follow_aliases(a, list);
 	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
-	for (i = 0; i < n && a->n < DNS_RRS_MAX; i++) {
+	for (i = 0; i < n; i++) {
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 		char *owner;
 
@@ -270,8 +270,12 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 			continue;
 		any = 1;
 		owner = name_text(ldns_rr_owner(rr));
-		if (ldns_rr_rd_count(rr) >= fields_of(a->qtype) && strcmp(owner, a->canonical) == 0)
+		if (ldns_rr_rd_count(rr) < fields_of(a->qtype) || strcmp(owner, a->canonical) != 0)
+			;
+		else if (a->n < DNS_RRS_MAX)
 			add_rr(a, rr);
+		else
+			a->left_out++;
 		free(owner);
 	}
 	return any;
@@ -466,9 +470,13 @@ set_resolver(struct ub_ctx *ub, const char *resolver, const char *root_hints, st
 	return 0;
 }
 
-/* libunbound would say nothing of a missing or empty anchor until the first question. */
+/*
+ * libunbound would say nothing of a missing or empty file until the first question, and then on
+ * stderr.  The file must hold a record of one of two types.
+ */
 static int
-check_anchor(const char *path, struct fail *f)
+check_records(const char *path, ldns_rr_type one, ldns_rr_type other, const char *wanted,
+    struct fail *f)
 {
 	FILE *fp = fopen(path, "re");
 	ldns_rr *rr = NULL;
@@ -476,19 +484,37 @@ check_anchor(const char *path, struct fail *f)
 
 	if (fp == NULL)
 		return fail_errno(f, "%.300s", path);
-	while (!feof(fp)) {
+	while (!feof(fp) && !ferror(fp)) {
 		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
 			continue;
-		if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_DS ||
-		    ldns_rr_get_type(rr) == LDNS_RR_TYPE_DNSKEY)
+		if (ldns_rr_get_type(rr) == one || ldns_rr_get_type(rr) == other)
 			n++;
 		ldns_rr_free(rr);
 	}
+	if (ferror(fp))
+		fail_errno(f, "%.300s", path);
+	else if (n == 0)
+		fail(f, FAIL_INPUT, "%.300s: %s", path, wanted);
 	fclose(fp);
 	if (n == 0)
-		return fail(
-		    f, FAIL_INPUT, "%.300s: no DS or DNSKEY record: expected a trust anchor", path);
+		return -1;
 	return 0;
+}
+
+static int
+check_anchor(const char *path, struct fail *f)
+{
+	return check_records(path, LDNS_RR_TYPE_DS, LDNS_RR_TYPE_DNSKEY,
+	    "no DS or DNSKEY record: expected a trust anchor", f);
+}
+
+static int
+check_hints(const char *path, struct fail *f)
+{
+	if (path == NULL)
+		return 0;
+	return check_records(path, LDNS_RR_TYPE_A, LDNS_RR_TYPE_AAAA,
+	    "no address record: expected root hints", f);
 }
 
 static const struct {
@@ -514,6 +540,8 @@ context_new(struct event_base *base, const char *anchor, const char *resolver,
 
 	if (ub == NULL)
 		alloc_failed();
+	/* Its words would go to stderr as they are; what matters comes back in answers. */
+	ub_ctx_debugout(ub, NULL);
 	for (i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (ub_ctx_set_option(ub, settings[i].option, settings[i].value) != 0)
 			abort();
@@ -542,7 +570,7 @@ dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 	struct dns *dns;
 	struct ub_ctx *ub;
 
-	if (check_anchor(anchor, f) == -1 ||
+	if (check_anchor(anchor, f) == -1 || check_hints(conf->root_hints, f) == -1 ||
 	    (ub = context_new(base, anchor, conf->resolver, conf->root_hints, f)) == NULL)
 		return NULL;
 	dns = xcalloc(1, sizeof *dns);
@@ -621,7 +649,7 @@ anchor_fits(const char *path, const ldns_rr_list *keys)
 
 	if (fp == NULL)
 		return 0;
-	while (!feof(fp)) {
+	while (!feof(fp) && !ferror(fp)) {
 		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
 			continue;
 		for (i = 0; i < ldns_rr_list_rr_count(keys); i++)
@@ -688,7 +716,7 @@ on_root_keys(void *arg, int rcode, void *packet, int len, int sec, char *why, in
 	(void)why;
 	(void)ratelimited;
 	if (rcode != 0 || ldns_wire2pkt(&pkt, packet, len) != LDNS_STATUS_OK) {
-		diagnosed(d, DNS_DOWN, "the resolver does not answer");
+		diagnosed(d, DNS_DOWN, "the resolver does not answer, or with errors only");
 		return;
 	}
 	keys = ldns_pkt_rr_list_by_type(pkt, LDNS_RR_TYPE_DNSKEY, LDNS_SECTION_ANSWER);
@@ -710,7 +738,7 @@ dns_diagnose(struct dns *dns, dns_ill_fn *fn, void *arg)
 	d->fn = fn;
 	d->arg = arg;
 	d->ill = DNS_DOWN;
-	snprintf(d->text, sizeof d->text, "the resolver does not answer");
+	snprintf(d->text, sizeof d->text, "the resolver does not answer, or with errors only");
 	d->next = dns->diagnoses;
 	dns->diagnoses = d;
 	evtimer_assign(&d->timer, dns->base, diagnosis_end, d);

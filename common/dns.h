@@ -72,6 +72,7 @@ struct dns_answer {
 	uint32_t ttl;		/* seconds, the least of the records */
 	struct dns_rr *rr;
 	size_t n;
+	size_t left_out;	/* records beyond DNS_RRS_MAX */
 };
 
 typedef void dns_fn(void *arg, const struct dns_answer *);

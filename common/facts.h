@@ -78,7 +78,8 @@ struct facts {
 	char *mx_canonical;	/* the domain behind its aliases; NULL where it is none */
 	struct facts_host *host;	/* in the order of preference */
 	size_t nhost;
-	size_t hosts_left_out;
+	size_t hosts_left_out;	/* beyond FACTS_HOSTS_MAX: nothing is known of them */
+	size_t addrs_left_out;	/* addresses that are not looked at, of all hosts */
 };
 
 struct facts *facts_new(const char *domain);

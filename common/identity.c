@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 
 #define CERTS "certs"
 #define VERSIONS ".versions"
+#define LOCK_WAIT_MS 20000
+#define LOCK_POLL_MS 20
 #define LOAD_TRIES 5
 
 void
@@ -268,15 +271,22 @@ make_folders(const char *dir, struct store *s, struct fail *f)
 }
 
 /* The lock is on the folder itself, so that there is no lock file to leave behind; it ends with the
- * process.  Waits for another writer. */
+ * process.  Waits for another writer, but not for ever: whoever can read the folder can hold it. */
 static int
 lock_store(struct store *s, struct fail *f)
 {
+	int waited;
+
 	if ((s->lock = open(s->certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", s->certs);
-	while (flock(s->lock, LOCK_EX) == -1)
-		if (errno != EINTR)
+	for (waited = 0; flock(s->lock, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
+		if (errno != EINTR && errno != EWOULDBLOCK)
 			return fail_errno(f, "%.300s", s->certs);
+		if (waited >= LOCK_WAIT_MS)
+			return fail(f, FAIL_SYS, "%.300s: another process has held its lock for %d s",
+			    s->certs, LOCK_WAIT_MS / 1000);
+		poll(NULL, 0, LOCK_POLL_MS);
+	}
 	return 0;
 }
 

@@ -43,6 +43,7 @@ struct io {
 	enum state state;
 	int fd;
 	int busy;		/* inside an event of this stream */
+	size_t turn;		/* octets that TLS may still read in this one */
 	int paused;
 	int again;		/* held input is to be offered again */
 	int broken;		/* errno of a failed write: only reading is left */
@@ -58,6 +59,13 @@ struct io {
 	size_t out_sent;	/* of out: in the kernel already */
 	size_t clear_left;	/* START_TLS: octets of out that go in clear text */
 };
+
+/*
+ * Octets that TLS may take from a socket in one turn of the loop.  OpenSSL reads on by itself while
+ * there is something that it need not show (tickets, alerts, empty records): a peer that sends
+ * such without end would keep the loop, and every deadline, for itself.
+ */
+#define IO_TURN_MAX 65536
 
 static char scratch[IO_SCRATCH];
 
@@ -493,6 +501,7 @@ static void
 enter(struct io *io)
 {
 	io->busy = 1;
+	io->turn = IO_TURN_MAX;
 }
 
 /* Once more through what a callback may have asked for, then the stream is left alone. */
@@ -702,9 +711,16 @@ static int
 bio_read(BIO *bio, char *p, int n)
 {
 	struct io *io = BIO_get_data(bio);
-	ssize_t r = recv(io->fd, p, n, 0);
+	ssize_t r;
 
 	BIO_clear_retry_flags(bio);
+	if (io->turn == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	r = recv(io->fd, p, (size_t)n < io->turn ? (size_t)n : io->turn, 0);
+	if (r > 0)
+		io->turn -= r;
 	if (r == -1 && (errno == EAGAIN || errno == EINTR))
 		BIO_set_retry_read(bio);
 	if (r == 0)

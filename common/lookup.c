@@ -96,18 +96,11 @@ tlsa_failed(struct host_lookup *h, char *why)
 static void
 ask_tlsa(struct host_lookup *h, const char *base)
 {
-	struct fail f = FAIL_INIT;
 	struct facts_host *fh = facts_of(h);
-	char *owner = tlsa_owner(base, h->l->conf.port, "tcp", &f);
+	char *owner = xasprintf("_%u._tcp.%s.", h->l->conf.port, base);
 
 	free(fh->tlsa_base);
 	fh->tlsa_base = xstrdup(base);
-	if (owner == NULL) {
-		/* No such record can exist below a name that is not a host's. */
-		fh->tlsa_state = FACTS_TLSA_ABSENT;
-		host_done(h);
-		return;
-	}
 	h->next = dns_ask(h->l->dns, owner, DNS_TLSA, on_tlsa, h);
 	free(owner);
 }
@@ -201,16 +194,21 @@ begin_tlsa(struct host_lookup *h, unsigned aliases)
 /* ---- addresses ---- */
 
 static void
-keep_addresses(struct facts_host *fh, const struct dns_answer *a)
+keep_addresses(struct facts *facts, struct facts_host *fh, const struct dns_answer *a)
 {
 	int family = a->qtype == DNS_A ? AF_INET : AF_INET6;
 	size_t want = family == AF_INET ? 4 : 16, i;
 
-	for (i = 0; i < a->n && fh->naddr < FACTS_ADDRS_MAX; i++) {
+	facts->addrs_left_out += a->left_out;
+	for (i = 0; i < a->n; i++) {
 		struct facts_addr *fa;
 
 		if (a->rr[i].len != want)
 			continue;
+		if (fh->naddr == FACTS_ADDRS_MAX) {
+			facts->addrs_left_out++;
+			continue;
+		}
 		fh->addr = xreallocarray(fh->addr, fh->naddr + 1, sizeof *fh->addr);
 		fa = &fh->addr[fh->naddr++];
 		memset(fa, 0, sizeof *fa);
@@ -247,9 +245,9 @@ addresses_done(struct host_lookup *h)
 	unsigned aliases = 0;
 
 	if (has_answer(a))
-		keep_addresses(fh, a);
+		keep_addresses(h->l->facts, fh, a);
 	if (has_answer(b))
-		keep_addresses(fh, b);
+		keep_addresses(h->l->facts, fh, b);
 	if (bad != NULL)
 		fh->addrs_why = why_of(bad);
 	if (fh->naddr > 0) {
@@ -354,6 +352,7 @@ on_mx_data(struct lookup *l, const struct dns_answer *a)
 		return;
 	}
 	l->facts->mx = FACTS_MX_FOUND;
+	l->facts->hosts_left_out = a->left_out;
 	/* Whoever is left out must not be preferred to one that is not. */
 	for (i = 0; i < a->n; i++)
 		if (place_of(a, i) < FACTS_HOSTS_MAX)

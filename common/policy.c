@@ -529,6 +529,11 @@ judge_usable(const struct plan *p, const struct verdict *v, size_t n, struct ver
 
 	if ((w = find_verdict(v, n, VERDICT_CLEAR)) != NULL)
 		say(out, VERDICT_CLEAR, w->rule, "mail may go in clear text%s", alone);
+	else if (p->facts->hosts_left_out + p->facts->addrs_left_out > 0)
+		say(out, VERDICT_INCONCLUSIVE, "local",
+		    "too many to look at: %zu hosts and %zu addresses were left out, through which "
+		    "mail could go otherwise",
+		    p->facts->hosts_left_out, p->facts->addrs_left_out);
 	else if ((w = find_verdict(v, n, VERDICT_ENC)) != NULL)
 		say(out, VERDICT_ENC, w->rule,
 		    "mail goes encrypted to hosts that are not authenticated%s", alone);

@@ -14,14 +14,17 @@
 
 static const char *usage_text;
 
-/* A program started with a closed 0, 1 or 2 must not let a data file take that number. */
+/* A program started with a closed 0, 1 or 2 must not let a data file take that number; and what it
+ * reads or writes there must fail, so that nothing is lost in silence. */
 static void
 close_gaps(void)
 {
 	int fd;
 
 	do {
-		if ((fd = open("/dev/null", O_RDWR)) == -1)
+		if ((fd = open("/dev/null", O_RDONLY)) == -1)
+			_exit(TOOL_CANNOT);
+		if (fd == STDIN_FILENO && (close(fd) == -1 || open("/dev/null", O_WRONLY) != fd))
 			_exit(TOOL_CANNOT);
 	} while (fd <= STDERR_FILENO);
 	close(fd);

@@ -104,17 +104,68 @@ out:
 	return rc;
 }
 
+/*
+ * The chain as TLSA data, made once for each certificate, selector and matching type: a peer may send
+ * hundreds of certificates, and a zone hundreds of records.
+ */
+#define FORMS 6 /* two selectors, three matching types */
+
+struct shown {
+	STACK_OF(X509) *chain;
+	int n;
+	struct tlsa *form; /* n times FORMS */
+	char *made;
+};
+
+static void
+shown_init(struct shown *s, STACK_OF(X509) *chain)
+{
+	s->chain = chain;
+	s->n = chain != NULL ? sk_X509_num(chain) : 0;
+	s->form = xcalloc((size_t)s->n * FORMS, sizeof *s->form);
+	s->made = xcalloc((size_t)s->n * FORMS, 1);
+}
+
+static void
+shown_clear(struct shown *s)
+{
+	int i;
+
+	for (i = 0; i < s->n * FORMS; i++)
+		tlsa_clear(&s->form[i]);
+	free(s->form);
+	free(s->made);
+}
+
+/* Does the (usable) record describe certificate number i? */
+static int
+describes_cert(const struct tlsa *t, struct shown *s, int i)
+{
+	int at = i * FORMS + t->selector * 3 + t->mtype;
+	struct tlsa *form = &s->form[at];
+
+	if (t->selector > TLSA_SPKI || t->mtype > TLSA_SHA512)
+		return 0;
+	if (!s->made[at]) {
+		s->made[at] = 1;
+		if (tlsa_of_cert(form, t->usage, t->selector, t->mtype,
+			sk_X509_value(s->chain, i), NULL) == -1)
+			*form = (struct tlsa)TLSA_INIT;
+	}
+	return form->len > 0 && form->len == t->len && memcmp(form->data, t->data, t->len) == 0;
+}
+
 /* Does the record describe a certificate in the place that its usage speaks of? */
 static int
-describes_chain(const struct tlsa *t, STACK_OF(X509) *chain)
+describes_chain(const struct tlsa *t, struct shown *s)
 {
-	int i, n = sk_X509_num(chain);
+	int i;
 
 	if (t->usage == TLSA_DANE_EE)
-		return n > 0 && tlsa_matches_cert(t, sk_X509_value(chain, 0));
+		return s->n > 0 && describes_cert(t, s, 0);
 	/* The server's own certificate is no trust anchor, not even of itself. */
-	for (i = 1; i < n; i++)
-		if (tlsa_matches_cert(t, sk_X509_value(chain, i)))
+	for (i = 1; i < s->n; i++)
+		if (describes_cert(t, s, i))
 			return 1;
 	return 0;
 }
@@ -142,8 +193,10 @@ weaker_digest(const struct verify_dane *v, const struct tlsa *t)
 static void
 sort_records(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, struct finding *out)
 {
+	struct shown shown;
 	size_t i;
 
+	shown_init(&shown, chain);
 	out->use = xcalloc(v->ntlsa, sizeof *out->use);
 	out->nuse = v->ntlsa;
 	for (i = 0; i < v->ntlsa; i++) {
@@ -155,11 +208,12 @@ sort_records(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, struc
 			out->use[i] = VERIFY_USE_MATCHED;
 		else if (weaker_digest(v, t))
 			out->use[i] = VERIFY_USE_PASSED_OVER;
-		else if ((int)i == fits || describes_chain(t, chain))
+		else if ((int)i == fits || describes_chain(t, &shown))
 			out->use[i] = VERIFY_USE_STANDBY;
 		else
 			out->use[i] = VERIFY_USE_DEAD;
 	}
+	shown_clear(&shown);
 }
 
 static int
@@ -199,6 +253,7 @@ tell_match(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, int dep
     struct finding *out)
 {
 	const struct tlsa *t = &v->tlsa[fits];
+	struct shown shown;
 
 	out->result = VERIFY_MATCH;
 	out->matched = fits;
@@ -211,8 +266,10 @@ tell_match(const struct verify_dane *v, STACK_OF(X509) *chain, int fits, int dep
 		return;
 	}
 	/* Of a bare key that was not sent in a certificate OpenSSL tells where its signature is. */
-	if (t->selector == TLSA_SPKI && !describes_chain(t, chain))
+	shown_init(&shown, chain);
+	if (t->selector == TLSA_SPKI && !describes_chain(t, &shown))
 		out->depth++;
+	shown_clear(&shown);
 	out->rule = "RFC 7672 3.1.2";
 	out->why = xasprintf(
 	    "TLSA %u %u %u of %s matches a trust anchor at depth %d, and chain, dates and "

@@ -8,6 +8,7 @@ setup()
 {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	: "${BIN:=$PWD/bin}"
+	# shellcheck disable=SC2046 # names
 	flags=$(pkg-config --cflags $(sed -n 's/^PKGS_[A-Z]* = //p' Makefile))
 }
 

@@ -243,6 +243,23 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 	done
 }
 
+@test "endless TLS records hold up neither the deadline nor another destination" {
+	lab_peer 127.0.3.2 tls-endless
+	SECONDS=0
+	check -t 2 '[127.0.3.2]' good.test
+	lab_peer_stop 127.0.3.2
+	[ "$SECONDS" -lt 15 ]
+	[[ ${lines[0]} == *": SKIP: the TLS handshake failed: timed out"* ]]
+	[[ ${lines[-1]} == "good.test: AUTH: "* ]]
+}
+
+@test "a directory as anchor, a closed standard output: 2" {
+	run timeout 10 "$BIN/tlscheck" --anchor "$BATS_TEST_TMPDIR" good.test
+	[ "$status" -eq 2 ]
+	run bash -c '"$0" "$@" >&-' "$BIN/tlscheck" "${LAB_OPTS[@]}" good.test
+	[ "$status" -eq 2 ]
+}
+
 @test "usage: -h, -V, wrong options and operands" {
 	run --separate-stderr "$BIN/tlscheck" -h
 	[ "$status" -eq 0 ]
@@ -275,6 +292,27 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 	run --separate-stderr "$BIN/tlscheck" --anchor "$f" good.test
 	[ "$status" -eq 2 ]
 	[[ $stderr == "tlscheck: $f: "* ]]
+}
+
+@test "root hints that are missing or none: 2, one line that names them" {
+	local f=$BATS_TEST_TMPDIR/hints
+	run --separate-stderr "$BIN/tlscheck" --resolver recursive --root-hints "$f" --anchor "$LAB_ANCHOR" good.test
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tlscheck: $f: No such file or directory" ]
+	echo nothing > "$f"
+	run --separate-stderr "$BIN/tlscheck" --resolver recursive --root-hints "$f" --anchor "$LAB_ANCHOR" good.test
+	[ "$status" -eq 2 ]
+	[ "$stderr" = "tlscheck: $f: no address record: expected root hints" ]
+}
+
+@test "a server with a demonstration certificate: a warning on stderr" {
+	"$BIN/mkcert" -d "$BATS_TEST_TMPDIR/state" --demo mx.good.test
+	cp -r "$BATS_TEST_TMPDIR/state/certs/mx.good.test/." "$BATS_TEST_TMPDIR/demo"
+	lab_peer 127.0.3.1 good "$BATS_TEST_TMPDIR/demo"
+	check '[127.0.3.1]'
+	lab_peer_stop 127.0.3.1
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "tlscheck: 127.0.3.1: shows a demonstration certificate: for trials only" ]
 }
 
 @test "output that cannot be written: 2" {

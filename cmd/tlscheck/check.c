@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include <sys/resource.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,13 +23,6 @@ finish(struct check *c)
 	free(v);
 	c->done = 1;
 	c->fn(c, c->arg);
-}
-
-void
-check_probe_done(struct probe *p)
-{
-	if (--p->check->open == 0)
-		finish(p->check);
 }
 
 static size_t
@@ -91,10 +86,117 @@ make_probes(struct check *c)
 	}
 }
 
+/* ---- places for connections ---- */
+
+void
+check_env_init(struct check_env *env)
+{
+	struct rlimit r;
+
+	env->queue_end = &env->queue;
+	env->probes_max = PROBES_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return;
+	r.rlim_cur = r.rlim_max < 4096 ? r.rlim_max : 4096;
+	setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur < DESCRIPTORS_SPARE + PROBES_MAX)
+		env->probes_max =
+		    r.rlim_cur > DESCRIPTORS_SPARE + 16 ? r.rlim_cur - DESCRIPTORS_SPARE : 16;
+}
+
+static void
+enqueue(struct check *c)
+{
+	if (c->queued)
+		return;
+	c->queued = 1;
+	c->next_queued = NULL;
+	*c->env->queue_end = c;
+	c->env->queue_end = &c->next_queued;
+}
+
+static struct check *
+dequeue(struct check_env *env)
+{
+	struct check *c = env->queue;
+
+	if ((env->queue = c->next_queued) == NULL)
+		env->queue_end = &env->queue;
+	c->queued = 0;
+	return c;
+}
+
+static void
+unqueue(struct check *c)
+{
+	struct check_env *env = c->env;
+	struct check **at = &env->queue;
+
+	while (c->queued && *at != NULL)
+		if (*at != c)
+			at = &(*at)->next_queued;
+		else {
+			*at = c->next_queued;
+			c->queued = 0;
+		}
+	for (env->queue_end = &env->queue; *env->queue_end != NULL;)
+		env->queue_end = &(*env->queue_end)->next_queued;
+}
+
+/* The next probe that has an address; those without are judged already. */
+static struct probe *
+next_probe(struct check *c)
+{
+	while (c->next < c->nprobe && c->probe[c->next].done)
+		c->next++;
+	return c->next < c->nprobe ? &c->probe[c->next++] : NULL;
+}
+
+/* One connection for each check in turn, while there are places. */
+static void
+start_probes(struct check_env *env)
+{
+	while (env->queue != NULL && env->probing < env->probes_max) {
+		struct check *c = dequeue(env);
+		struct probe *p;
+
+		if (c->running >= PROBES_OF_CHECK_MAX || (p = next_probe(c)) == NULL)
+			continue;
+		c->running++;
+		env->probing++;
+		enqueue(c);
+		probe_start(p);
+	}
+}
+
+void
+check_probe_done(struct probe *p)
+{
+	struct check *c = p->check;
+	struct check_env *env = c->env;
+
+	c->running--;
+	env->probing--;
+	enqueue(c);
+	if (--c->open == 0)
+		finish(c);
+	start_probes(env);
+}
+
+/* Beyond the limit nothing is known, and nobody may rest on it. */
+static void
+leave_out(struct probe *p)
+{
+	p->verdict.word = VERDICT_INCONCLUSIVE;
+	p->verdict.rule = "local";
+	p->verdict.why = xasprintf("left out: more than %d addresses", ADDRESSES_MAX);
+	p->check->facts->addrs_left_out++;
+}
+
 static void
 probe_hosts(struct check *c)
 {
-	size_t i;
+	size_t i, connections = 0;
 
 	policy_plan(&c->env->conf.policy, c->facts, &c->plan);
 	make_probes(c);
@@ -103,14 +205,17 @@ probe_hosts(struct check *c)
 	for (i = 0; i < c->nprobe; i++) {
 		struct probe *p = &c->probe[i];
 
-		if (p->addr != NULL) {
-			probe_start(p);
+		if (p->addr != NULL && connections++ < ADDRESSES_MAX)
 			continue;
-		}
-		policy_judge(p->host, NULL, &p->verdict);
+		if (p->addr != NULL)
+			leave_out(p);
+		else
+			policy_judge(p->host, NULL, &p->verdict);
 		p->done = 1;
 		c->open--;
 	}
+	enqueue(c);
+	start_probes(c->env);
 	if (--c->open == 0)
 		finish(c);
 }
@@ -216,6 +321,7 @@ check_free(struct check *c)
 
 	if (c == NULL)
 		return;
+	unqueue(c);
 	lookup_cancel(c->lookup);
 	for (i = 0; i < c->nprobe; i++)
 		probe_clear(&c->probe[i]);

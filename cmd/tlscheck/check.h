@@ -23,7 +23,11 @@
 #include "tls.h"
 #include "verify.h"
 
-#define CHECKS_MAX 100	/* destinations under way at once */
+#define CHECKS_MAX 100		/* destinations under way at once */
+#define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
+#define PROBES_OF_CHECK_MAX 8	/* of one destination: it must not crowd out the others */
+#define ADDRESSES_MAX 128	/* of one destination that are connected to at all */
+#define DESCRIPTORS_SPARE 600	/* for the DNS (512 sockets) and the rest */
 
 struct check_conf {
 	struct policy policy;
@@ -38,6 +42,8 @@ struct check_env {
 	struct event_base *base;
 	struct dns *dns;	/* made at the first question */
 	SSL_CTX *tls;
+	size_t probing, probes_max;	/* connections now, and at most */
+	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */
 	int diagnosed;		/* ill and ill_text hold */
 	enum dns_ill ill;
@@ -68,6 +74,9 @@ struct check {
 	struct plan plan;
 	struct probe *probe;
 	size_t nprobe, open;
+	size_t next, running;	/* the first probe not started; those connected */
+	struct check *next_queued;
+	int queued;
 	struct verdict verdict;
 	struct check *next_waiting;
 	int done;
@@ -80,6 +89,9 @@ struct check {
 struct check *check_start(struct check_env *, const char *destination,
     void (*fn)(struct check *, void *), void *arg, struct fail *);
 void check_free(struct check *);
+
+/* Sets how many connections there may be, by what the system allows. */
+void check_env_init(struct check_env *);
 
 /* Probes an address; ends in check_probe_done(). */
 void probe_start(struct probe *);

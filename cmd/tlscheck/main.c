@@ -56,7 +56,7 @@ struct run {
 	struct out_conf out;
 	char **destination;
 	struct check **check;
-	size_t n, started, printed, under_way;
+	size_t n, started, printed, freed, under_way;
 	enum tool_exit status;
 	struct fail fail;
 };
@@ -245,15 +245,24 @@ print_ready(struct run *r)
 	}
 }
 
-/* Questions that were given up are still libunbound's; with the context the loop loses them, and
- * ends once the last connection has said goodbye. */
+/*
+ * What was printed is freed, but not from within its own calls.  At the end the DNS context goes as
+ * well: questions that were given up are still libunbound's, and without it the loop ends once the last
+ * connection has said goodbye.
+ */
 static void
-on_all_printed(evutil_socket_t fd, short what, void *arg)
+on_printed(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *r = arg;
 
 	(void)fd;
 	(void)what;
+	for (; r->freed < r->printed; r->freed++) {
+		check_free(r->check[r->freed]);
+		r->check[r->freed] = NULL;
+	}
+	if (r->printed < r->n)
+		return;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
 }
@@ -269,8 +278,8 @@ on_check(struct check *c, void *arg)
 	r->under_way--;
 	print_ready(r);
 	start_more(r);
-	if (r->printed == r->n &&
-	    event_base_once(r->env.base, -1, EV_TIMEOUT, on_all_printed, r, NULL) == -1)
+	if (r->freed < r->printed &&
+	    event_base_once(r->env.base, -1, EV_TIMEOUT, on_printed, r, NULL) == -1)
 		alloc_failed();
 }
 
@@ -332,6 +341,7 @@ main(int argc, char **argv)
 		return tool_failed(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
+	check_env_init(&r.env);
 	start_more(&r);
 	event_base_dispatch(r.env.base);
 	run_clear(&r);

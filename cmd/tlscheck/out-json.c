@@ -213,6 +213,7 @@ out_json(const struct check *c, struct fail *f)
 		json_push(hosts, probe_object(&c->probe[i]));
 	json_set(o, "hosts", hosts);
 	json_set_int(o, "hosts_left_out", (int64_t)c->facts->hosts_left_out);
+	json_set_int(o, "addresses_left_out", (int64_t)c->facts->addrs_left_out);
 	json_set(o, "trace", trace_array(&c->plan.trace));
 	rc = json_line(stdout, o, f);
 	json_decref(o);

@@ -183,9 +183,6 @@ out_text(const struct check *c, const struct out_conf *conf)
 			if (conf->verbose)
 				print_details(&c->probe[i]);
 		}
-		if (c->facts->hosts_left_out > 0)
-			printf("%s: %zu MX hosts more were not looked at\n", c->destination,
-			    c->facts->hosts_left_out);
 	}
 	print_unasked(c);
 	printf("%s: %s", c->destination, verdict_name(c->verdict.word));

@@ -9,7 +9,9 @@
 #include <time.h>
 
 #include "alloc.h"
+#include "cert.h"
 #include "check.h"
+#include "log.h"
 #include "text.h"
 
 static void
@@ -210,6 +212,14 @@ verify_peer(struct probe *p)
 	return 0;
 }
 
+/* Whoever meets such a certificate says so: nothing that counts should rest on it. */
+static void
+warn_of_demo(const struct probe *p)
+{
+	if (p->tls.cert != NULL && cert_is_demo(p->tls.cert))
+		talk(p->host->host->name, "shows a demonstration certificate: for trials only");
+}
+
 static void
 on_tls_done(struct io *io, void *arg)
 {
@@ -217,6 +227,7 @@ on_tls_done(struct io *io, void *arg)
 
 	p->seen.tls = 1;
 	tls_info_get(io_ssl0(io), &p->tls);
+	warn_of_demo(p);
 	if (p->host->need == PLAN_DANE && !verify_peer(p)) {
 		/* The relay would say nothing more to such a host. */
 		io_close(io);

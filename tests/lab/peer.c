@@ -54,6 +54,7 @@ enum act {
 	LONG_LINE,	/* text, then one line of 1 MiB, then all right */
 	INJECT,		/* the right reply and text in one segment */
 	ALERT,		/* a TLS alert for the ClientHello */
+	HELLOS,		/* TLS records that a client passes over, without end, for the ClientHello */
 	OLD_TLS,	/* TLS 1.0 only */
 	FULL_QUEUE	/* the listener's queue is full: connecting takes for ever */
 };
@@ -72,6 +73,10 @@ struct behaviour {
 
 #define BYTES(s) (s), sizeof(s) - 1
 #define JUNK "220-\033[31mred\033]0;title\007 \x80\xff\xc3\x28 nul:\0: tab:\t cr:\r end\r\n220 mx ESMTP\r\n"
+
+/* HelloRequest (RFC 5246 7.4.1.1), which a client ignores while it shakes hands. */
+#define HELLO "\x16\x03\x03\x00\x04\0\0\0\0"
+#define HELLO8 HELLO HELLO HELLO HELLO HELLO HELLO HELLO HELLO
 
 static const struct behaviour behaviours[] = {
 	{ .name = "good" },
@@ -107,6 +112,7 @@ static const struct behaviour behaviours[] = {
 	{ "inject", STARTTLS, INJECT, BYTES("250 injected\r\n"), 0 },
 	{ "tls-garbage", HANDSHAKE, SAY_CLOSE, BYTES("this is no TLS\r\n\x01\x02\xfe\xff and never was\r\n"), 0 },
 	{ "tls-alert", HANDSHAKE, ALERT, BYTES("\x15\x03\x01\x00\x02\x02\x28"), 0 },
+	{ "tls-endless", HANDSHAKE, HELLOS, BYTES(HELLO8 HELLO8 HELLO8 HELLO8), 0 },
 	{ .name = "tls10", .point = CONNECT, .act = OLD_TLS },
 	{ .name = "tls-close", .point = TLS_BEGIN, .act = SHUT },
 	{ "tls-ehlo-421", TLS_EHLO, SAY_CLOSE, BYTES("421 4.3.2 shutting down\r\n"), 0 },
@@ -232,6 +238,18 @@ send_alert(struct session *s)
 	be_silent(s);
 }
 
+static void
+send_hellos(struct session *s)
+{
+	char buf[16384];
+
+	alarm(60);
+	if (read(s->fd, buf, sizeof(buf)) <= 0)
+		finish(s);
+	for (;;)
+		put(s, s->how->text, s->how->len);
+}
+
 /* Does what the behaviour has for this point; 0 where it has nothing and the caller goes on as usual. */
 static int
 depart(struct session *s, enum point here)
@@ -269,6 +287,9 @@ depart(struct session *s, enum point here)
 		return 1;
 	case ALERT:
 		send_alert(s);
+		break;
+	case HELLOS:
+		send_hellos(s);
 		break;
 	default:
 		break;
