@@ -162,6 +162,7 @@ struct smtp_client {
 	struct smtp_txn txn;
 	int broken_off;			/* the next order begins with RSET */
 	unsigned awaited;		/* answers to what was said, in c->out or sent */
+	int early;			/* the reply under way began before anything was asked */
 	struct buf out;
 	struct smtp_parser parser;
 };
