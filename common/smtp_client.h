@@ -3,16 +3,22 @@
  *
  * The caller hands in what the server sent and does what the machine wants next:
  *
- *	SMTP_WANT_INPUT	send what stands in c->out (buf_drop what was sent), read, feed
- *	SMTP_WANT_TLS	out is empty: shake hands, then smtp_client_tls_done() or _tls_failed()
- *	SMTP_WANT_ORDER	greeting, EHLO and TLS are done as configured: smtp_client_quit()
- *	SMTP_WANT_CLOSE	send what stands in c->out (perhaps QUIT) without waiting for its answer,
- *			close; c->end says how it came to this
+ *	SMTP_WANT_INPUT	 send what stands in c->out (buf_drop what was sent), read, feed
+ *	SMTP_WANT_TLS	 out is empty: shake hands, then smtp_client_tls_done() or _tls_failed()
+ *	SMTP_WANT_ORDER	 greeting, EHLO and TLS are done as configured: smtp_client_send(), _quit()
+ *	SMTP_WANT_BODY	 as INPUT, and the message: smtp_client_body() in pieces, smtp_client_body_end()
+ *	SMTP_WANT_RESULT the order's recipients are settled in c->txn.rcpt; then as ORDER
+ *	SMTP_WANT_CLOSE	 send what stands in c->out (perhaps QUIT) without waiting for its answer,
+ *			 close; c->end says how it came to this.  If an order was under way, its
+ *			 recipients are settled as with RESULT
  *
  * Banner, EHLO (HELO where that is refused with 5xx), STARTTLS, EHLO again (RFC 3207 4.2: what was
- * said before TLS is forgotten).  One command at a time: bytes behind a reply are bytes that nobody
- * asked for and end the session; behind the 220 to STARTTLS they are an injection (RFC 3207 6,
- * CVE-2011-0411) and the connection must be dropped without another word.
+ * said before TLS is forgotten).  One command at a time up to ORDER.  Bytes that nobody asked for end
+ * the session; behind the 220 to STARTTLS they are an injection (RFC 3207 6, CVE-2011-0411) and the
+ * connection must be dropped without another word.
+ *
+ * What stands in c->out counts as not sent: an answer to it has not been asked for, and a message whose
+ * final dot is among it cannot have been taken.
  *
  * Nothing that a server sends is trusted to be text; print replies with smtp_reply_print().
  */
@@ -20,6 +26,7 @@
 #define MTATLS_SMTP_CLIENT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "fail.h"
 #include "smtp.h"
@@ -37,9 +44,16 @@ struct smtp_client_conf {
 	int lmtp;		/* LHLO, no HELO behind it (RFC 2033) */
 };
 
-enum smtp_want { SMTP_WANT_INPUT, SMTP_WANT_TLS, SMTP_WANT_ORDER, SMTP_WANT_CLOSE };
+enum smtp_want {
+	SMTP_WANT_INPUT,
+	SMTP_WANT_TLS,
+	SMTP_WANT_ORDER,
+	SMTP_WANT_BODY,
+	SMTP_WANT_RESULT,
+	SMTP_WANT_CLOSE
+};
 
-/* What the machine waits for.  A transaction's stages will stand between ORDER and DONE. */
+/* What the machine waits for; with PIPELINING, the first of the answers. */
 enum smtp_stage {
 	SMTP_STAGE_BANNER,
 	SMTP_STAGE_EHLO,
@@ -47,7 +61,13 @@ enum smtp_stage {
 	SMTP_STAGE_STARTTLS,	/* the answer to STARTTLS */
 	SMTP_STAGE_HANDSHAKE,	/* the caller's: nothing may be fed */
 	SMTP_STAGE_EHLO_TLS,
-	SMTP_STAGE_ORDER,
+	SMTP_STAGE_ORDER,	/* the caller's: an order, or the end */
+	SMTP_STAGE_RSET,	/* before MAIL, where the last transaction was broken off */
+	SMTP_STAGE_MAIL,
+	SMTP_STAGE_RCPT,
+	SMTP_STAGE_DATA,
+	SMTP_STAGE_BODY,	/* the caller's: the message */
+	SMTP_STAGE_DOT,		/* the answer to the message; LMTP: to each recipient */
 	SMTP_STAGE_DONE
 };
 #define SMTP_STAGES (SMTP_STAGE_DONE + 1)
@@ -70,6 +90,58 @@ enum smtp_end {
 };
 #define SMTP_ENDS (SMTP_END_LOST + 1)
 
+#define SMTP_PIPELINE_MAX 128	/* commands without an answer; more recipients follow as answers come */
+
+/* An order.  All of it is the caller's and stays until RESULT or CLOSE. */
+struct smtp_transaction {
+	const char *from;		/* without <>; "": the null sender */
+	const char *const *rcpt;	/* without <>; one at least */
+	size_t nrcpts;
+	uint64_t size;			/* octets of the message, before dot-stuffing; 0: not known */
+	int has8bit;			/* octets above 127 in it */
+};
+
+enum smtp_rcpt_state {
+	SMTP_RCPT_OPEN,		/* before RESULT or CLOSE only */
+	SMTP_RCPT_ACCEPTED,	/* the peer answers for it now */
+	SMTP_RCPT_TEMP,		/* not taken; later may be better */
+	SMTP_RCPT_PERM,		/* not taken, and will not be */
+	SMTP_RCPT_UNKNOWN	/* the answer to the final dot was lost: a retry may duplicate */
+};
+#define SMTP_RCPT_STATES (SMTP_RCPT_UNKNOWN + 1)
+
+/* What became of a recipient, and the answer that decided it. */
+struct smtp_rcpt {
+	enum smtp_rcpt_state state;
+	enum smtp_stage stage;		/* at which it was decided; ORDER: here, before anything was sent */
+	int code;			/* 0: no answer decided it */
+	struct smtp_status status;	/* never of class 0 once settled: "X.0.0" where the peer gave none */
+	char *text;			/* "550 5.1.1 unknown", or our words; printable, the client's */
+	int rcpt_code;			/* the answer to RCPT; 0: none came */
+	int sent;			/* RCPT was sent: the machine's own */
+};
+
+/*
+ * The order under way, or the last one: its results stay until the next smtp_client_send() or
+ * smtp_client_clear().
+ */
+struct smtp_txn {
+	struct smtp_transaction order;
+	struct smtp_rcpt *rcpt;		/* as many as in the order, in its sequence; NULL: no order yet */
+	struct smtp_reply mail;		/* code 0 in each: not received */
+	struct smtp_reply data;
+	struct smtp_reply dot;		/* LMTP: the last recipient's */
+
+	/* The machine's own. */
+	int under_way;
+	enum smtp_stage to_send;	/* the next command: MAIL, RCPT, DATA; BODY: none is left */
+	size_t next;			/* recipient whose RCPT is to be sent */
+	size_t answer;			/* recipient whose answer comes next */
+	size_t taken;			/* 2xx to RCPT */
+	int cr;				/* the message so far ends in a CR, which was held back */
+	int in_line;			/* it ends inside a line */
+};
+
 struct smtp_client {
 	struct smtp_client_conf conf;
 	enum smtp_stage stage, stage_at_end;
@@ -87,6 +159,10 @@ struct smtp_client {
 	struct smtp_reply last;
 	struct smtp_caps caps;		/* in clear text */
 	struct smtp_caps caps_tls;	/* inside TLS */
+	struct smtp_txn txn;
+	int broken_off;			/* the next order begins with RSET */
+	unsigned awaited;		/* answers to what was said, in c->out or sent */
+	int early;			/* the reply under way began before anything was asked */
 	struct buf out;
 	struct smtp_parser parser;
 };
@@ -102,6 +178,28 @@ enum smtp_want smtp_client_feed(struct smtp_client *, const char *, size_t n);
 enum smtp_want smtp_client_tls_done(struct smtp_client *);
 enum smtp_want smtp_client_tls_failed(struct smtp_client *, const struct fail *);
 
+/*
+ * After ORDER or RESULT: MAIL with SIZE and BODY=8BITMIME where they are offered, RCPT, DATA; in groups
+ * where PIPELINING is (RFC 2920).  Decided here, without a word to the server (RESULT may come at once):
+ * an address that RFC 5321 does not know (PERM 5.1.7, 5.1.3; 5.6.7 where it is not ASCII); a message
+ * larger than the server's SIZE (PERM 5.3.4); has8bit without 8BITMIME (PERM 5.6.3: RFC 6152 3 leaves
+ * conversion and refusal; Postfix converts, which breaks signatures).  552 to RCPT is TEMP, as 452 is
+ * (RFC 5321 4.5.3.1.10).
+ *
+ * 421 and the loss of the connection lead to CLOSE: recipients without a refusal are TEMP, or UNKNOWN
+ * where all of the final dot had left c->out and no answer came.
+ */
+enum smtp_want smtp_client_send(struct smtp_client *, const struct smtp_transaction *);
+
+/*
+ * After SMTP_WANT_BODY: appends a piece to c->out, dot-stuffed, however it was split; the caller holds
+ * back while c->out is full.  Only CRLF goes out as line end: a CR or LF alone becomes one, so that no
+ * server sees another end of the message than we do.  _end adds a missing line end and the dot.
+ * A caller that cannot go on reading its message calls smtp_client_lost(): nobody may take half of it.
+ */
+enum smtp_want smtp_client_body(struct smtp_client *, const char *, size_t n);
+enum smtp_want smtp_client_body_end(struct smtp_client *);
+
 /* The connection is gone: closed by the peer, or lost for a reason that the caller knows. */
 enum smtp_want smtp_client_eof(struct smtp_client *);
 enum smtp_want smtp_client_lost(struct smtp_client *, const struct fail *);
@@ -113,6 +211,7 @@ enum smtp_want smtp_client_quit(struct smtp_client *);
 const struct smtp_caps *smtp_client_caps0(const struct smtp_client *);
 
 const char *smtp_stage_name(enum smtp_stage);	/* "banner", "EHLO": for "closed at ..." */
+const char *smtp_rcpt_state_name(enum smtp_rcpt_state);	/* "accepted", "temp", ... */
 const char *smtp_end_name(enum smtp_end);	/* a stable word for logs and JSON: "banner-4xx" */
 
 #endif

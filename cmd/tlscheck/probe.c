@@ -146,6 +146,9 @@ go_on(struct probe *p, enum smtp_want want)
 	case SMTP_WANT_ORDER:
 		session_ready(p);
 		break;
+	case SMTP_WANT_BODY:
+	case SMTP_WANT_RESULT:
+		abort();	/* no order was given */
 	case SMTP_WANT_CLOSE:
 		if (p->client.end == SMTP_END_INJECTION)
 			io_abort(p->io);

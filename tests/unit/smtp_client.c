@@ -1,6 +1,7 @@
 /*
  * Sessions as scripts.  A step is what the server sends and what the client must say and want then.
- * Each script runs with every step in one piece, byte by byte, and split in the middle.
+ * Each script runs with every step in one piece, in pieces of several sizes, and in two pieces split
+ * at every octet; the message goes in in pieces likewise.
  */
 #include "smtp_client.h"
 
@@ -8,9 +9,11 @@
 
 #include "unit.h"
 
-#define STEPS_MAX 8
+#define STEPS_MAX 20
+#define RCPTS_MAX 4
+#define SPLITS 90	/* octets of a step, of the message: no more of interest in any script */
 
-static const char *const wants[] = { "input", "tls", "order", "close" };
+static const char *const wants[] = { "input", "tls", "order", "body", "result", "close" };
 
 struct step {
 	const char *server;	/* bytes, or an event in angle brackets: see run_step() */
@@ -28,6 +31,10 @@ struct script {
 	enum fail_kind kind;
 	int whole;			/* the result depends on what comes in one read */
 	const char *text;
+	struct smtp_transaction order;	/* its recipients: */
+	const char *rcpt[RCPTS_MAX];
+	const char *body;
+	const char *settled;		/* after each order, a line a recipient: see put_settled() */
 };
 
 #define BANNER { "220 mx.example ESMTP\r\n", "EHLO me.example\r\n", SMTP_WANT_INPUT }
@@ -35,6 +42,26 @@ struct script {
 #define EHLO_OK { EHLO, "STARTTLS\r\n", SMTP_WANT_INPUT }
 #define GO { "220 2.0.0 go\r\n", "", SMTP_WANT_TLS }
 #define TLS { "<tls>", "EHLO me.example\r\n", SMTP_WANT_INPUT }
+#define CLEAR(ehlo) { "220 mx\r\n", "EHLO me.example\r\n", SMTP_WANT_INPUT }, \
+	{ ehlo, "", SMTP_WANT_ORDER }
+#define CLEAR_LMTP(lhlo) { "220 mx\r\n", "LHLO me.example\r\n", SMTP_WANT_INPUT }, \
+	{ lhlo, "", SMTP_WANT_ORDER }
+#define SIMPLE "250 mx\r\n"
+#define AHEAD "250-mx\r\n250-8BITMIME\r\n250-SIZE 1000\r\n250 PIPELINING\r\n"
+#define ORDER .order = { .from = "me@here.example", .size = 7 }, .rcpt = { "a@b.example", "c@d.example" }
+#define HELLO .body = "hello\r\n"
+#define GROUP "MAIL FROM:<me@here.example> SIZE=7\r\nRCPT TO:<a@b.example>\r\n" \
+	"RCPT TO:<c@d.example>\r\nDATA\r\n"
+#define SEND { "<send>", GROUP, SMTP_WANT_INPUT }
+#define SEND_1 { "<send>", "MAIL FROM:<me@here.example>\r\n", SMTP_WANT_INPUT }
+#define RCPT_1 { "250 ok\r\n", "RCPT TO:<a@b.example>\r\n", SMTP_WANT_INPUT }
+#define RCPT_2 { "250 ok\r\n", "RCPT TO:<c@d.example>\r\n", SMTP_WANT_INPUT }
+#define DATA { "250 ok\r\n", "DATA\r\n", SMTP_WANT_INPUT }
+#define TAKE { "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }
+#define BODY { "<body>", "hello\r\n.\r\n", SMTP_WANT_INPUT }
+#define TAKEN { "250 2.6.0 taken\r\n", "", SMTP_WANT_RESULT }
+#define ACCEPTED "accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken\n"
+#define BOTH(line) line "\n" line "\n"
 #define BYE { "<quit>", "QUIT\r\n", SMTP_WANT_CLOSE }
 
 static const struct script scripts[] = {
@@ -172,69 +199,489 @@ static const struct script scripts[] = {
 	{ .name = "bytes after the end", .tls = SMTP_TLS_NEVER, .steps = { BANNER,
 	    { EHLO, "", SMTP_WANT_ORDER }, BYE, { "221 bye\r\n", "", SMTP_WANT_CLOSE },
 	    { "<eof>", "", SMTP_WANT_CLOSE } } },
+
+	/* Transactions. */
+	{ .name = "one by one", .steps = { CLEAR(SIMPLE), SEND_1, RCPT_1, RCPT_2, DATA,
+	    { "354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN, BYE },
+	    ORDER, HELLO, .settled = ACCEPTED ACCEPTED },
+	{ .name = "in a group", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY, TAKEN, BYE },
+	    ORDER, HELLO, .settled = ACCEPTED ACCEPTED },
+	{ .name = "two orders", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY, TAKEN, SEND,
+	    { "250 ok\r\n550 5.1.1 who?\r\n251 forwarded\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY,
+	    { "250 fine\r\n", "", SMTP_WANT_RESULT }, BYE }, ORDER, HELLO, .settled = ACCEPTED ACCEPTED
+	    "perm at RCPT, 550 after 550, 5.1.1: 550 5.1.1 who?\n"
+	    "accepted at end of message, 250 after 251, 2.0.0: 250 fine\n" },
+	{ .name = "8-bit, null sender, odd recipients", .steps = { CLEAR(AHEAD),
+	    { "<send>", "MAIL FROM:<> BODY=8BITMIME\r\nRCPT TO:<Postmaster>\r\n"
+	    "RCPT TO:<\"a b\"@[192.0.2.1]>\r\nDATA\r\n", SMTP_WANT_INPUT }, TAKE, BODY, TAKEN },
+	    .order = { .from = "", .has8bit = 1 }, .rcpt = { "Postmaster", "\"a b\"@[192.0.2.1]" },
+	    HELLO, .settled = ACCEPTED ACCEPTED },
+
+	{ .name = "refused here: larger than SIZE", .steps = { CLEAR(AHEAD),
+	    { "<send>", "", SMTP_WANT_RESULT }, BYE },
+	    .order = { .from = "", .size = 1001 }, .rcpt = { "a@b", "c@d" }, .settled =
+	    BOTH("perm at idle session, 0 after 0, 5.3.4: the message has 1001 octets, the server "
+	    "takes 1000") },
+	{ .name = "refused here: 8-bit", .steps = { CLEAR(SIMPLE),
+	    { "<send>", "", SMTP_WANT_RESULT }, BYE },
+	    .order = { .from = "", .has8bit = 1 }, .rcpt = { "a@b", "c@d" }, .settled =
+	    BOTH("perm at idle session, 0 after 0, 5.6.3: the message has octets above 127, 8BITMIME "
+	    "is not offered") },
+	{ .name = "refused here: the sender", .steps = { CLEAR(SIMPLE),
+	    { "<send>", "", SMTP_WANT_RESULT }, BYE },
+	    .order = { .from = "a@b> AUTH=<" }, .rcpt = { "a@b", "c@d" }, .settled =
+	    BOTH("perm at idle session, 0 after 0, 5.1.7: sender: octets behind the address") },
+	{ .name = "refused here: some recipients", .steps = { CLEAR(AHEAD),
+	    { "<send>", "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN, BYE },
+	    .order = { .from = "" }, .rcpt = { "a@b>\r\nDATA\r\n", "", "c@d", "\303\274@d" }, HELLO,
+	    .settled = "perm at idle session, 0 after 0, 5.1.3: recipient: octets behind the address\n"
+	    "perm at idle session, 0 after 0, 5.1.3: recipient: expected a local part\n" ACCEPTED
+	    "perm at idle session, 0 after 0, 5.6.7: recipient: an octet above 127 in an address\n" },
+
+	{ .name = "partial, one by one", .steps = { CLEAR(SIMPLE), SEND_1, RCPT_1,
+	    { "450 4.2.1 later\r\n", "RCPT TO:<c@d.example>\r\n", SMTP_WANT_INPUT }, DATA,
+	    { "354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN, BYE }, ORDER, HELLO, .settled =
+	    "temp at RCPT, 450 after 450, 4.2.1: 450 4.2.1 later\n" ACCEPTED },
+	{ .name = "all refused, one by one", .steps = { CLEAR(SIMPLE), SEND_1, RCPT_1,
+	    { "550 who?\r\n", "RCPT TO:<c@d.example>\r\n", SMTP_WANT_INPUT },
+	    { "452 4.5.3 too many\r\n", "", SMTP_WANT_RESULT },
+	    { "<send>", "RSET\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n", "MAIL FROM:<me@here.example>\r\n", SMTP_WANT_INPUT }, RCPT_1, RCPT_2, DATA,
+	    { "354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN, SEND_1, { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_MAIL, .kind = FAIL_TEMP,
+	    .text = "MAIL: the peer closed the connection", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 who?\n"
+	    "temp at RCPT, 452 after 452, 4.5.3: 452 4.5.3 too many\n" ACCEPTED ACCEPTED
+	    BOTH("temp at MAIL, 0 after 0, 4.4.2: MAIL: the peer closed the connection") },
+	{ .name = "all refused, in a group", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n552 many\r\n552-5.2.2 full\r\n552 5.2.2 up\r\n554 nobody\r\n", "", SMTP_WANT_RESULT },
+	    { "<send>", "RSET\r\n" GROUP, SMTP_WANT_INPUT },
+	    { "250 reset\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN,
+	    SEND, TAKE, BODY, TAKEN, BYE }, ORDER, HELLO, .settled =
+	    "temp at RCPT, 552 after 552, 4.5.3: 552 many\n"
+	    "temp at RCPT, 552 after 552, 4.2.2: 552 5.2.2 full 5.2.2 up\n"
+	    ACCEPTED ACCEPTED ACCEPTED ACCEPTED },
+	{ .name = "RSET refused", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n550 b\r\n554 nobody\r\n", "", SMTP_WANT_RESULT },
+	    { "<send>", "RSET\r\n" GROUP, SMTP_WANT_INPUT }, { "502 no\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_RSET, .kind = FAIL_PEER,
+	    .text = "RSET answered with: 502 no", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\nperm at RCPT, 550 after 550, 5.0.0: 550 b\n"
+	    BOTH("temp at RSET, 0 after 0, 4.5.0: RSET answered with: 502 no") },
+	{ .name = "MAIL refused, one by one", .steps = { CLEAR(SIMPLE), SEND_1,
+	    { "451 4.7.1 greylisted\r\n", "", SMTP_WANT_RESULT }, { "<send>", "RSET\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n", "MAIL FROM:<me@here.example>\r\n", SMTP_WANT_INPUT },
+	    { "552 too large\r\n", "", SMTP_WANT_RESULT }, BYE }, ORDER, HELLO, .settled =
+	    BOTH("temp at MAIL, 451 after 0, 4.7.1: 451 4.7.1 greylisted")
+	    BOTH("perm at MAIL, 552 after 0, 5.0.0: 552 too large") },
+	{ .name = "MAIL refused, in a group", .steps = { CLEAR(AHEAD), SEND,
+	    { "550 5.7.1 no\r\n503 a\r\n503 b\r\n503 c\r\n", "", SMTP_WANT_RESULT }, BYE },
+	    ORDER, HELLO, .settled = BOTH("perm at MAIL, 550 after 503, 5.7.1: 550 5.7.1 no") },
+	{ .name = "MAIL refused, all else not", .steps = { CLEAR(AHEAD), SEND,
+	    { "450 no\r\n250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BODY, .kind = FAIL_PEER,
+	    .text = "DATA answered with 354, but no recipient is left", ORDER, .settled =
+	    BOTH("temp at MAIL, 450 after 250, 4.0.0: 450 no") },
+	{ .name = "DATA refused", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n250 ok\r\n451 4.3.0 no room\r\n", "", SMTP_WANT_RESULT },
+	    { "<send>", "RSET\r\n" GROUP, SMTP_WANT_INPUT }, { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_RSET, .kind = FAIL_TEMP,
+	    .text = "RSET: timed out", ORDER, .settled = "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at DATA, 451 after 250, 4.3.0: 451 4.3.0 no room\n"
+	    BOTH("temp at RSET, 0 after 0, 4.4.2: RSET: timed out") },
+	{ .name = "250 to DATA", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_DATA, .kind = FAIL_PEER,
+	    .text = "DATA answered with: 250 ok", ORDER, .settled =
+	    BOTH("temp at DATA, 0 after 250, 4.5.0: DATA answered with: 250 ok") },
+	{ .name = "354 for nobody", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n450 b\r\n354 go\r\n", ".\r\n", SMTP_WANT_INPUT },
+	    { "250 taken?\r\n", "", SMTP_WANT_RESULT }, SEND, TAKE, BODY, TAKEN }, ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\ntemp at RCPT, 450 after 450, 4.0.0: 450 b\n"
+	    ACCEPTED ACCEPTED },
+	{ .name = "final dot 4xx, then 5xx", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "452 4.3.1 full\r\n", "", SMTP_WANT_RESULT }, SEND, TAKE, BODY,
+	    { "554-5.7.1 spam\r\n554 see \001\r\n", "", SMTP_WANT_RESULT }, BYE }, ORDER, HELLO, .settled =
+	    BOTH("temp at end of message, 452 after 250, 4.3.1: 452 4.3.1 full")
+	    BOTH("perm at end of message, 554 after 250, 5.7.1: 554 5.7.1 spam see \\x01") },
+	{ .name = "final dot 354", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "354 go on\r\n", "", SMTP_WANT_CLOSE } }, .end = SMTP_END_PROTOCOL,
+	    .at_end = SMTP_STAGE_DOT, .kind = FAIL_PEER, .text = "end of message answered with: 354 go on",
+	    ORDER, HELLO, .settled = BOTH("unknown at end of message, 0 after 250, 4.5.0: end of "
+	    "message answered with: 354 go on") },
+	{ .name = "final dot, no SMTP", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "OK\r\n", "", SMTP_WANT_CLOSE } }, .end = SMTP_END_PROTOCOL,
+	    .at_end = SMTP_STAGE_DOT, .kind = FAIL_PEER,
+	    .text = "end of message: expected a reply code from 200 to 599: \"OK\"",
+	    ORDER, HELLO, .settled = BOTH("unknown at end of message, 0 after 250, 4.5.0: end of "
+	    "message: expected a reply code from 200 to 599: \"OK\"") },
+	{ .name = "421 at MAIL", .steps = { CLEAR(AHEAD), SEND,
+	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_MAIL, .kind = FAIL_TEMP,
+	    .text = "MAIL answered with: 421 4.3.2 bye", ORDER, HELLO, .settled =
+	    BOTH("temp at MAIL, 421 after 0, 4.3.2: 421 4.3.2 bye") },
+	{ .name = "421 at RCPT", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n", "", SMTP_WANT_INPUT },
+	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_RCPT, .kind = FAIL_TEMP,
+	    .text = "RCPT answered with: 421 4.3.2 bye", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at RCPT, 421 after 0, 4.3.2: 421 4.3.2 bye\n" },
+	{ .name = "421 at DATA", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n250 ok\r\n", "", SMTP_WANT_INPUT },
+	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_DATA, .kind = FAIL_TEMP,
+	    .text = "DATA answered with: 421 4.3.2 bye", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at DATA, 421 after 250, 4.3.2: 421 4.3.2 bye\n" },
+	{ .name = "421 at message", .steps = { CLEAR(AHEAD), SEND, TAKE, { "<half>", "hello\r\n", SMTP_WANT_BODY },
+	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_BODY, .kind = FAIL_TEMP,
+	    .text = "message answered with: 421 4.3.2 bye", ORDER, HELLO, .settled =
+	    BOTH("temp at message, 421 after 250, 4.3.2: 421 4.3.2 bye") },
+	{ .name = "421 at end of message", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "421 4.3.2 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_DOT, .kind = FAIL_TEMP,
+	    .text = "end of message answered with: 421 4.3.2 bye", ORDER, HELLO, .settled =
+	    BOTH("temp at end of message, 421 after 250, 4.3.2: 421 4.3.2 bye") },
+	{ .name = "closed at MAIL", .steps = { CLEAR(AHEAD), SEND,
+	    { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_MAIL, .kind = FAIL_TEMP,
+	    .text = "MAIL: the peer closed the connection", ORDER, HELLO, .settled =
+	    BOTH("temp at MAIL, 0 after 0, 4.4.2: MAIL: the peer closed the connection") },
+	{ .name = "closed at RCPT", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n", "", SMTP_WANT_INPUT },
+	    { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_RCPT, .kind = FAIL_TEMP,
+	    .text = "RCPT: the peer closed the connection", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at RCPT, 0 after 0, 4.4.2: RCPT: the peer closed the connection\n" },
+	{ .name = "closed at DATA", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n250 ok\r\n", "", SMTP_WANT_INPUT },
+	    { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_DATA, .kind = FAIL_TEMP,
+	    .text = "DATA: the peer closed the connection", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at DATA, 0 after 250, 4.4.2: DATA: the peer closed the connection\n" },
+	{ .name = "closed at message", .steps = { CLEAR(AHEAD), SEND, TAKE, { "<half>", "hello\r\n", SMTP_WANT_BODY },
+	    { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_BODY, .kind = FAIL_TEMP,
+	    .text = "message: the peer closed the connection", ORDER, HELLO, .settled =
+	    BOTH("temp at message, 0 after 250, 4.4.2: message: the peer closed the connection") },
+	{ .name = "closed at end of message", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_DOT, .kind = FAIL_TEMP,
+	    .text = "end of message: the peer closed the connection", ORDER, HELLO, .settled =
+	    BOTH("unknown at end of message, 0 after 250, 4.4.2: end of message: the peer closed the connection") },
+	{ .name = "lost at MAIL", .steps = { CLEAR(AHEAD), SEND,
+	    { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_MAIL, .kind = FAIL_TEMP,
+	    .text = "MAIL: timed out", ORDER, HELLO, .settled =
+	    BOTH("temp at MAIL, 0 after 0, 4.4.2: MAIL: timed out") },
+	{ .name = "lost at RCPT", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n", "", SMTP_WANT_INPUT },
+	    { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_RCPT, .kind = FAIL_TEMP,
+	    .text = "RCPT: timed out", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at RCPT, 0 after 0, 4.4.2: RCPT: timed out\n" },
+	{ .name = "lost at DATA", .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n250 ok\r\n", "", SMTP_WANT_INPUT },
+	    { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_DATA, .kind = FAIL_TEMP,
+	    .text = "DATA: timed out", ORDER, HELLO, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\n"
+	    "temp at DATA, 0 after 250, 4.4.2: DATA: timed out\n" },
+	{ .name = "lost at message", .steps = { CLEAR(AHEAD), SEND, TAKE, { "<half>", "hello\r\n", SMTP_WANT_BODY },
+	    { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_BODY, .kind = FAIL_TEMP,
+	    .text = "message: timed out", ORDER, HELLO, .settled =
+	    BOTH("temp at message, 0 after 250, 4.4.2: message: timed out") },
+	{ .name = "lost at end of message", .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "<lost>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_LOST, .at_end = SMTP_STAGE_DOT, .kind = FAIL_TEMP,
+	    .text = "end of message: timed out", ORDER, HELLO, .settled =
+	    BOTH("unknown at end of message, 0 after 250, 4.4.2: end of message: timed out") },
+
+	{ .name = "a refusal inside the message", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<half>", "hello\r\n", SMTP_WANT_BODY }, { "552 5.3.4 enough\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BODY, .kind = FAIL_PEER,
+	    .text = "a reply without a command: 552 5.3.4 enough", ORDER, HELLO, .settled = BOTH("temp at "
+	    "message, 0 after 250, 4.5.0: a reply without a command: 552 5.3.4 enough") },
+	{ .name = "an answer behind 354", .whole = 1, .steps = { CLEAR(AHEAD), SEND,
+	    { "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 t", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BODY, .kind = FAIL_PEER,
+	    .text = "bytes behind the answer, without a command: \"250 t\"", ORDER, .settled = BOTH("temp "
+	    "at message, 0 after 250, 4.5.0: bytes behind the answer, without a command: \"250 t\"") },
+	{ .name = "an answer behind the last", .whole = 1, .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "250 2.6.0 taken\r\n250 ok\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_ORDER, .kind = FAIL_PEER,
+	    .text = "bytes behind the answer, without a command: \"250 ok\\x0d\\x0a\"",
+	    ORDER, HELLO, .settled = ACCEPTED ACCEPTED },
+	{ .name = "421 behind the last answer", .whole = 1, .steps = { CLEAR(AHEAD), SEND, TAKE, BODY,
+	    { "250 2.6.0 taken\r\n421 bye\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_421, .at_end = SMTP_STAGE_ORDER, .kind = FAIL_TEMP,
+	    .text = "idle session answered with: 421 bye", ORDER, HELLO, .settled = ACCEPTED ACCEPTED },
+	{ .name = "two answers to MAIL, one by one", .whole = 1, .steps = { CLEAR(SIMPLE), SEND_1,
+	    { "250 ok\r\n250 ok\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_RCPT, .kind = FAIL_PEER,
+	    .text = "bytes behind the answer, without a command: \"250 ok\\x0d\\x0a\"", ORDER, .settled =
+	    BOTH("temp at RCPT, 0 after 0, 4.5.0: bytes behind the answer, without a command: "
+	    "\"250 ok\\x0d\\x0a\"") },
+
+	{ .name = "LMTP, each answers", .lmtp = 1, .steps = { CLEAR_LMTP(AHEAD),
+	    { "<send>", "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\n"
+	    "RCPT TO:<g@h>\r\nDATA\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n250 ok\r\n550 c\r\n250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY,
+	    { "250 2.6.0 taken\r\n", "", SMTP_WANT_INPUT },
+	    { "452 4.2.2 full\r\n550 5.2.2 full\r\n", "", SMTP_WANT_RESULT }, BYE },
+	    .order = { .from = "" }, .rcpt = { "a@b", "c@d", "e@f", "g@h" }, HELLO, .settled = ACCEPTED
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 c\n"
+	    "temp at end of message, 452 after 250, 4.2.2: 452 4.2.2 full\n"
+	    "perm at end of message, 550 after 250, 5.2.2: 550 5.2.2 full\n" },
+	{ .name = "LMTP, closed between answers", .lmtp = 1, .steps = { CLEAR_LMTP(AHEAD), SEND, TAKE, BODY,
+	    { "250 2.6.0 taken\r\n", "", SMTP_WANT_INPUT }, { "<eof>", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_EOF, .at_end = SMTP_STAGE_DOT, .kind = FAIL_TEMP,
+	    .text = "end of message: the peer closed the connection", ORDER, HELLO, .settled = ACCEPTED
+	    "unknown at end of message, 0 after 250, 4.4.2: end of message: the peer closed the connection\n" },
+	{ .name = "LMTP, 354 for nobody", .lmtp = 1, .steps = { CLEAR_LMTP(AHEAD), SEND,
+	    { "250 ok\r\n550 a\r\n550 b\r\n354 go\r\n", "", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_BODY, .kind = FAIL_PEER,
+	    .text = "DATA answered with 354, but no recipient is left", ORDER, .settled =
+	    "perm at RCPT, 550 after 550, 5.0.0: 550 a\nperm at RCPT, 550 after 550, 5.0.0: 550 b\n" },
+	{ .name = "LMTP, one answer too many", .lmtp = 1, .whole = 1, .steps = { CLEAR_LMTP(AHEAD), SEND, TAKE, BODY,
+	    { "250 2.6.0 taken\r\n250 2.6.0 taken\r\n250 x\r\n", "QUIT\r\n", SMTP_WANT_CLOSE } },
+	    .end = SMTP_END_PROTOCOL, .at_end = SMTP_STAGE_ORDER, .kind = FAIL_PEER,
+	    .text = "bytes behind the answer, without a command: \"250 x\\x0d\\x0a\"",
+	    ORDER, HELLO, .settled = ACCEPTED ACCEPTED },
+
+	/* What goes out of a message. */
+	{ .name = "message: empty", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", ".\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: no line end", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "hello\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "hello", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: a dot", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "..\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = ".", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: bare dots", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "..\r\n...\r\n....\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = ".\r\n..\r\n...\r\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: a final dot inside", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a\r\n..\r\nQUIT\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a\r\n.\r\nQUIT\r\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: dots elsewhere", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a.b.\r\n .\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a.b.\r\n .\r\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: empty lines", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "\r\n\r\n..\r\n\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "\r\n\r\n.\r\n\r\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: CR at the end", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a\r", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: LF alone", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a\r\n..\r\nb\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a\n.\nb\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: CR alone", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a\r\n..\r\nb\r\n\r\n..c\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a\r.\rb\r\r\n.c", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: LF before the dot", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "a\r\n..\r\nb\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = "a\n.\r\nb\r\n", .settled = ACCEPTED ACCEPTED },
+	{ .name = "message: dot, CR", .steps = { CLEAR(AHEAD), SEND, TAKE,
+	    { "<body>", "..\r\n.\r\n", SMTP_WANT_INPUT }, TAKEN },
+	    ORDER, .body = ".\r", .settled = ACCEPTED ACCEPTED },
 };
 
-/* Feeds a step's bytes in pieces of n. */
-static enum smtp_want
-feed(struct smtp_client *c, const char *s, size_t n)
-{
-	size_t len = strlen(s), piece;
+/* How bytes are cut: the first piece, and all further ones. */
+struct cut {
+	size_t first, rest;
+};
 
-	for (; len > 0; s += piece, len -= piece) {
-		piece = len < n ? len : n;
-		smtp_client_feed(c, s, piece);
-	}
+static size_t
+piece_of(const struct cut *cut, const char *whole, const char *s)
+{
+	size_t n = s == whole ? cut->first : cut->rest, len = strlen(s);
+
+	return len < n ? len : n;
+}
+
+static enum smtp_want
+feed(struct smtp_client *c, const char *whole, const struct cut *cut)
+{
+	const char *s;
+	size_t n;
+
+	for (s = whole; *s != '\0'; s += n)
+		smtp_client_feed(c, s, n = piece_of(cut, whole, s));
 	return c->want;
 }
 
 static enum smtp_want
-run_step(struct smtp_client *c, const char *s, size_t n)
+give_body(struct smtp_client *c, const char *whole, const struct cut *cut)
+{
+	const char *s;
+	size_t n;
+
+	for (s = whole; *s != '\0'; s += n)
+		smtp_client_body(c, s, n = piece_of(cut, whole, s));
+	return c->want;
+}
+
+static enum smtp_want
+send_order(struct smtp_client *c, const struct script *s)
+{
+	struct smtp_transaction o = s->order;
+
+	o.rcpt = s->rcpt;
+	for (o.nrcpts = 0; o.nrcpts < RCPTS_MAX && s->rcpt[o.nrcpts] != NULL; o.nrcpts++)
+		;
+	return smtp_client_send(c, &o);
+}
+
+static enum smtp_want
+run_step(struct smtp_client *c, const struct script *s, const char *step, const struct cut *cut)
 {
 	struct fail f = FAIL_INIT;
 
-	if (strcmp(s, "<tls>") == 0)
+	if (strcmp(step, "<tls>") == 0)
 		return smtp_client_tls_done(c);
-	if (strcmp(s, "<eof>") == 0)
+	if (strcmp(step, "<eof>") == 0)
 		return smtp_client_eof(c);
-	if (strcmp(s, "<quit>") == 0)
+	if (strcmp(step, "<quit>") == 0)
 		return smtp_client_quit(c);
-	if (strcmp(s, "<tls-failed>") == 0) {
+	if (strcmp(step, "<send>") == 0)
+		return send_order(c, s);
+	if (strcmp(step, "<half>") == 0)
+		return give_body(c, s->body, cut);
+	if (strcmp(step, "<body>") == 0) {
+		give_body(c, s->body, cut);
+		return smtp_client_body_end(c);
+	}
+	if (strcmp(step, "<tls-failed>") == 0) {
 		fail(&f, FAIL_PEER, "no shared cipher");
 		return smtp_client_tls_failed(c, &f);
 	}
-	if (strcmp(s, "<lost>") == 0) {
+	if (strcmp(step, "<lost>") == 0) {
 		fail(&f, FAIL_TEMP, "timed out");
 		return smtp_client_lost(c, &f);
 	}
-	return feed(c, s, n);
+	return feed(c, step, cut);
+}
+
+/* "accepted at end of message, 250 after 250, 2.0.0: 250 2.0.0 taken" */
+static void
+put_settled(struct buf *b, const struct smtp_txn *t)
+{
+	char status[SMTP_STATUS_MAX];
+	size_t i;
+
+	for (i = 0; i < t->order.nrcpts; i++) {
+		const struct smtp_rcpt *r = &t->rcpt[i];
+
+		buf_printf(b, "%s at %s, %d after %d, %s: %s\n", smtp_rcpt_state_name(r->state),
+		    smtp_stage_name(r->stage), r->code, r->rcpt_code,
+		    smtp_status_text(status, &r->status), r->text != NULL ? r->text : "-");
+	}
 }
 
 static void
-run(const struct script *s, size_t n, const char *how)
+put_step(struct buf *b, size_t i, enum smtp_want want, const char *out)
+{
+	buf_printf(b, "%zu %s: %s\n", i, wants[want], out);
+}
+
+static void
+put_end(struct buf *b, enum smtp_end end, enum smtp_stage stage, enum fail_kind kind, const char *text)
+{
+	buf_printf(b, "end %s at %s, %d: %s\n", smtp_end_name(end),
+	    end != SMTP_END_NONE ? smtp_stage_name(stage) : "-", (int)kind, text);
+}
+
+/* What a script wants: its steps and end, and what became of its orders. */
+static void
+wanted(const struct script *s, struct buf *all)
+{
+	size_t i;
+
+	for (i = 0; i < STEPS_MAX && s->steps[i].server != NULL; i++)
+		put_step(all, i, s->steps[i].want, s->steps[i].out);
+	put_end(all, s->end, s->at_end, s->kind, s->text != NULL ? s->text : "");
+	buf_puts(all, s->settled != NULL ? s->settled : "");
+}
+
+static void
+happened(const struct script *s, const struct cut *cut, struct buf *all)
 {
 	struct smtp_client_conf conf = { .ehlo = "me.example", .use_tls = s->tls, .lmtp = s->lmtp };
+	struct buf settled = BUF_INIT;
 	struct smtp_client c;
 	size_t i;
 
 	smtp_client_init(&c, &conf);
 	for (i = 0; i < STEPS_MAX && s->steps[i].server != NULL; i++) {
-		enum smtp_want want = run_step(&c, s->steps[i].server, n);
-		const char *out = c.out.len > 0 ? c.out.p : "";
+		const char *server = s->steps[i].server;
+		int under_way = c.txn.under_way || strcmp(server, "<send>") == 0;
+		enum smtp_want want = run_step(&c, s, server, cut);
 
-		unit_str(wants[want], wants[s->steps[i].want], "%s, %s: step %zu wants", s->name,
-		    how, i);
-		unit_str(out, s->steps[i].out, "%s, %s: step %zu says", s->name, how, i);
+		put_step(all, i, want, c.out.len > 0 ? c.out.p : "");
 		buf_drop(&c.out, c.out.len);
+		if (under_way && !c.txn.under_way)
+			put_settled(&settled, &c.txn);
 	}
-	unit_str(smtp_end_name(c.end), smtp_end_name(s->end), "%s, %s: end", s->name, how);
-	if (s->end != SMTP_END_NONE)
-		unit_str(smtp_stage_name(c.stage_at_end), smtp_stage_name(s->at_end),
-		    "%s, %s: stage", s->name, how);
-	unit_int(c.fail.kind, s->kind, "%s, %s: kind", s->name, how);
-	if (!s->whole || n > 1)
-		unit_str(c.fail.text, s->text != NULL ? s->text : "", "%s, %s: words", s->name,
-		    how);
+	put_end(all, c.end, c.stage_at_end, c.fail.kind,
+	    s->whole && cut->rest == 1 && s->text != NULL ? s->text : c.fail.text);
+	buf_add(all, settled.p, settled.len);
+	buf_clear(&settled);
 	smtp_client_clear(&c);
+}
+
+static int
+is_as_wanted(const struct script *s, const struct cut *cut, const char *how, int loud)
+{
+	struct buf got = BUF_INIT, want = BUF_INIT;
+	int same;
+
+	happened(s, cut, &got);
+	wanted(s, &want);
+	same = strcmp(got.p, want.p) == 0;
+	if (loud || !same)
+		unit_str(got.p, want.p, "%s, %s, %zu then %zu", s->name, how, cut->first, cut->rest);
+	buf_clear(&got);
+	buf_clear(&want);
+	return same;
+}
+
+static void
+run(const struct script *s)
+{
+	static const struct cut whole = { 10000, 10000 }, bytes = { 1, 1 };
+	struct cut cut;
+	int same = 1;
+
+	is_as_wanted(s, &whole, "whole", 1);
+	if (s->whole && s->end != SMTP_END_INJECTION)
+		return;
+	is_as_wanted(s, &bytes, "byte by byte", 1);
+	if (s->whole)
+		return;
+	for (cut.first = cut.rest = 2; cut.first < 10; cut.first++, cut.rest++)
+		same &= is_as_wanted(s, &cut, "in pieces", 0);
+	cut.rest = 10000;
+	for (cut.first = 1; cut.first < SPLITS; cut.first++)
+		same &= is_as_wanted(s, &cut, "split", 0);
+	unit_ok(same, "%s, in pieces and split everywhere", s->name);
+}
+
+/* The server says something, and what we say goes out. */
+static enum smtp_want
+hear(struct smtp_client *c, const char *s)
+{
+	smtp_client_feed(c, s, strlen(s));
+	buf_drop(&c->out, c->out.len);
+	return c->want;
 }
 
 static void
@@ -243,7 +690,7 @@ start(struct smtp_client *c, enum smtp_use_tls tls)
 	struct smtp_client_conf conf = { .ehlo = "me.example", .use_tls = tls };
 
 	smtp_client_init(c, &conf);
-	feed(c, "220 mx.example ESMTP\r\n", 100);
+	hear(c, "220 mx.example ESMTP\r\n");
 }
 
 static void
@@ -252,12 +699,13 @@ test_record(void)
 	struct smtp_client c;
 
 	start(&c, SMTP_TLS_IF_OFFERED);
-	feed(&c, EHLO, 100);
-	feed(&c, "220 2.0.0 go\r\n", 100);
+	hear(&c, EHLO);
+	hear(&c, "220 2.0.0 go\r\n");
 	unit_int(smtp_client_caps0(&c)->size, 1000, "in clear the first capabilities hold");
 	smtp_client_tls_done(&c);
+	buf_drop(&c.out, c.out.len);
 	unit_int(smtp_client_caps0(&c)->bits, 0, "RFC 3207 4.2: forgotten with TLS");
-	feed(&c, "250-mx.example\r\n250 REQUIRETLS\r\n", 100);
+	hear(&c, "250-mx.example\r\n250 REQUIRETLS\r\n");
 	unit_str(c.banner.text.p, "mx.example ESMTP", "the banner is kept");
 	unit_int(c.caps.bits, SMTP_CAP_SIZE | SMTP_CAP_STARTTLS,
 	    "so are the capabilities in clear");
@@ -268,18 +716,156 @@ test_record(void)
 	smtp_client_clear(&c);
 
 	start(&c, SMTP_TLS_IF_OFFERED);
-	feed(&c, EHLO, 100);
-	feed(&c, "454 4.7.0 TLS not available\r\n", 100);
+	hear(&c, EHLO);
+	hear(&c, "454 4.7.0 TLS not available\r\n");
 	unit_ok(c.starttls_refused && !c.tls, "a refusal leaves the session in clear");
 	unit_str(c.starttls.text.p, "4.7.0 TLS not available", "its text is kept");
 	unit_int(c.fail.kind, FAIL_NONE, "and is no failure yet");
 	smtp_client_clear(&c);
 
 	start(&c, SMTP_TLS_IF_OFFERED);
-	feed(&c, "500 what?\r\n", 100);
-	feed(&c, "250 hello\r\n", 100);
+	hear(&c, "500 what?\r\n");
+	hear(&c, "250 hello\r\n");
 	unit_ok(!c.esmtp && c.caps.bits == 0, "HELO gives no capabilities");
 	unit_int(c.fail.kind, FAIL_NONE, "and a refused EHLO before it is no failure");
+	smtp_client_clear(&c);
+}
+
+static const char *const two[] = { "a@b.example", "c@d.example" };
+
+/* A session with an order for two, up to MAIL, in an EHLO of the caller's. */
+static void
+start_order(struct smtp_client *c, const char *ehlo)
+{
+	struct smtp_transaction order = { .from = "me@here.example", .rcpt = two, .nrcpts = 2 };
+
+	start(c, SMTP_TLS_NEVER);
+	hear(c, ehlo);
+	smtp_client_send(c, &order);
+}
+
+/* What stands in out has not been sent: no answer to it can be one. */
+static void
+test_unsent(void)
+{
+	struct smtp_client c;
+
+	start_order(&c, "250-mx\r\n250 PIPELINING\r\n");
+	buf_drop(&c.out, strchr(c.out.p, '\n') + 1 - c.out.p);
+	smtp_client_feed(&c, "250 ok\r\n", 8);
+	unit_int(c.want, SMTP_WANT_INPUT, "MAIL was sent: its answer counts");
+	unit_str(c.out.p, "RCPT TO:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n",
+	    "the rest of the group still waits");
+	smtp_client_feed(&c, "250 ok\r\n", 8);
+	unit_str(c.fail.text, "a reply without a command: 250 ok", "RCPT was not sent");
+	unit_str(c.out.p, "QUIT\r\n", "and is not any more");
+	unit_int(c.txn.rcpt[0].state, SMTP_RCPT_TEMP, "nobody has got anything");
+	smtp_client_clear(&c);
+
+	start_order(&c, "250-mx\r\n250 PIPELINING\r\n");
+	buf_drop(&c.out, c.out.len);
+	hear(&c, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+	smtp_client_body(&c, "x\r\n", 3);
+	smtp_client_body_end(&c);
+	buf_drop(&c.out, c.out.len - 1);
+	unit_str(c.out.p, "\n", "all but one octet of the dot was sent");
+	smtp_client_feed(&c, "250 taken\r\n", 11);
+	unit_int(c.end, SMTP_END_PROTOCOL, "taken, before it was whole?");
+	unit_int(c.out.len, 0, "the dot stays unsent");
+	unit_int(c.txn.rcpt[1].state, SMTP_RCPT_TEMP, "so it cannot have been taken");
+	smtp_client_clear(&c);
+
+	start_order(&c, "250-mx\r\n250 PIPELINING\r\n");
+	buf_drop(&c.out, c.out.len);
+	hear(&c, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+	unit_int(hear(&c, "250 ta"), SMTP_WANT_BODY, "an answer begins before the message");
+	smtp_client_body_end(&c);
+	buf_drop(&c.out, c.out.len);
+	unit_int(hear(&c, "ken\r\n"), SMTP_WANT_CLOSE, "and ends behind it");
+	unit_str(c.fail.text, "a reply without a command: 250 taken", "it answers nothing");
+	unit_int(c.txn.rcpt[0].state, SMTP_RCPT_UNKNOWN, "the true one was not seen");
+	smtp_client_clear(&c);
+
+	start_order(&c, "250 mx\r\n");
+	unit_int(smtp_client_eof(&c), SMTP_WANT_CLOSE, "closed with MAIL unsent");
+	unit_int(c.out.len, 0, "nothing is left to send");
+	smtp_client_clear(&c);
+}
+
+/* A thousand recipients: groups of bounded size. */
+static void
+test_many(int pipelining)
+{
+	enum { MANY = 1000 };
+	struct smtp_client_conf conf = { .ehlo = "me.example", .use_tls = SMTP_TLS_NEVER };
+	const char **rcpt = calloc(MANY, sizeof *rcpt);
+	struct smtp_transaction order = { .from = "", .rcpt = rcpt, .nrcpts = MANY };
+	size_t i, most = 0, said = 0, commands = 0, accepted = 0;
+	unsigned awaited = 0;
+	struct smtp_client c;
+	const char *p;
+
+	for (i = 0; i < MANY; i++)
+		rcpt[i] = "someone@where.example";
+	smtp_client_init(&c, &conf);
+	hear(&c, "220 mx\r\n");
+	hear(&c, pipelining ? "250-mx\r\n250 PIPELINING\r\n" : "250 mx\r\n");
+	smtp_client_send(&c, &order);
+	while (c.want == SMTP_WANT_INPUT && c.stage != SMTP_STAGE_DOT) {
+		if (c.out.len > most)
+			most = c.out.len;
+		for (p = c.out.p; c.out.len > 0 && (p = strchr(p, '\n')) != NULL; p++)
+			said++;
+		buf_drop(&c.out, c.out.len);
+		if (said - commands > awaited)
+			awaited = said - commands;
+		smtp_client_feed(&c, ++commands == MANY + 2 ? "354 go\r\n" : "250 ok\r\n", 8);
+	}
+	unit_int(c.want, SMTP_WANT_BODY, "a thousand recipients, pipelining %d", pipelining);
+	unit_int(commands, MANY + 2, "MAIL, RCPT, DATA");
+	unit_int(awaited, pipelining ? SMTP_PIPELINE_MAX : 1, "answers awaited at most");
+	unit_ok(most <= SMTP_PIPELINE_MAX * (size_t)34, "at most %zu octets wait to be sent", most);
+	smtp_client_body_end(&c);
+	unit_str(c.out.p, ".\r\n", "an empty message");
+	buf_drop(&c.out, c.out.len);
+	unit_int(hear(&c, "250 2.6.0 taken\r\n"), SMTP_WANT_RESULT, "taken");
+	for (i = 0; i < MANY; i++)
+		accepted += c.txn.rcpt[i].state == SMTP_RCPT_ACCEPTED;
+	unit_int(accepted, MANY, "by all");
+	smtp_client_clear(&c);
+	free(rcpt);
+}
+
+/* Pieces of 1000 octets of a message whose lines are "." and 64 more; every line grows by a dot. */
+static void
+test_stream(void)
+{
+	static const char line[] = ".23456789012345678901234567890123456789012345678901234567890123\r\n";
+	enum { LINE = sizeof line - 1, OCTETS = 20 * 1000 * 1000, PIECE = 1000, HIGH = 4000 };
+	char message[LINE + PIECE];
+	size_t at, n, most = 0, total = 0;
+	struct smtp_client c;
+
+	for (at = 0; at < sizeof message; at++)
+		message[at] = line[at % LINE];
+	start_order(&c, "250-mx\r\n250 PIPELINING\r\n");
+	buf_drop(&c.out, c.out.len);
+	hear(&c, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+	for (at = 0; at < OCTETS; at += n) {
+		n = OCTETS - at < PIECE ? OCTETS - at : PIECE;
+		smtp_client_body(&c, message + at % LINE, n);
+		if (c.out.len > most)
+			most = c.out.len;
+		if (c.out.len > HIGH) {
+			total += c.out.len;
+			buf_drop(&c.out, c.out.len);
+		}
+	}
+	smtp_client_body_end(&c);
+	total += c.out.len;
+	unit_ok(most <= HIGH + 2 * PIECE, "20 MB in pieces: %zu octets wait at most", most);
+	unit_int(total, OCTETS + (OCTETS + LINE - 1) / LINE + (OCTETS % LINE ? 2 : 0) + 3,
+	    "every line begins with a dot more");
 	smtp_client_clear(&c);
 }
 
@@ -290,6 +876,9 @@ test_names(void)
 
 	for (i = 0; i < SMTP_ENDS; i++)
 		unit_ok(smtp_end_name(i) != NULL, "end %d has a name: %s", i, smtp_end_name(i));
+	for (i = 0; i < SMTP_RCPT_STATES; i++)
+		unit_ok(smtp_rcpt_state_name(i) != NULL, "state %d has a name: %s", i,
+		    smtp_rcpt_state_name(i));
 	for (i = 0; i < SMTP_STAGES; i++)
 		unit_ok(smtp_stage_name(i) != NULL, "stage %d has a name: %s", i,
 		    smtp_stage_name(i));
@@ -300,15 +889,13 @@ main(void)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
-		run(&scripts[i], 10000, "whole");
-		if (scripts[i].whole && scripts[i].end != SMTP_END_INJECTION)
-			continue;
-		run(&scripts[i], 1, "byte by byte");
-		if (!scripts[i].whole)
-			run(&scripts[i], 7, "in sevens");
-	}
+	for (i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
+		run(&scripts[i]);
 	test_record();
+	test_unsent();
+	test_many(0);
+	test_many(1);
+	test_stream();
 	test_names();
 	return unit_done();
 }
