@@ -15,7 +15,7 @@ setup()
 modules_in()
 {
 	# shellcheck disable=SC2086 # options
-	cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$1" | tr -s ' \\' '\n' |
+	cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$1" | tr -s ' \\' '\n' |
 	    sed -n 's,^common/\(.*\)\.h$,\1,p'
 }
 
@@ -91,7 +91,7 @@ check_file()
 	local h
 	for h in common/*.h; do
 		# shellcheck disable=SC2086 # options
-		cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -fsyntax-only -x c "$h"
+		cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -fsyntax-only -x c "$h"
 	done
 }
 
@@ -114,7 +114,7 @@ check_file()
 		[ -e "$f" ] || skip 'no commands yet'
 		tool=${f#cmd/}
 		# shellcheck disable=SC2086 # options
-		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$f" | tr -s ' \\' '\n' |
+		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$f" | tr -s ' \\' '\n' |
 		    grep '^cmd/' | grep -v "^cmd/${tool%%/*}/" || :)
 	done
 	echo "$found"
