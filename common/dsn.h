@@ -32,7 +32,7 @@ struct dsn_rcpt {
 	const char *address;		/* without <> */
 	const char *original;		/* ORCPT: "rfc822;bob@example.com" */
 	enum dsn_action action;
-	const char *status;		/* "5.1.1"; what does not fit the action becomes 5.0.0 and the like */
+	const char *status;		/* "5.1.1"; what is none, or not of the action, becomes 5.0.0 and the like */
 	const char *remote;		/* the host that answered */
 	const char *text;		/* its reply, "550 5.1.1 no such user", or our reason */
 	int replied;			/* the text is a reply of the remote host */
