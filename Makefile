@@ -50,7 +50,7 @@ $(foreach t,$(ALL_TIERS),$(eval MODULES_$(t) := $(call MODULES_OF,$(t))))
 ifneq ($(filter-out clean deps help,$(or $(MAKECMDGOALS),all)),)
 PC_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 endif
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Icommon $(PC_CFLAGS) $(WARN) $(CFLAGS) $(HARDEN) $(SAN)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -iquote common $(PC_CFLAGS) $(WARN) $(CFLAGS) $(HARDEN) $(SAN)
 pc_libs = $(if $(1),$(shell $(PKG_CONFIG) --libs $(1)))
 tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKGS_$(t))))
 
@@ -148,7 +148,7 @@ lint: deps
 	@CFLAGS='$(filter-out -fstack-clash-protection,$(ALL_CFLAGS))' sh tests/lint
 
 fuzz: deps
-	@CFLAGS='-std=gnu11 -D_GNU_SOURCE -Icommon $(PC_CFLAGS)' LIBS='$(call tier_libs,$(TIERS_UNIT))' \
+	@CFLAGS='-std=gnu11 -D_GNU_SOURCE -iquote common $(PC_CFLAGS)' LIBS='$(call tier_libs,$(TIERS_UNIT))' \
 	    sh tests/fuzz/run
 
 install: all

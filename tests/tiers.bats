@@ -17,7 +17,7 @@ modules_in()
 {
 	local rule
 	# shellcheck disable=SC2086 # options
-	rule=$(cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$1") || { echo "(does not compile)"; return; }
+	rule=$(cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$1") || { echo "(does not compile)"; return; }
 	tr -s ' \\' '\n' <<< "$rule" | sed -n 's,^common/\(.*\)\.h$,\1,p'
 }
 
@@ -25,7 +25,7 @@ modules_in()
 system_headers_in()
 {
 	# shellcheck disable=SC2086 # options
-	cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -M "$1" | tr -s ' \\' '\n' | grep -E "$2" || :
+	cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -M "$1" | tr -s ' \\' '\n' | grep -E "$2" || :
 }
 
 tier_of()
@@ -120,7 +120,7 @@ check_file()
 	local h
 	for h in common/*.h; do
 		# shellcheck disable=SC2086 # options
-		cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -fsyntax-only -x c "$h"
+		cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -fsyntax-only -x c "$h"
 	done
 }
 
@@ -141,7 +141,7 @@ check_file()
 	for f in cmd/*/*.[ch]; do
 		tool=${f#cmd/}
 		# shellcheck disable=SC2086 # options
-		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -Icommon $flags -MM "$f" | tr -s ' \\' '\n' |
+		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$f" | tr -s ' \\' '\n' |
 		    grep '^cmd/' | grep -v "^cmd/${tool%%/*}/" || :)
 	done
 	echo "$found"

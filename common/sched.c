@@ -1,0 +1,688 @@
+/*
+ * A message waits in two heaps of its destination, by due time and by deadline.  A destination with
+ * messages is in one of three places: in the ring of those that are ready, of which sched_next() takes
+ * the first and puts it last; in the heap of the others by the time when they may be ready; in neither
+ * while all its places are taken.  The ring is looked at late: whoever makes a destination in it unready
+ * leaves it there, and sched_next() moves it away when its turn comes.
+ */
+#include "sched.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "alloc.h"
+
+/* ---- heaps: the first of some things, each of which knows where it lies ---- */
+
+struct heap_type {
+	int (*before)(const void *, const void *);
+	uint32_t *(*at)(void *);
+};
+
+struct heap {
+	void **v;
+	uint32_t n, room;
+};
+
+static void
+heap_set(struct heap *h, const struct heap_type *t, uint32_t at, void *item)
+{
+	h->v[at] = item;
+	*t->at(item) = at;
+}
+
+/* Moves the item at that place to where it belongs. */
+static void
+heap_sift(struct heap *h, const struct heap_type *t, uint32_t at)
+{
+	void *item = h->v[at];
+	uint32_t child;
+
+	for (; at > 0 && t->before(item, h->v[(at - 1) / 2]); at = (at - 1) / 2)
+		heap_set(h, t, at, h->v[(at - 1) / 2]);
+	for (; (child = 2 * at + 1) < h->n; at = child) {
+		if (child + 1 < h->n && t->before(h->v[child + 1], h->v[child]))
+			child++;
+		if (!t->before(h->v[child], item))
+			break;
+		heap_set(h, t, at, h->v[child]);
+	}
+	heap_set(h, t, at, item);
+}
+
+static void
+heap_put(struct heap *h, const struct heap_type *t, void *item)
+{
+	if (h->n == h->room) {
+		if (h->room > UINT32_MAX / 4)
+			alloc_failed();
+		h->room += h->room / 2 + 2;
+		h->v = xreallocarray(h->v, h->room, sizeof *h->v);
+	}
+	h->v[h->n] = item;
+	heap_sift(h, t, h->n++);
+}
+
+static void
+heap_take(struct heap *h, const struct heap_type *t, void *item)
+{
+	uint32_t at = *t->at(item);
+
+	if (at >= h->n || h->v[at] != item)
+		abort();
+	if (at == --h->n)
+		return;
+	h->v[at] = h->v[h->n];
+	heap_sift(h, t, at);
+}
+
+static void
+heap_clear(struct heap *h)
+{
+	free(h->v);
+	*h = (struct heap){ .v = NULL, .n = 0, .room = 0 };
+}
+
+/* ---- names: things found by their name; open addressing, at most three quarters full ---- */
+
+struct names {
+	void **v;
+	size_t n, room;		/* room: a power of 2, or 0 */
+	uint64_t seed;
+	const char *(*name)(const void *);
+};
+
+static size_t
+names_home(const struct names *t, const char *name)
+{
+	uint64_t h = t->seed;
+
+	for (; *name != '\0'; name++) {
+		h = (h ^ (unsigned char)*name) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 32;
+	}
+	return h & (t->room - 1);
+}
+
+/* Where it is, or the free place for it. */
+static size_t
+names_slot(const struct names *t, const char *name)
+{
+	size_t i = names_home(t, name);
+
+	while (t->v[i] != NULL && strcmp(t->name(t->v[i]), name) != 0)
+		i = (i + 1) & (t->room - 1);
+	return i;
+}
+
+static void *
+names_find(const struct names *t, const char *name)
+{
+	return t->room > 0 ? t->v[names_slot(t, name)] : NULL;
+}
+
+static void
+names_grow(struct names *t)
+{
+	void **old = t->v;
+	size_t n = t->room, i;
+
+	t->room = n > 0 ? 2 * n : 16;
+	t->v = xcalloc(t->room, sizeof *t->v);
+	for (i = 0; i < n; i++)
+		if (old[i] != NULL)
+			t->v[names_slot(t, t->name(old[i]))] = old[i];
+	free(old);
+}
+
+/* The name must not be there. */
+static void
+names_put(struct names *t, void *item)
+{
+	if (t->n >= t->room / 4 * 3)
+		names_grow(t);
+	t->v[names_slot(t, t->name(item))] = item;
+	t->n++;
+}
+
+/* What stands behind a free place must be reachable from its home: it moves up where it is not. */
+static void
+names_take(struct names *t, const char *name)
+{
+	size_t mask = t->room - 1, hole = names_slot(t, name), i;
+
+	if (t->v[hole] == NULL)
+		abort();
+	t->n--;
+	for (i = (hole + 1) & mask; t->v[i] != NULL; i = (i + 1) & mask)
+		if (((i - names_home(t, t->name(t->v[i]))) & mask) >= ((i - hole) & mask)) {
+			t->v[hole] = t->v[i];
+			hole = i;
+		}
+	t->v[hole] = NULL;
+}
+
+/* ---- the scheduler ---- */
+
+enum where {
+	BUSY,		/* in none: created, or all places taken */
+	READY,		/* in the ring */
+	LATER,		/* in the heap */
+	IDLE		/* without a message, in the list of the idle */
+};
+
+struct sched_destination {
+	struct heap by_due, by_deadline;	/* the messages that wait */
+	int64_t until;				/* sleeps; 0: does not */
+	int64_t wake;				/* its key in the heap of destinations */
+	unsigned out, places, worked, broke;
+	uint32_t at;
+	enum where where;
+	int slept;				/* and was not tried since */
+	TAILQ_ENTRY(sched_destination) entry;	/* of the ring or of the idle */
+	char key[];
+};
+
+TAILQ_HEAD(ring, sched_destination);
+
+struct sched {
+	struct names messages, destinations;
+	struct ring ready;
+	struct heap later;
+	struct ring idle;	/* the longest so first */
+	size_t nidle;
+	unsigned out, total;
+};
+
+static int
+is_due_before(const void *a, const void *b)
+{
+	const struct sched_message *m = a, *n = b;
+
+	return m->due != n->due ? m->due < n->due : strcmp(m->id, n->id) < 0;
+}
+
+static int
+is_overdue_before(const void *a, const void *b)
+{
+	const struct sched_message *m = a, *n = b;
+
+	return m->deadline != n->deadline ? m->deadline < n->deadline : strcmp(m->id, n->id) < 0;
+}
+
+static int
+is_awake_before(const void *a, const void *b)
+{
+	const struct sched_destination *d = a, *e = b;
+
+	return d->wake != e->wake ? d->wake < e->wake : strcmp(d->key, e->key) < 0;
+}
+
+static uint32_t *
+at_due(void *item)
+{
+	struct sched_message *m = item;
+
+	return &m->at[0];
+}
+
+static uint32_t *
+at_deadline(void *item)
+{
+	struct sched_message *m = item;
+
+	return &m->at[1];
+}
+
+static uint32_t *
+at_wake(void *item)
+{
+	struct sched_destination *d = item;
+
+	return &d->at;
+}
+
+static const struct heap_type by_due = { is_due_before, at_due };
+static const struct heap_type by_deadline = { is_overdue_before, at_deadline };
+static const struct heap_type by_wake = { is_awake_before, at_wake };
+
+static const char *
+message_name(const void *item)
+{
+	const struct sched_message *m = item;
+
+	return m->id;
+}
+
+static const char *
+destination_name(const void *item)
+{
+	const struct sched_destination *d = item;
+
+	return d->key;
+}
+
+struct sched *
+sched_new(unsigned total, uint64_t seed)
+{
+	struct sched *s = xcalloc(1, sizeof *s);
+
+	s->total = total;
+	s->messages.seed = s->destinations.seed = seed;
+	s->messages.name = message_name;
+	s->destinations.name = destination_name;
+	TAILQ_INIT(&s->ready);
+	TAILQ_INIT(&s->idle);
+	return s;
+}
+
+static void
+destination_free(struct sched_destination *d)
+{
+	heap_clear(&d->by_due);
+	heap_clear(&d->by_deadline);
+	free(d);
+}
+
+void
+sched_free(struct sched *s)
+{
+	size_t i;
+
+	if (s == NULL)
+		return;
+	for (i = 0; i < s->messages.room; i++)
+		free(s->messages.v[i]);
+	for (i = 0; i < s->destinations.room; i++)
+		if (s->destinations.v[i] != NULL)
+			destination_free(s->destinations.v[i]);
+	free(s->messages.v);
+	free(s->destinations.v);
+	heap_clear(&s->later);
+	free(s);
+}
+
+/* ---- where a destination is ---- */
+
+static struct sched_message *
+first(const struct heap *h)
+{
+	return h->n > 0 ? h->v[0] : NULL;
+}
+
+/* Out of whichever it is in. */
+static void
+detach(struct sched *s, struct sched_destination *d)
+{
+	switch (d->where) {
+	case READY:
+		TAILQ_REMOVE(&s->ready, d, entry);
+		break;
+	case LATER:
+		heap_take(&s->later, &by_wake, d);
+		break;
+	case IDLE:
+		TAILQ_REMOVE(&s->idle, d, entry);
+		s->nidle--;
+		break;
+	case BUSY:
+		break;
+	}
+	d->where = BUSY;
+}
+
+static void
+forget(struct sched *s, struct sched_destination *d)
+{
+	detach(s, d);
+	names_take(&s->destinations, d->key);
+	destination_free(d);
+}
+
+/* What it was like is remembered for a while. */
+static void
+retire(struct sched *s, struct sched_destination *d)
+{
+	detach(s, d);
+	heap_clear(&d->by_due);
+	heap_clear(&d->by_deadline);
+	d->where = IDLE;
+	TAILQ_INSERT_TAIL(&s->idle, d, entry);
+	if (++s->nidle > SCHED_IDLE_MAX)
+		forget(s, TAILQ_FIRST(&s->idle));
+}
+
+/* When it may be ready. */
+static int64_t
+wake_of(const struct sched_destination *d)
+{
+	int64_t wake = SCHED_NEVER, deadline;
+
+	if (d->by_due.n == 0)
+		return SCHED_NEVER;
+	if (d->out < d->places) {
+		wake = first(&d->by_due)->due;
+		if (wake < d->until)
+			wake = d->until;
+	}
+	deadline = first(&d->by_deadline)->deadline;
+	return deadline < d->until && deadline < wake ? deadline : wake;
+}
+
+/* Behind every change of a destination. */
+static void
+settle(struct sched *s, struct sched_destination *d)
+{
+	int64_t wake;
+
+	if (d->by_due.n == 0 && d->out == 0) {
+		retire(s, d);
+		return;
+	}
+	if (d->where == READY)
+		return;
+	wake = wake_of(d);
+	if (d->where == LATER && wake != SCHED_NEVER) {
+		d->wake = wake;
+		heap_sift(&s->later, &by_wake, d->at);
+		return;
+	}
+	detach(s, d);
+	if (wake == SCHED_NEVER)
+		return;
+	d->wake = wake;
+	heap_put(&s->later, &by_wake, d);
+	d->where = LATER;
+}
+
+static struct sched_destination *
+destination_find(const struct sched *s, const char *key)
+{
+	return names_find(&s->destinations, key);
+}
+
+/* Finds or makes it; settle() must follow. */
+static struct sched_destination *
+destination_get(struct sched *s, const char *key)
+{
+	struct sched_destination *d = destination_find(s, key);
+	size_t size = strlen(key) + 1;
+
+	if (d == NULL) {
+		d = xcalloc(1, sizeof *d + size);
+		memcpy(d->key, key, size);
+		d->places = SCHED_PLACES_INITIAL;
+		names_put(&s->destinations, d);
+	}
+	if (d->where == IDLE)
+		detach(s, d);
+	return d;
+}
+
+/* ---- messages ---- */
+
+static void
+wait_in(struct sched_destination *d, struct sched_message *m)
+{
+	heap_put(&d->by_due, &by_due, m);
+	heap_put(&d->by_deadline, &by_deadline, m);
+}
+
+static void
+wait_out(struct sched_destination *d, struct sched_message *m)
+{
+	heap_take(&d->by_due, &by_due, m);
+	heap_take(&d->by_deadline, &by_deadline, m);
+}
+
+struct sched_message *
+sched_add(struct sched *s, const char *id, int64_t due, int64_t deadline, const char *key, void *arg)
+{
+	struct sched_message *m;
+
+	if (strlen(id) != SPOOL_ID_LEN)
+		abort();
+	if (sched_find(s, id) != NULL)
+		return NULL;
+	m = xcalloc(1, sizeof *m);
+	memcpy(m->id, id, SPOOL_ID_SIZE);
+	m->due = due;
+	m->deadline = deadline;
+	m->arg = arg;
+	m->destination = destination_get(s, key);
+	names_put(&s->messages, m);
+	wait_in(m->destination, m);
+	settle(s, m->destination);
+	return m;
+}
+
+struct sched_message *
+sched_find(const struct sched *s, const char *id)
+{
+	return names_find(&s->messages, id);
+}
+
+const char *
+sched_key(const struct sched_message *m)
+{
+	return m->destination->key;
+}
+
+void
+sched_change(struct sched *s, struct sched_message *m, int64_t due, int64_t deadline)
+{
+	if (m->out)
+		abort();
+	m->due = due;
+	m->deadline = deadline;
+	heap_sift(&m->destination->by_due, &by_due, m->at[0]);
+	heap_sift(&m->destination->by_deadline, &by_deadline, m->at[1]);
+	settle(s, m->destination);
+}
+
+void
+sched_remove(struct sched *s, struct sched_message *m)
+{
+	struct sched_destination *d = m->destination;
+
+	if (m->out)
+		abort();
+	wait_out(d, m);
+	names_take(&s->messages, m->id);
+	free(m);
+	settle(s, d);
+}
+
+/* ---- handing out ---- */
+
+/* The message whose turn it is in its destination; NULL: none now. */
+static struct sched_message *
+choose(struct sched_destination *d, int64_t now, enum sched_why *why)
+{
+	struct sched_message *m;
+
+	if (d->until <= now)
+		d->until = 0;
+	m = first(&d->by_due);
+	*why = SCHED_TRY;
+	if (m != NULL && m->due <= now && d->until == 0 && d->out < d->places)
+		return m;
+	m = first(&d->by_deadline);
+	*why = SCHED_OVERDUE;
+	return m != NULL && m->deadline <= now && d->until != 0 ? m : NULL;
+}
+
+/* To the end of the ring. */
+static void
+make_ready(struct sched *s, struct sched_destination *d)
+{
+	detach(s, d);
+	d->where = READY;
+	TAILQ_INSERT_TAIL(&s->ready, d, entry);
+}
+
+static void
+make_ready_by(struct sched *s, int64_t now)
+{
+	struct sched_destination *d;
+
+	while (s->later.n > 0 && (d = s->later.v[0])->wake <= now)
+		make_ready(s, d);
+}
+
+static void
+hand_out(struct sched *s, struct sched_message *m, int64_t now, enum sched_why why)
+{
+	struct sched_destination *d = m->destination;
+
+	if (why == SCHED_TRY)
+		d->slept = 0;
+	wait_out(d, m);
+	m->out = 1;
+	d->out++;
+	s->out++;
+	if (choose(d, now, &why) != NULL)
+		make_ready(s, d);
+	else
+		settle(s, d);
+}
+
+struct sched_message *
+sched_next(struct sched *s, int64_t now, enum sched_why *why)
+{
+	struct sched_destination *d;
+	struct sched_message *m;
+
+	if (s->out >= s->total)
+		return NULL;
+	make_ready_by(s, now);
+	while ((d = TAILQ_FIRST(&s->ready)) != NULL) {
+		detach(s, d);
+		if ((m = choose(d, now, why)) != NULL) {
+			hand_out(s, m, now, *why);
+			return m;
+		}
+		settle(s, d);
+	}
+	return NULL;
+}
+
+int64_t
+sched_wake(const struct sched *s)
+{
+	const struct sched_destination *d;
+
+	if (s->out >= s->total)
+		return SCHED_NEVER;
+	if (!TAILQ_EMPTY(&s->ready))
+		return INT64_MIN;
+	if (s->later.n == 0)
+		return SCHED_NEVER;
+	d = s->later.v[0];
+	return d->wake;
+}
+
+/* One more place where as many messages in a row worked as there are places. */
+static void
+grow(struct sched_destination *d)
+{
+	d->broke = 0;
+	if (++d->worked < d->places)
+		return;
+	d->worked = 0;
+	if (d->places < SCHED_PLACES_MAX)
+		d->places++;
+}
+
+/* Those that were out already when it fell asleep tell nothing new. */
+static void
+shrink(struct sched_destination *d)
+{
+	if (d->slept)
+		return;
+	d->broke++;
+	d->worked = 0;
+	d->places /= 2;
+	if (d->places < SCHED_PLACES_MIN)
+		d->places = SCHED_PLACES_MIN;
+}
+
+void
+sched_finished(struct sched *s, struct sched_message *m, enum sched_outcome outcome)
+{
+	struct sched_destination *d = m->destination;
+
+	if (!m->out)
+		abort();
+	d->out--;
+	s->out--;
+	if (outcome == SCHED_WORKED)
+		grow(d);
+	else if (outcome == SCHED_BROKE)
+		shrink(d);
+	names_take(&s->messages, m->id);
+	free(m);
+	settle(s, d);
+}
+
+/* ---- destinations ---- */
+
+void
+sched_sleep(struct sched *s, const char *key, int64_t until)
+{
+	struct sched_destination *d = destination_get(s, key);
+
+	d->until = until;
+	d->slept = until != 0;
+	settle(s, d);
+}
+
+struct sched_state
+sched_state(const struct sched *s, const char *key)
+{
+	const struct sched_destination *d = destination_find(s, key);
+
+	if (d == NULL)
+		return (struct sched_state){ .places = SCHED_PLACES_INITIAL };
+	return (struct sched_state){ .waiting = d->by_due.n, .out = d->out, .places = d->places,
+		.broke = d->broke, .until = d->until };
+}
+
+struct sched_message *
+sched_waiting(const struct sched *s, const char *key, size_t i)
+{
+	const struct sched_destination *d = destination_find(s, key);
+
+	return d != NULL && i < d->by_due.n ? d->by_due.v[i] : NULL;
+}
+
+size_t
+sched_count(const struct sched *s)
+{
+	return s->messages.n;
+}
+
+unsigned
+sched_out(const struct sched *s)
+{
+	return s->out;
+}
+
+/* ---- back-off ---- */
+
+int64_t
+sched_backoff(unsigned tries, int64_t age, int64_t lifetime, uint32_t random)
+{
+	int64_t delay = SCHED_BACKOFF_MIN, span;
+
+	if (age >= lifetime)
+		return -1;
+	for (; tries > 1 && delay < SCHED_BACKOFF_MAX; tries--)
+		delay *= 2;
+	if (delay > SCHED_BACKOFF_MAX)
+		delay = SCHED_BACKOFF_MAX;
+	span = delay * SCHED_JITTER_PERCENT / 100;
+	delay += (int64_t)((uint64_t)random * (uint64_t)(2 * span + 1) >> 32) - span;
+	return delay < lifetime - age ? delay : lifetime - age;
+}

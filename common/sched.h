@@ -1,0 +1,123 @@
+/*
+ * sched - which queued message is to be tried next.
+ *
+ * Messages wait under their destination (a domain, or what stands for several), each with a due time.
+ * sched_next() goes round the destinations that have a message due and a free place, one message of
+ * each in turn, so that a dead domain with 100,000 messages delays nobody else.  How many of a
+ * destination's messages are out at once grows with success and shrinks with failure; a destination
+ * that cannot be reached sleeps, and its messages with it.
+ *
+ * No I/O and no clock: times are arguments, in seconds of any one clock.  Names of files stay the
+ * caller's: sleep changes no message's due time, so that ID, due time and key say where it lies.
+ *
+ * Every operation takes O(log n).  1,000,000 messages: at most 128 octets for each, and 300 and its key
+ * for each destination; SCHED_IDLE_MAX destinations are remembered behind their last message.
+ */
+#ifndef MTATLS_SCHED_H
+#define MTATLS_SCHED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spool_file.h"
+
+#define SCHED_BACKOFF_MIN (5 * 60)		/* seconds behind the first try */
+#define SCHED_BACKOFF_MAX (4 * 3600)
+#define SCHED_JITTER_PERCENT 20			/* more or less, of either */
+#define SCHED_LIFETIME (5 * 86400)		/* where nothing is configured */
+
+#define SCHED_PLACES_INITIAL 5			/* messages of a destination out at once */
+#define SCHED_PLACES_MIN 1
+#define SCHED_PLACES_MAX 20
+#define SCHED_IDLE_MAX 10000			/* destinations without a message that are remembered */
+
+#define SCHED_NEVER INT64_MAX
+
+/*
+ * A message, the scheduler's own from sched_add() to sched_finished() or sched_remove().  All but arg
+ * is for reading.
+ */
+struct sched_message {
+	char id[SPOOL_ID_SIZE];
+	uint8_t out;			/* handed out by sched_next(), not finished */
+	int64_t due;
+	int64_t deadline;		/* handed out then, though its destination sleeps */
+	struct sched_destination *destination;
+	void *arg;
+	uint32_t at[2];			/* where the heaps have it */
+};
+
+struct sched;
+
+/* total: how many messages may be out at once; seed: a random number, against chosen keys. */
+struct sched *sched_new(unsigned total, uint64_t seed);
+void sched_free(struct sched *);	/* NULL allowed */
+
+/*
+ * A message to be tried from its due time on.  The deadline is that of its next notice or its
+ * expiry (SCHED_NEVER: none): a message whose destination still sleeps then is handed out as overdue.
+ * NULL where the ID is there already.
+ */
+struct sched_message *sched_add(struct sched *, const char *id, int64_t due, int64_t deadline,
+    const char *key, void *arg);
+struct sched_message *sched_find(const struct sched *, const char *id);	/* NULL: unknown */
+const char *sched_key(const struct sched_message *);
+/* A message that waits gets other times. */
+void sched_change(struct sched *, struct sched_message *, int64_t due, int64_t deadline);
+/* Forgets a message that waits. */
+void sched_remove(struct sched *, struct sched_message *);
+
+enum sched_why {
+	SCHED_TRY,	/* due, and there is a place for it */
+	SCHED_OVERDUE	/* past its deadline behind a destination that sleeps: not to be tried */
+};
+
+/* Hands out a message, which takes a place; NULL: nothing now. */
+struct sched_message *sched_next(struct sched *, int64_t now, enum sched_why *);
+
+/* When sched_next() may have one: at or before now: at once; SCHED_NEVER: not until another call. */
+int64_t sched_wake(const struct sched *);
+
+enum sched_outcome {
+	SCHED_WORKED,		/* the destination's host took a message or refused it in good order */
+	SCHED_BROKE,		/* unreachable, or it would not go on: connection, greeting, TLS, 421 */
+	SCHED_SAYS_NOTHING	/* about the host: not tried, DNS, policy */
+};
+
+/*
+ * Gives the place of a message that was handed out back and forgets the message; what is to be tried
+ * again is added again.  The key may be another then.
+ */
+void sched_finished(struct sched *, struct sched_message *, enum sched_outcome);
+
+/* A destination is not tried before that time; 0 wakes it.  Those out already stay out. */
+void sched_sleep(struct sched *, const char *key, int64_t until);
+
+struct sched_state {
+	size_t waiting;
+	unsigned out;
+	unsigned places;
+	unsigned broke;		/* times in a row: for the length of a sleep */
+	int64_t until;		/* sleeps until then; 0 or past: it does not */
+};
+
+/* Zero, with the initial places, for a key that is not known. */
+struct sched_state sched_state(const struct sched *, const char *key);
+
+/*
+ * The messages that wait for a destination, in no order: number i of sched_state().waiting.  Each call
+ * that changes the scheduler may change the numbers.
+ */
+struct sched_message *sched_waiting(const struct sched *, const char *key, size_t i);
+
+size_t sched_count(const struct sched *);	/* messages, those out included */
+unsigned sched_out(const struct sched *);	/* those that are out */
+
+/*
+ * Seconds until the next try after so many tries (at least one) of a message so old: SCHED_BACKOFF_MIN
+ * doubled with each try up to SCHED_BACKOFF_MAX, then more or less by the jitter, but the last try at
+ * the end of the lifetime.  -1: the lifetime is over.  random is any 32 bits.
+ */
+int64_t sched_backoff(unsigned tries, int64_t age, int64_t lifetime, uint32_t random);
+
+#endif

@@ -1,0 +1,723 @@
+/* Days of retries under a fake clock, fairness, sleep, places; random operations against a naive model. */
+#include "sched.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "unit.h"
+
+#define MIDDLE 0x80000000U	/* the random number of no jitter */
+#define DAY 86400
+
+static const char *
+id_of(unsigned n)
+{
+	static char id[SPOOL_ID_SIZE];
+
+	snprintf(id, sizeof id, "%0*u", SPOOL_ID_LEN, n);
+	return id;
+}
+
+static unsigned
+number_of(const struct sched_message *m)
+{
+	return m != NULL ? strtoul(m->id, NULL, 10) : 0;
+}
+
+static struct sched_message *
+add(struct sched *s, unsigned n, int64_t due, const char *key)
+{
+	return sched_add(s, id_of(n), due, SCHED_NEVER, key, NULL);
+}
+
+static struct sched_message *
+next(struct sched *s, int64_t now)
+{
+	enum sched_why why;
+
+	return sched_next(s, now, &why);
+}
+
+/* ---- back-off ---- */
+
+static const struct {
+	unsigned tries;
+	int64_t age, lifetime;
+	uint32_t random;
+	int64_t want;
+} delays[] = {
+	{ 1, 0, SCHED_LIFETIME, MIDDLE, 300 },
+	{ 1, 0, SCHED_LIFETIME, 0, 240 },
+	{ 1, 0, SCHED_LIFETIME, UINT32_MAX, 360 },
+	{ 0, 0, SCHED_LIFETIME, MIDDLE, 300 },
+	{ 2, 300, SCHED_LIFETIME, MIDDLE, 600 },
+	{ 3, 900, SCHED_LIFETIME, MIDDLE, 1200 },
+	{ 6, 9300, SCHED_LIFETIME, MIDDLE, 9600 },
+	{ 7, 18900, SCHED_LIFETIME, MIDDLE, 14400 },
+	{ 7, 18900, SCHED_LIFETIME, 0, 11520 },
+	{ 7, 18900, SCHED_LIFETIME, UINT32_MAX, 17280 },
+	{ UINT32_MAX, 18900, SCHED_LIFETIME, MIDDLE, 14400 },
+	{ 30, SCHED_LIFETIME - 14401, SCHED_LIFETIME, MIDDLE, 14400 },
+	{ 30, SCHED_LIFETIME - 100, SCHED_LIFETIME, MIDDLE, 100 },
+	{ 30, SCHED_LIFETIME, SCHED_LIFETIME, MIDDLE, -1 },
+	{ 1, 60, 60, MIDDLE, -1 },
+	{ 1, 0, 0, MIDDLE, -1 },
+};
+
+static void
+test_backoff(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof delays / sizeof delays[0]; i++)
+		unit_int(sched_backoff(delays[i].tries, delays[i].age, delays[i].lifetime, delays[i].random),
+		    delays[i].want, "back-off after %u tries at %lld s", delays[i].tries,
+		    (long long)delays[i].age);
+}
+
+/* Tries one message until its lifetime is over; its times in minutes. */
+static unsigned
+tries_in(int64_t span, uint32_t random, char *minutes, size_t size)
+{
+	struct sched *s = sched_new(10, 1);
+	int64_t now = 0, delay = 0;
+	struct sched_message *m;
+	unsigned tries = 0;
+	size_t len = 0;
+
+	add(s, 1, 0, "a.example");
+	while ((now = sched_wake(s)) <= span && now != SCHED_NEVER) {
+		if (now > 0 && next(s, now - 1) != NULL)
+			break;
+		if ((m = next(s, now)) == NULL)
+			break;
+		tries++;
+		if (len < size)
+			len += snprintf(minutes + len, size - len, "%s%lld", len > 0 ? " " : "",
+			    (long long)now / 60);
+		sched_finished(s, m, SCHED_SAYS_NOTHING);
+		if ((delay = sched_backoff(tries, now, SCHED_LIFETIME, random)) == -1)
+			break;
+		add(s, 1, now + delay, "a.example");
+	}
+	sched_free(s);
+	return tries;
+}
+
+static void
+test_days(void)
+{
+	char minutes[256];
+
+	unit_int(tries_in(DAY, MIDDLE, minutes, sizeof minutes), 11, "tries in a day");
+	unit_str(minutes, "0 5 15 35 75 155 315 555 795 1035 1275", "their times");
+	unit_int(tries_in(6 * DAY, MIDDLE, minutes, sizeof minutes), 36, "tries in a lifetime");
+	unit_str(minutes, "0 5 15 35 75 155 315 555 795 1035 1275 1515 1755 1995 2235 2475 2715 2955 3195 "
+	    "3435 3675 3915 4155 4395 4635 4875 5115 5355 5595 5835 6075 6315 6555 6795 7035 7200",
+	    "their times, the last at the end of five days");
+	unit_int(tries_in(6 * DAY, 0, minutes, sizeof minutes), 44, "with the least of delays");
+	unit_int(tries_in(6 * DAY, UINT32_MAX, minutes, sizeof minutes), 31, "with the greatest");
+}
+
+/* ---- order ---- */
+
+/* The numbers of what is handed out now. */
+static const char *
+drain(struct sched *s, int64_t now, unsigned max)
+{
+	static char out[256];
+	struct sched_message *m;
+	enum sched_why why;
+	size_t len = 0;
+
+	out[0] = '\0';
+	while (max-- > 0 && (m = sched_next(s, now, &why)) != NULL && len < sizeof out - 20)
+		len += snprintf(out + len, sizeof out - len, "%s%u%s", len > 0 ? " " : "", number_of(m),
+		    why == SCHED_OVERDUE ? "!" : "");
+	return out;
+}
+
+static void
+finish(struct sched *s, unsigned n, enum sched_outcome outcome)
+{
+	struct sched_message *m = sched_find(s, id_of(n));
+
+	if (m == NULL || !m->out)
+		unit_ok(0, "message %u is out", n);
+	else
+		sched_finished(s, m, outcome);
+}
+
+static void
+test_order(void)
+{
+	struct sched *s = sched_new(100, 7);
+	struct sched_message *m;
+	int here;
+
+	unit_ok(sched_wake(s) == SCHED_NEVER, "an empty scheduler wakes never");
+	unit_ok(next(s, 0) == NULL, "and has nothing");
+	m = sched_add(s, id_of(3), 30, SCHED_NEVER, "a.example", &here);
+	add(s, 1, 10, "a.example");
+	add(s, 2, 10, "a.example");
+	unit_ok(add(s, 2, 5, "b.example") == NULL, "an ID is there once");
+	unit_ok(sched_find(s, id_of(3)) == m && m->arg == &here, "found by its ID");
+	unit_str(sched_key(m), "a.example", "its key");
+	unit_ok(sched_find(s, "x") == NULL, "an unknown ID");
+	unit_int(sched_wake(s), 10, "wakes for the first");
+	unit_str(drain(s, 9, 9), "", "nothing before its time");
+	unit_str(drain(s, 10, 9), "1 2", "by due time, then by ID");
+	unit_int(sched_wake(s), 30, "wakes for the next");
+	sched_change(s, m, 20, SCHED_NEVER);
+	unit_int(sched_wake(s), 20, "a due time changed");
+	unit_int(sched_count(s), 3, "three messages");
+	unit_int(sched_out(s), 2, "two of them out");
+	sched_remove(s, m);
+	unit_ok(sched_wake(s) == SCHED_NEVER, "removed");
+	finish(s, 1, SCHED_SAYS_NOTHING);
+	finish(s, 2, SCHED_SAYS_NOTHING);
+	unit_int(sched_count(s), 0, "all gone");
+	add(s, 4, 40, "a.example");
+	add(s, 5, 41, "=0123456789abcdef");
+	unit_str(drain(s, 50, 9), "4 5", "several destinations as one key");
+	sched_free(s);
+	sched_free(NULL);
+}
+
+static void
+test_fair(void)
+{
+	struct sched *s = sched_new(1000, 7);
+	unsigned i;
+
+	for (i = 1; i <= 100000; i++)
+		add(s, i, 0, "dead.example");
+	for (i = 0; i < 3; i++) {
+		add(s, 200000 + i, 50, "b.example");
+		add(s, 300000 + i, 50, "c.example");
+	}
+	unit_str(drain(s, 100, 8), "1 200000 300000 2 200001 300001 3 200002",
+	    "one of each destination in turn, though one has 100,000 older messages");
+	unit_str(drain(s, 100, 9), "300002 4 5", "the rest, and no more than its places of the one");
+	finish(s, 3, SCHED_SAYS_NOTHING);
+	add(s, 400000, 100, "d.example");
+	unit_str(drain(s, 100, 9), "6 400000", "a place that came free, then a fresh destination");
+	sched_free(s);
+}
+
+static void
+test_total(void)
+{
+	struct sched *s = sched_new(3, 7);
+
+	add(s, 1, 0, "a");
+	add(s, 2, 0, "a");
+	add(s, 3, 0, "a");
+	add(s, 4, 0, "b");
+	add(s, 5, 0, "c");
+	unit_str(drain(s, 0, 9), "1 4 5", "as many as the limit of all");
+	unit_ok(sched_wake(s) == SCHED_NEVER, "no wake-up while all places are taken");
+	finish(s, 4, SCHED_WORKED);
+	unit_ok(sched_wake(s) <= 0, "a place is free");
+	unit_str(drain(s, 0, 9), "2", "and taken");
+	sched_free(s);
+}
+
+/* ---- sleep ---- */
+
+static void
+test_sleep(void)
+{
+	struct sched *s = sched_new(100, 7);
+	struct sched_state st;
+	unsigned i;
+
+	for (i = 1; i <= 8; i++)
+		sched_add(s, id_of(i), 0, i == 7 ? 500 : 5000, "a", NULL);
+	unit_str(drain(s, 0, 9), "1 2 3 4 5", "the initial places");
+	finish(s, 1, SCHED_BROKE);
+	sched_sleep(s, "a", 1000);
+	for (i = 2; i <= 5; i++)
+		finish(s, i, SCHED_BROKE);
+	st = sched_state(s, "a");
+	unit_int(st.broke, 1, "failures of those that were out already count once");
+	unit_int(st.places, 2, "half the places are left");
+	unit_int(st.waiting, 3, "three wait");
+	unit_int(st.until, 1000, "asleep");
+	unit_int(sched_wake(s), 500, "wakes for a deadline in the sleep");
+	unit_str(drain(s, 499, 9), "", "asleep: nothing");
+	unit_str(drain(s, 500, 9), "7!", "past its deadline it is handed out all the same");
+	finish(s, 7, SCHED_SAYS_NOTHING);
+	unit_int(sched_wake(s), 1000, "the end of the sleep");
+	add(s, 9, 0, "a");
+	unit_str(drain(s, 999, 9), "", "a fresh message sleeps too");
+	unit_str(drain(s, 1000, 9), "6 8", "awake, with the places left");
+	finish(s, 6, SCHED_BROKE);
+	st = sched_state(s, "a");
+	unit_int(st.broke, 2, "twice in a row");
+	unit_int(st.places, 1, "one place");
+	sched_sleep(s, "a", 3000);
+	finish(s, 8, SCHED_WORKED);
+	unit_int(sched_state(s, "a").broke, 0, "a success ends the row");
+	sched_sleep(s, "a", 0);
+	unit_str(drain(s, 1001, 9), "9", "woken early");
+	finish(s, 9, SCHED_BROKE);
+	sched_sleep(s, "a", 2000);
+	unit_int(sched_count(s), 0, "no message");
+	add(s, 10, 0, "a");
+	unit_int(sched_wake(s), 2000, "sleep outlasts the last message");
+	sched_sleep(s, "b", 4000);
+	add(s, 11, 0, "b");
+	unit_str(drain(s, 2000, 9), "10", "a destination can sleep before its first message");
+	sched_free(s);
+}
+
+/* A deadline while the places are taken by a destination that is awake waits for a try. */
+static void
+test_deadline(void)
+{
+	struct sched *s = sched_new(100, 7);
+	unsigned i;
+
+	for (i = 1; i <= 7; i++)
+		sched_add(s, id_of(i), 0, 10, "a", NULL);
+	unit_str(drain(s, 20, 9), "1 2 3 4 5", "past the deadline and awake: tried");
+	unit_ok(sched_wake(s) == SCHED_NEVER, "no wake-up without a place");
+	sched_sleep(s, "a", 30);
+	unit_str(drain(s, 30, 9), "", "the sleep is over, the places are taken");
+	sched_sleep(s, "a", 40);
+	unit_str(drain(s, 31, 9), "6! 7!", "asleep again: handed out without a try");
+	sched_free(s);
+}
+
+/* After 6 simulated days one dead domain with 1000 messages: how often it was tried, who expired. */
+static void
+test_dead_domain(void)
+{
+	struct sched *s = sched_new(100, 7);
+	unsigned i, tried = 0, expired = 0, late = 0, calls = 0;
+	struct sched_message *m;
+	enum sched_why why;
+	int64_t now;
+
+	for (i = 0; i < 1000; i++)
+		sched_add(s, id_of(i), i, (int64_t)i + SCHED_LIFETIME, "dead", NULL);
+	while ((now = sched_wake(s)) != SCHED_NEVER && calls++ < 100000) {
+		if (now < 0)
+			now = 0;
+		while ((m = sched_next(s, now, &why)) != NULL) {
+			int64_t age = now - number_of(m);
+			unsigned n = number_of(m);
+
+			if (why == SCHED_OVERDUE || age >= SCHED_LIFETIME) {
+				expired++;
+				late += age > SCHED_LIFETIME + SCHED_BACKOFF_MAX;
+				sched_finished(s, m, SCHED_SAYS_NOTHING);
+				continue;
+			}
+			tried++;
+			sched_finished(s, m, SCHED_BROKE);
+			sched_add(s, id_of(n), now + sched_backoff(1, age, SCHED_LIFETIME, MIDDLE),
+			    (int64_t)n + SCHED_LIFETIME, "dead", NULL);
+			sched_sleep(s, "dead",
+			    now + sched_backoff(sched_state(s, "dead").broke, 0, SCHED_LIFETIME, MIDDLE));
+		}
+	}
+	unit_int(expired, 1000, "all messages of a dead domain expire");
+	unit_int(late, 0, "none of them late");
+	unit_ok(tried < 60, "and it was tried %u times", tried);
+	sched_free(s);
+}
+
+/* ---- places ---- */
+
+static void
+test_places(void)
+{
+	struct sched *s = sched_new(100, 7);
+	unsigned n = 0, worked = 0, i;
+	struct sched_message *m;
+
+	while (sched_state(s, "a").places < SCHED_PLACES_MAX && worked < 10000) {
+		add(s, ++n, 0, "a");
+		add(s, ++n, 0, "a");
+		m = next(s, 0);
+		sched_finished(s, m, SCHED_WORKED);
+		worked++;
+	}
+	unit_int(worked, 180, "successes from the initial places to the most: 5 + 6 + ... + 19");
+	for (i = 0; i < 100; i++) {
+		sched_finished(s, next(s, 0), SCHED_WORKED);
+		add(s, ++n, 0, "a");
+	}
+	unit_int(sched_state(s, "a").places, 20, "never more");
+	for (i = 0; next(s, 0) != NULL; i++)
+		;
+	unit_int(i, 20, "as many are handed out");
+	sched_free(s);
+
+	s = sched_new(100, 7);
+	for (i = 0; i < 5; i++) {
+		static const unsigned want[] = { 2, 1, 1, 1, 1 };
+
+		add(s, i, 0, "a");
+		sched_finished(s, next(s, 0), SCHED_BROKE);
+		unit_int(sched_state(s, "a").places, want[i], "places after failure %u", i + 1);
+	}
+	unit_int(sched_state(s, "a").broke, 5, "five in a row");
+	add(s, 10, 0, "a");
+	sched_finished(s, next(s, 0), SCHED_SAYS_NOTHING);
+	unit_int(sched_state(s, "a").places, 1, "what says nothing changes nothing");
+	add(s, 11, 0, "a");
+	sched_finished(s, next(s, 0), SCHED_WORKED);
+	unit_int(sched_state(s, "a").places, 2, "one success after that");
+	sched_free(s);
+}
+
+/* Of destinations without messages the latest are remembered. */
+static void
+test_idle(void)
+{
+	struct sched *s = sched_new(100, 7);
+	char key[32];
+	unsigned i;
+
+	for (i = 0; i < SCHED_IDLE_MAX + 10; i++) {
+		snprintf(key, sizeof key, "d%u", i);
+		add(s, i, 0, key);
+		sched_finished(s, next(s, 0), SCHED_BROKE);
+	}
+	unit_int(sched_state(s, "d9").places, SCHED_PLACES_INITIAL, "the eldest is forgotten");
+	unit_int(sched_state(s, "d10").places, 2, "a later one is not");
+	unit_ok(sched_waiting(s, "d10", 0) == NULL, "it has no message");
+	add(s, 1, 0, "w");
+	add(s, 2, 0, "w");
+	unit_int(number_of(sched_waiting(s, "w", 0)) + number_of(sched_waiting(s, "w", 1)), 3,
+	    "the messages that wait for one");
+	unit_ok(sched_waiting(s, "w", 2) == NULL, "and no more");
+	sched_free(s);
+}
+
+/* ---- many ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define MANY 100000
+#else
+#define MANY 1000000
+#endif
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static size_t
+heap_used(void)
+{
+	struct mallinfo2 i = mallinfo2();
+
+	return i.uordblks + i.hblkhd;
+}
+
+static void
+test_many(unsigned messages, unsigned destinations)
+{
+	size_t before = heap_used();
+	struct sched *s = sched_new(messages, 7);
+	struct sched_message *m;
+	unsigned i, out = 0;
+	double start, added, gone;
+	int64_t now;
+	size_t used;
+	char key[64];
+
+	start = seconds();
+	for (i = 0; i < messages; i++) {
+		snprintf(key, sizeof key, "destination-%u.example", (i * 7919U) % destinations);
+		sched_add(s, id_of(i), (i * 104729U) % 100000, i + SCHED_LIFETIME, key, NULL);
+	}
+	added = seconds() - start;
+	used = heap_used() - before;
+	start = seconds();
+	while ((now = sched_wake(s)) != SCHED_NEVER && out <= messages)
+		while ((m = next(s, now)) != NULL) {
+			out++;
+			sched_finished(s, m, SCHED_WORKED);
+		}
+	gone = seconds() - start;
+	unit_int(out, messages, "%u messages to %u destinations handed out", messages, destinations);
+	printf("# added in %.2f s, handed out in %.2f s, %zu octets for a message\n", added, gone,
+	    used / messages);
+	/* The sanitizers and valgrind count nothing: 0. */
+	unit_ok(used / messages <= 128 + 300 * (size_t)destinations / messages, "memory within its bound");
+	sched_free(s);
+}
+
+/* ---- against a naive model ---- */
+
+#define MODEL_MESSAGES 60
+#define MODEL_KEYS 4
+
+struct model {
+	struct {
+		int there, out, key;
+		int64_t due, deadline;
+	} m[MODEL_MESSAGES];
+	struct {
+		int64_t until;
+		unsigned out, places, worked, broke;
+		int slept;
+	} d[MODEL_KEYS];
+	unsigned out, total;
+};
+
+static const char *const model_keys[MODEL_KEYS] = { "a", "b", "c", "d" };
+static uint32_t lcg = 1;
+
+static uint32_t
+any(uint32_t below)
+{
+	lcg = lcg * 1664525U + 1013904223U;
+	return (lcg >> 8) % below;
+}
+
+/* The message that a destination would hand out; -1: none.  *wake: when it may have one. */
+static int
+model_first(const struct model *t, int key, int64_t now, enum sched_why *why, int64_t *wake)
+{
+	int i, by_due = -1, by_deadline = -1;
+	int64_t until = t->d[key].until, at;
+
+	*wake = SCHED_NEVER;
+	for (i = 0; i < MODEL_MESSAGES; i++) {
+		if (!t->m[i].there || t->m[i].out || t->m[i].key != key)
+			continue;
+		if (by_due == -1 || t->m[i].due < t->m[by_due].due)
+			by_due = i;
+		if (by_deadline == -1 || t->m[i].deadline < t->m[by_deadline].deadline)
+			by_deadline = i;
+	}
+	if (by_due == -1)
+		return -1;
+	if (t->d[key].out < t->d[key].places) {
+		at = t->m[by_due].due > until ? t->m[by_due].due : until;
+		*wake = at;
+		*why = SCHED_TRY;
+		if (at <= now)
+			return by_due;
+	}
+	if (until > now) {
+		at = t->m[by_deadline].deadline;
+		if (at < until && at < *wake)
+			*wake = at;
+		*why = SCHED_OVERDUE;
+		if (at <= now)
+			return by_deadline;
+	}
+	return -1;
+}
+
+static void
+model_finish(struct model *t, int i, enum sched_outcome outcome)
+{
+	int key = t->m[i].key;
+
+	t->m[i].there = 0;
+	t->d[key].out--;
+	t->out--;
+	if (outcome == SCHED_WORKED) {
+		t->d[key].broke = 0;
+		if (++t->d[key].worked >= t->d[key].places) {
+			t->d[key].worked = 0;
+			t->d[key].places += t->d[key].places < SCHED_PLACES_MAX;
+		}
+	} else if (outcome == SCHED_BROKE && !t->d[key].slept) {
+		t->d[key].broke++;
+		t->d[key].worked = 0;
+		t->d[key].places = t->d[key].places / 2 > 1 ? t->d[key].places / 2 : 1;
+	}
+}
+
+/* Whether the scheduler hands out what the model allows, and nothing only where it has nothing. */
+static int
+model_next(struct model *t, struct sched *s, int64_t now)
+{
+	struct sched_message *m;
+	enum sched_why why, want_why = SCHED_TRY;
+	int64_t wake, first_wake = SCHED_NEVER, told;
+	int key, i, ready = 0;
+
+	for (key = 0; key < MODEL_KEYS; key++) {
+		if (t->d[key].until <= now)
+			t->d[key].until = 0;
+		ready += model_first(t, key, now, &want_why, &wake) != -1;
+		if (wake < first_wake)
+			first_wake = wake;
+	}
+	m = sched_next(s, now, &why);
+	if (m == NULL) {
+		told = sched_wake(s);
+		if (t->out >= t->total)
+			return told == SCHED_NEVER;
+		return ready == 0 && told == first_wake;
+	}
+	i = (int)number_of(m);
+	key = t->m[i].key;
+	if (t->out >= t->total || strcmp(sched_key(m), model_keys[key]) != 0 ||
+	    model_first(t, key, now, &want_why, &wake) != i || want_why != why)
+		return 0;
+	t->m[i].out = 1;
+	t->d[key].out++;
+	t->d[key].slept &= why != SCHED_TRY;
+	t->out++;
+	return 1;
+}
+
+static int
+model_step(struct model *t, struct sched *s, int64_t now)
+{
+	int i = (int)any(MODEL_MESSAGES), key = (int)any(MODEL_KEYS);
+	struct sched_message *m = sched_find(s, id_of(i));
+	enum sched_outcome outcome = any(3);
+	int64_t due = now - 50 + any(200), deadline = now + any(400);
+
+	if ((m != NULL) != t->m[i].there || (m != NULL && m->out != t->m[i].out))
+		return 0;
+	switch (any(8)) {
+	case 0:
+	case 1:
+		if (m != NULL)
+			return sched_add(s, id_of(i), due, deadline, "a", NULL) == NULL;
+		t->m[i].there = 1;
+		t->m[i].out = 0;
+		t->m[i].key = key;
+		t->m[i].due = due;
+		t->m[i].deadline = deadline;
+		return sched_add(s, id_of(i), due, deadline, model_keys[key], NULL) != NULL;
+	case 2:
+		if (m != NULL && !m->out) {
+			sched_remove(s, m);
+			t->m[i].there = 0;
+		}
+		return 1;
+	case 3:
+		if (m != NULL && !m->out) {
+			sched_change(s, m, due, deadline);
+			t->m[i].due = due;
+			t->m[i].deadline = deadline;
+		}
+		return 1;
+	case 4:
+		t->d[key].until = any(2) ? 0 : now + any(100);
+		t->d[key].slept = t->d[key].until != 0;
+		sched_sleep(s, model_keys[key], t->d[key].until);
+		return 1;
+	case 5:
+		if (m != NULL && m->out) {
+			sched_finished(s, m, outcome);
+			model_finish(t, i, outcome);
+		}
+		return 1;
+	default:
+		return model_next(t, s, now);
+	}
+}
+
+static int
+model_same(const struct model *t, const struct sched *s)
+{
+	size_t waiting[MODEL_KEYS] = { 0 }, count = 0;
+	struct sched_state st;
+	int i;
+
+	for (i = 0; i < MODEL_MESSAGES; i++) {
+		count += t->m[i].there;
+		waiting[t->m[i].key] += t->m[i].there && !t->m[i].out;
+	}
+	for (i = 0; i < MODEL_KEYS; i++) {
+		st = sched_state(s, model_keys[i]);
+		if (st.waiting != waiting[i] || st.out != t->d[i].out || st.places != t->d[i].places ||
+		    st.broke != t->d[i].broke)
+			return 0;
+	}
+	return sched_count(s) == count && sched_out(s) == t->out;
+}
+
+static void
+test_model(void)
+{
+	struct model t = { .total = 12 };
+	struct sched *s = sched_new(t.total, 7);
+	int64_t now = 1000;
+	int i;
+
+	for (i = 0; i < MODEL_KEYS; i++)
+		t.d[i].places = SCHED_PLACES_INITIAL;
+	for (i = 0; i < 300000; i++) {
+		if (any(4) == 0)
+			now += any(20);
+		if (!model_step(&t, s, now) || !model_same(&t, s))
+			break;
+	}
+	unit_int(i, 300000, "random operations do what a naive model does");
+	sched_free(s);
+}
+
+/* Fairness by count: with every destination busy, none gets two more than another. */
+static void
+test_share(void)
+{
+	struct sched *s = sched_new(7, 7);
+	unsigned got[10] = { 0 }, i, n = 0, lo, hi;
+	struct sched_message *out[7] = { NULL }, *m;
+	char key[2] = "a";
+
+	for (i = 0; i < 2000; i++) {
+		key[0] = 'a' + (i < 1000 ? 0 : i % 10);
+		add(s, i, i < 1000 ? 0 : 900, key);
+	}
+	for (i = 0; i < 700; i++) {
+		unsigned slot = any(7);
+
+		if (out[slot] != NULL)
+			sched_finished(s, out[slot], SCHED_WORKED);
+		out[slot] = NULL;
+		if ((m = next(s, 1000)) != NULL) {
+			n++;
+			got[sched_key(m)[0] - 'a']++;
+			out[slot] = m;
+		}
+	}
+	for (i = 1, lo = hi = got[0]; i < 10; i++) {
+		lo = got[i] < lo ? got[i] : lo;
+		hi = got[i] > hi ? got[i] : hi;
+	}
+	unit_ok(n == 700 && hi - lo <= 2, "shares of ten busy destinations: %u to %u of %u", lo, hi, n);
+	sched_free(s);
+}
+
+int
+main(void)
+{
+	test_backoff();
+	test_days();
+	test_order();
+	test_fair();
+	test_total();
+	test_sleep();
+	test_deadline();
+	test_dead_domain();
+	test_places();
+	test_idle();
+	test_share();
+	test_model();
+	test_many(MANY / 10, 1);
+	test_many(MANY, 1000);
+	test_many(MANY / 10, MANY / 10);
+	return unit_done();
+}
