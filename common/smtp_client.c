@@ -4,9 +4,9 @@
  * the next stage, or ends the session.  421 is looked at before any of them.
  *
  * A transaction's way: say_more() says MAIL, RCPT, DATA as far as the server may be ahead of its
- * answers: one command, or SMTP_PIPELINE_MAX of them.  Each answer settles whom it concerns, moves the
- * stage to what the next one answers, and calls say_more() again.  Where nothing is awaited and
- * nothing is left to say, the order is finished.
+ * answers: one command, or SMTP_PIPELINE_MAX of them.  Each answer settles whom it concerns, moves
+ * the stage to what the next one answers, and calls say_more() again.  Where nothing is awaited
+ * and nothing is left to say, the order is finished.
  */
 #include "smtp_client.h"
 
@@ -198,8 +198,8 @@ settle_answer(struct smtp_client *c, size_t first, size_t n)
 }
 
 /*
- * The session ends under an order.  Once all of the dot may have left us, nothing but a refusal says
- * that the message was not taken.
+ * The session ends under an order.  Once all of the dot may have left us, nothing but a refusal
+ * says that the message was not taken.
  */
 static void
 settle_end(struct smtp_client *c, enum smtp_end end)
@@ -678,9 +678,9 @@ await_dot(struct smtp_client *c, unsigned answers_to_it)
 }
 
 /*
- * 354 to a DATA that was sent before it was known that no recipient is left: RFC 2920 3.1 has the dot
- * sent alone.  Not where it would be a message for somebody, nor where no answer to it is defined (RFC
- * 2033 4.2).
+ * 354 to a DATA that was sent before it was known that no recipient is left: RFC 2920 3.1 has the
+ * dot sent alone.  Not where it would be a message for somebody, nor where no answer to it is
+ * defined (RFC 2033 4.2).
  */
 static enum smtp_want
 on_354_for_nobody(struct smtp_client *c)

@@ -6,19 +6,19 @@
  *	SMTP_WANT_INPUT	 send what stands in c->out (buf_drop what was sent), read, feed
  *	SMTP_WANT_TLS	 out is empty: shake hands, then smtp_client_tls_done() or _tls_failed()
  *	SMTP_WANT_ORDER	 greeting, EHLO and TLS are done as configured: smtp_client_send(), _quit()
- *	SMTP_WANT_BODY	 as INPUT, and the message: smtp_client_body() in pieces, smtp_client_body_end()
+ *	SMTP_WANT_BODY	 as INPUT, and the message: smtp_client_body() in pieces, _body_end()
  *	SMTP_WANT_RESULT the order's recipients are settled in c->txn.rcpt; then as ORDER
  *	SMTP_WANT_CLOSE	 send what stands in c->out (perhaps QUIT) without waiting for its answer,
  *			 close; c->end says how it came to this.  If an order was under way, its
  *			 recipients are settled as with RESULT
  *
  * Banner, EHLO (HELO where that is refused with 5xx), STARTTLS, EHLO again (RFC 3207 4.2: what was
- * said before TLS is forgotten).  One command at a time up to ORDER.  Bytes that nobody asked for end
- * the session; behind the 220 to STARTTLS they are an injection (RFC 3207 6, CVE-2011-0411) and the
- * connection must be dropped without another word.
+ * said before TLS is forgotten).  One command at a time up to ORDER.  Bytes that nobody asked for
+ * end the session; behind the 220 to STARTTLS they are an injection (RFC 3207 6, CVE-2011-0411)
+ * and the connection must be dropped without another word.
  *
- * What stands in c->out counts as not sent: an answer to it has not been asked for, and a message whose
- * final dot is among it cannot have been taken.
+ * What stands in c->out counts as not sent: an answer to it has not been asked for, and a message
+ * whose final dot is among it cannot have been taken.
  *
  * Nothing that a server sends is trusted to be text; print replies with smtp_reply_print().
  */
@@ -90,14 +90,14 @@ enum smtp_end {
 };
 #define SMTP_ENDS (SMTP_END_LOST + 1)
 
-#define SMTP_PIPELINE_MAX 128	/* commands without an answer; more recipients follow as answers come */
+#define SMTP_PIPELINE_MAX 128	/* commands without an answer; the rest follow as answers come */
 
 /* An order.  All of it is the caller's and stays until RESULT or CLOSE. */
 struct smtp_transaction {
 	const char *from;		/* without <>; "": the null sender */
 	const char *const *rcpt;	/* without <>; one at least */
 	size_t nrcpts;
-	uint64_t size;			/* octets of the message, before dot-stuffing; 0: not known */
+	uint64_t size;			/* of the message, before dot-stuffing; 0: not known */
 	int has8bit;			/* octets above 127 in it */
 };
 
@@ -113,10 +113,10 @@ enum smtp_rcpt_state {
 /* What became of a recipient, and the answer that decided it. */
 struct smtp_rcpt {
 	enum smtp_rcpt_state state;
-	enum smtp_stage stage;		/* at which it was decided; ORDER: here, before anything was sent */
+	enum smtp_stage stage;		/* at which it was decided; ORDER: here, unsaid */
 	int code;			/* 0: no answer decided it */
-	struct smtp_status status;	/* never of class 0 once settled: "X.0.0" where the peer gave none */
-	char *text;			/* "550 5.1.1 unknown", or our words; printable, the client's */
+	struct smtp_status status;	/* once settled never of class 0, but "X.0.0" */
+	char *text;			/* "550 5.1.1 unknown", or our words; printable */
 	int rcpt_code;			/* the answer to RCPT; 0: none came */
 	int sent;			/* RCPT was sent: the machine's own */
 };
@@ -127,7 +127,7 @@ struct smtp_rcpt {
  */
 struct smtp_txn {
 	struct smtp_transaction order;
-	struct smtp_rcpt *rcpt;		/* as many as in the order, in its sequence; NULL: no order yet */
+	struct smtp_rcpt *rcpt;		/* as in the order, in its sequence; NULL: no order yet */
 	struct smtp_reply mail;		/* code 0 in each: not received */
 	struct smtp_reply data;
 	struct smtp_reply dot;		/* LMTP: the last recipient's */
@@ -179,23 +179,24 @@ enum smtp_want smtp_client_tls_done(struct smtp_client *);
 enum smtp_want smtp_client_tls_failed(struct smtp_client *, const struct fail *);
 
 /*
- * After ORDER or RESULT: MAIL with SIZE and BODY=8BITMIME where they are offered, RCPT, DATA; in groups
- * where PIPELINING is (RFC 2920).  Decided here, without a word to the server (RESULT may come at once):
- * an address that RFC 5321 does not know (PERM 5.1.7, 5.1.3; 5.6.7 where it is not ASCII); a message
- * larger than the server's SIZE (PERM 5.3.4); has8bit without 8BITMIME (PERM 5.6.3: RFC 6152 3 leaves
- * conversion and refusal; Postfix converts, which breaks signatures).  552 to RCPT is TEMP, as 452 is
- * (RFC 5321 4.5.3.1.10).
+ * After ORDER or RESULT: MAIL with SIZE and BODY=8BITMIME where they are offered, RCPT, DATA; in
+ * groups where PIPELINING is (RFC 2920).  Decided here, without a word to the server (RESULT may
+ * come at once): an address that RFC 5321 does not know (PERM 5.1.7, 5.1.3; 5.6.7 where it is not
+ * ASCII); a message larger than the server's SIZE (PERM 5.3.4); has8bit without 8BITMIME (PERM
+ * 5.6.3: RFC 6152 3 leaves conversion and refusal; Postfix converts, which breaks signatures).
+ * 552 to RCPT is TEMP, as 452 is (RFC 5321 4.5.3.1.10).
  *
- * 421 and the loss of the connection lead to CLOSE: recipients without a refusal are TEMP, or UNKNOWN
- * where all of the final dot had left c->out and no answer came.
+ * 421 and the loss of the connection lead to CLOSE: recipients without a refusal are TEMP, or
+ * UNKNOWN where all of the final dot had left c->out and no answer came.
  */
 enum smtp_want smtp_client_send(struct smtp_client *, const struct smtp_transaction *);
 
 /*
- * After SMTP_WANT_BODY: appends a piece to c->out, dot-stuffed, however it was split; the caller holds
- * back while c->out is full.  Only CRLF goes out as line end: a CR or LF alone becomes one, so that no
- * server sees another end of the message than we do.  _end adds a missing line end and the dot.
- * A caller that cannot go on reading its message calls smtp_client_lost(): nobody may take half of it.
+ * After SMTP_WANT_BODY: appends a piece to c->out, dot-stuffed, however it was split; the caller
+ * holds back while c->out is full.  Only CRLF goes out as line end: a CR or LF alone becomes one,
+ * so that no server sees another end of the message than we do.  _end adds a missing line end and
+ * the dot.  A caller that cannot go on reading its message calls smtp_client_lost(): nobody may
+ * take half of it.
  */
 enum smtp_want smtp_client_body(struct smtp_client *, const char *, size_t n);
 enum smtp_want smtp_client_body_end(struct smtp_client *);
