@@ -87,6 +87,40 @@ facts_sort(struct facts *f)
 	}
 }
 
+size_t
+facts_reference_names(const struct facts *f, const struct facts_host *h,
+    const char *names[FACTS_NAMES_MAX])
+{
+	size_t n = 0;
+
+	if (f->mx_sec != DNS_SECURE)
+		return 0;
+	if (f->mx != FACTS_MX_LOCAL)
+		names[n++] = f->domain;
+	if (f->mx_canonical != NULL)
+		names[n++] = f->mx_canonical;
+	names[n++] = h->name;
+	return n;
+}
+
+socklen_t
+facts_sockaddr(const struct facts_addr *a, uint16_t port, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof *ss);
+	ss->ss_family = a->family;
+	if (a->family == AF_INET) {
+		sin->sin_port = htons(port);
+		sin->sin_addr = a->ip.v4;
+		return sizeof *sin;
+	}
+	sin6->sin6_port = htons(port);
+	sin6->sin6_addr = a->ip.v6;
+	return sizeof *sin6;
+}
+
 const char *
 facts_addr_text(const struct facts_addr *a, char dst[INET6_ADDRSTRLEN])
 {

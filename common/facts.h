@@ -91,6 +91,17 @@ struct facts_host *facts_add_host(struct facts *, const char *name, uint16_t pre
 /* Stable order by preference. */
 void facts_sort(struct facts *);
 
+/*
+ * Names besides the TLSA base domain that a certificate below a usage 2 record may bear (RFC 7672
+ * 3.2.2): those that follow from the destination securely.  Borrowed; returns how many.
+ */
+#define FACTS_NAMES_MAX 3
+size_t facts_reference_names(const struct facts *, const struct facts_host *,
+    const char *names[FACTS_NAMES_MAX]);
+
+/* The address as a socket wants it; returns the length. */
+socklen_t facts_sockaddr(const struct facts_addr *, uint16_t port, struct sockaddr_storage *);
+
 /* Text of an address, as inet_ntop(3) writes it. */
 const char *facts_addr_text(const struct facts_addr *, char dst[INET6_ADDRSTRLEN]);
 

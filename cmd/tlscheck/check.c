@@ -43,7 +43,6 @@ add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *a
 	p->check = c;
 	p->host = h;
 	p->addr = addr;
-	p->finding.matched = p->finding.depth = -1;
 }
 
 static int

@@ -14,14 +14,11 @@
 #include <event2/event.h>
 #include <openssl/ssl.h>
 
+#include "contact.h"
 #include "dns.h"
 #include "facts.h"
-#include "io.h"
 #include "lookup.h"
 #include "policy.h"
-#include "smtp_client.h"
-#include "tls.h"
-#include "verify.h"
 
 #define CHECKS_MAX 100		/* destinations under way at once */
 #define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
@@ -55,14 +52,9 @@ struct probe {
 	struct check *check;
 	const struct plan_host *host;
 	const struct facts_addr *addr;
-	struct io *io;
-	struct smtp_client client;
-	struct tls_info tls;
-	struct finding finding;
-	struct seen seen;
-	char *seen_text;
-	struct verdict verdict;
-	int connected;
+	struct contact contact;	/* where it was started */
+	struct verdict verdict;	/* borrowed from the contact where there is one */
+	int started;
 	int done;
 };
 

@@ -11,6 +11,7 @@
 #include "name.h"
 #include "ossl.h"
 #include "text.h"
+#include "tls.h"
 #include "tool.h"
 
 static const char usage[] =

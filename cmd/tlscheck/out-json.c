@@ -123,7 +123,7 @@ records(const struct probe *p)
 			json_set_str(o, "use", verify_use_name(VERIFY_USE_UNUSABLE));
 		else
 			json_set_str(o, "use",
-			    i < p->finding.nuse ? verify_use_name(p->finding.use[i]) : NULL);
+			    i < p->contact.finding.nuse ? verify_use_name(p->contact.finding.use[i]) : NULL);
 		json_set_str(o, "why", why);
 		json_push(a, o);
 		free(rdata);
@@ -160,9 +160,9 @@ probe_object(const struct probe *p)
 	json_set_str(o, "tlsa_base", fh->tlsa_base);
 	json_set(o, "tlsa", records(p));
 	json_set_int(o, "tlsa_damaged", (int64_t)fh->tlsa_damaged);
-	json_set(o, "banner", reply_value(&p->client.banner));
-	json_set(o, "starttls", reply_value(&p->client.starttls));
-	json_set(o, "tls", p->seen.tls ? tls_object(&p->tls) : json_null());
+	json_set(o, "banner", reply_value(&p->contact.client.banner));
+	json_set(o, "starttls", reply_value(&p->contact.client.starttls));
+	json_set(o, "tls", p->contact.seen.tls ? tls_object(&p->contact.tls) : json_null());
 	return o;
 }
 

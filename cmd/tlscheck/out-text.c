@@ -43,8 +43,8 @@ print_probe(const struct check *c, const struct probe *p)
 	else if (p->addr != NULL)
 		printf(" %s", facts_addr_text(p->addr, addr));
 	printf(": %s", verdict_name(p->verdict.word));
-	if (p->seen.tls)
-		print_tls(&p->tls);
+	if (p->contact.seen.tls)
+		print_tls(&p->contact.tls);
 	print_verdict(&p->verdict);
 	free(host);
 }
@@ -95,8 +95,8 @@ print_records(const struct probe *p)
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
 			use = verify_use_name(VERIFY_USE_UNUSABLE);
-		else if (i < p->finding.nuse)
-			use = verify_use_name(p->finding.use[i]);
+		else if (i < p->contact.finding.nuse)
+			use = verify_use_name(p->contact.finding.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
@@ -120,15 +120,15 @@ print_reply(const char *what, const struct smtp_reply *r)
 static void
 print_details(const struct probe *p)
 {
-	int i, n = p->tls.chain != NULL ? sk_X509_num(p->tls.chain) : 0;
+	int i, n = p->contact.tls.chain != NULL ? sk_X509_num(p->contact.tls.chain) : 0;
 
-	print_reply("banner", &p->client.banner);
-	print_reply("EHLO", &p->client.ehlo);
-	print_reply("STARTTLS", &p->client.starttls);
+	print_reply("banner", &p->contact.client.banner);
+	print_reply("EHLO", &p->contact.client.ehlo);
+	print_reply("STARTTLS", &p->contact.client.starttls);
 	if (n > 0)
-		print_names(sk_X509_value(p->tls.chain, 0));
+		print_names(sk_X509_value(p->contact.tls.chain, 0));
 	for (i = 0; i < n; i++)
-		print_cert(sk_X509_value(p->tls.chain, i), i);
+		print_cert(sk_X509_value(p->contact.tls.chain, i), i);
 	print_records(p);
 }
 

@@ -1,0 +1,389 @@
+#include "contact.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "alloc.h"
+#include "io.h"
+#include "text.h"
+
+static void
+seen_is(struct contact *c, enum seen_end end, const char *text)
+{
+	c->seen.end = end;
+	free(c->seen_text);
+	c->seen_text = xstrdup(text);
+	c->seen.text = c->seen_text;
+}
+
+/* Once for a contact: what comes later belongs to the message, not to the host. */
+static void
+judge(struct contact *c)
+{
+	if (c->judged)
+		return;
+	c->judged = 1;
+	c->seen.finding = &c->finding;
+	policy_judge(c->target.host, &c->seen, &c->verdict);
+}
+
+static void
+over(struct contact *c)
+{
+	if (c->ended)
+		return;
+	c->ended = 1;
+	judge(c);
+	c->handlers->ended(c, c->arg);
+}
+
+static void
+drop(struct contact *c)
+{
+	io_abort(c->io);
+	c->io = NULL;
+}
+
+static void
+let_go(struct contact *c)
+{
+	if (c->io == NULL)
+		return;
+	if (c->client.out.len > 0)
+		io_write(c->io, c->client.out.p, c->client.out.len);
+	buf_drop(&c->client.out, c->client.out.len);
+	io_close(c->io);
+	c->io = NULL;
+}
+
+/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it. */
+static enum seen_end
+end_seen(const struct smtp_client *c)
+{
+	switch (c->end) {
+	case SMTP_END_BANNER_PERM:
+		return SEEN_REFUSED;
+	case SMTP_END_EHLO_REFUSED:
+		return c->last.code >= 500 ? SEEN_REFUSED : SEEN_TEMPORARY;
+	case SMTP_END_STARTTLS_REFUSED:
+		return SEEN_STARTTLS_REFUSED;
+	case SMTP_END_INJECTION:
+		return SEEN_INJECTION;
+	case SMTP_END_HANDSHAKE:
+		return SEEN_HANDSHAKE_FAILED;
+	case SMTP_END_PROTOCOL:
+		return SEEN_PROTOCOL;
+	default:
+		return SEEN_TEMPORARY;
+	}
+}
+
+/* A peer that took HELO only is told apart from one that has ESMTP without STARTTLS. */
+static void
+not_offered(struct contact *c)
+{
+	seen_is(c, SEEN_NO_STARTTLS,
+	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP, only HELO");
+}
+
+static void
+session_ended(struct contact *c)
+{
+	if (c->was_ready)
+		;
+	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
+		not_offered(c);
+	else
+		seen_is(c, end_seen(&c->client), c->client.fail.text);
+	over(c);
+}
+
+static void
+session_ready(struct contact *c)
+{
+	struct buf why = BUF_INIT;
+
+	if (c->client.starttls_refused) {
+		smtp_reply_print(&why, &c->client.starttls);
+		seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
+	} else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR)
+		not_offered(c);
+	else
+		seen_is(c, SEEN_READY, "");
+	buf_clear(&why);
+	judge(c);
+	io_deadline(c->io, 0);
+	/* A session that the plan does not let mail through is of no more use. */
+	if (c->verdict.word > VERDICT_CLEAR) {
+		contact_quit(c);
+		over(c);
+		return;
+	}
+	c->was_ready = 1;
+	c->handlers->ready(c, c->arg);
+}
+
+/* SNI is the TLSA base domain where DANE decides (RFC 7672 8.1), else the host's name. */
+static const char *
+sni_of(const struct contact *c)
+{
+	const struct facts_host *fh = c->target.host->host;
+	const char *name = c->target.host->need == PLAN_DANE ? fh->tlsa_base : fh->name;
+
+	return text_is_address(name) ? NULL : name;
+}
+
+static void
+begin_tls(struct contact *c)
+{
+	struct fail f = FAIL_INIT;
+	SSL *ssl = tls_client(c->conf.tls, sni_of(c), &f);
+
+	if (ssl == NULL) {
+		smtp_client_tls_failed(&c->client, &f);
+		drop(c);
+		session_ended(c);
+		return;
+	}
+	io_deadline(c->io, c->conf.timeout_ms);
+	io_start_tls(c->io, ssl, IO_TLS_CLIENT);
+}
+
+static void
+send_out(struct contact *c)
+{
+	if (c->client.out.len == 0)
+		return;
+	io_write(c->io, c->client.out.p, c->client.out.len);
+	buf_drop(&c->client.out, c->client.out.len);
+	io_deadline(c->io, c->conf.timeout_ms);
+}
+
+static void
+go_on(struct contact *c, enum smtp_want want)
+{
+	switch (want) {
+	case SMTP_WANT_INPUT:
+		send_out(c);
+		break;
+	case SMTP_WANT_TLS:
+		begin_tls(c);
+		break;
+	case SMTP_WANT_ORDER:
+		session_ready(c);
+		break;
+	case SMTP_WANT_BODY:
+		send_out(c);
+		if (io_pending_out(c->io) < CONTACT_OUT_HIGH)
+			c->handlers->body(c, c->arg);
+		break;
+	case SMTP_WANT_RESULT:
+		send_out(c);
+		io_deadline(c->io, 0);
+		c->handlers->result(c, c->arg);
+		break;
+	case SMTP_WANT_CLOSE:
+		if (c->client.end == SMTP_END_INJECTION)
+			drop(c);
+		else
+			let_go(c);
+		session_ended(c);
+		break;
+	}
+}
+
+static void
+on_connected(struct io *io, void *arg)
+{
+	struct contact *c = arg;
+
+	c->connected = 1;
+	io_deadline(io, c->conf.timeout_ms);
+}
+
+static size_t
+on_input(struct io *io, const char *bytes, size_t n, void *arg)
+{
+	struct contact *c = arg;
+
+	(void)io;
+	go_on(c, smtp_client_feed(&c->client, bytes, n));
+	return n;
+}
+
+static void
+on_drained(struct io *io, void *arg)
+{
+	struct contact *c = arg;
+
+	(void)io;
+	if (c->client.want == SMTP_WANT_BODY)
+		c->handlers->body(c, c->arg);
+}
+
+static int
+verify_peer(struct contact *c)
+{
+	const struct facts_host *fh = c->target.host->host;
+	const char *names[FACTS_NAMES_MAX];
+	struct verify_dane v = { .tlsa = fh->tlsa, .ntlsa = fh->ntlsa, .base = fh->tlsa_base,
+		.names = names, .now = time(NULL) };
+	struct fail f = FAIL_INIT;
+
+	v.nnames = facts_reference_names(c->target.facts, fh, names);
+	if (verify_dane(c->tls.chain, &v, &c->finding, &f) == 0)
+		return c->finding.result == VERIFY_MATCH;
+	c->finding.result = VERIFY_NO_MATCH;
+	c->finding.rule = "local";
+	c->finding.why = xstrdup(f.text);
+	return 0;
+}
+
+static void
+on_tls_done(struct io *io, void *arg)
+{
+	struct contact *c = arg;
+
+	c->seen.tls = 1;
+	tls_info_get(io_ssl0(io), &c->tls);
+	if (c->target.host->need == PLAN_DANE && !verify_peer(c)) {
+		/* Nothing more is said to such a host. */
+		io_close(c->io);
+		c->io = NULL;
+		seen_is(c, SEEN_READY, "");
+		over(c);
+		return;
+	}
+	go_on(c, smtp_client_tls_done(&c->client));
+}
+
+static void
+on_closed(struct io *io, enum io_end end, const struct fail *why, void *arg)
+{
+	struct contact *c = arg;
+
+	(void)io;
+	c->io = NULL;
+	if (!c->connected) {
+		seen_is(c, SEEN_NO_CONNECTION, why->text);
+		smtp_client_lost(&c->client, why);
+		over(c);
+		return;
+	}
+	if (end == IO_END_INJECTION) {
+		seen_is(c, SEEN_INJECTION, why->text);
+		smtp_client_lost(&c->client, why);
+		over(c);
+		return;
+	}
+	if (c->client.stage == SMTP_STAGE_HANDSHAKE)
+		smtp_client_tls_failed(&c->client, why);
+	else if (end == IO_END_EOF)
+		smtp_client_eof(&c->client);
+	else
+		smtp_client_lost(&c->client, why);
+	session_ended(c);
+}
+
+static const struct io_handlers io_handlers = {
+	.connected = on_connected,
+	.input = on_input,
+	.tls_done = on_tls_done,
+	.drained = on_drained,
+	.closed = on_closed,
+};
+
+/* A switch, so that the compiler asks for every new need. */
+static enum smtp_use_tls
+tls_for(enum plan_need need)
+{
+	switch (need) {
+	case PLAN_CLEAR:
+		return SMTP_TLS_NEVER;
+	case PLAN_MAY:
+		return SMTP_TLS_IF_OFFERED;
+	case PLAN_ENCRYPT:
+	case PLAN_DANE:
+		break;
+	}
+	return SMTP_TLS_REQUIRED;
+}
+
+/* The socket could not even be made; told from the loop like everything else. */
+static void
+on_no_socket(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	over(arg);
+}
+
+void
+contact_start(struct contact *c, const struct contact_conf *conf,
+    const struct contact_target *target, const struct contact_handlers *handlers, void *arg)
+{
+	struct smtp_client_conf client = { .ehlo = conf->ehlo, .use_tls = tls_for(target->host->need) };
+	struct timeval now = { 0, 0 };
+	struct sockaddr_storage ss;
+	struct fail f = FAIL_INIT;
+	socklen_t len = facts_sockaddr(target->addr, target->port, &ss);
+
+	memset(c, 0, sizeof *c);
+	c->conf = *conf;
+	c->target = *target;
+	c->handlers = handlers;
+	c->arg = arg;
+	c->finding.matched = c->finding.depth = -1;
+	smtp_client_init(&c->client, &client);
+	c->io = io_connect(conf->base, (struct sockaddr *)&ss, len, NULL, &io_handlers, c, &f);
+	if (c->io != NULL) {
+		io_deadline(c->io, conf->timeout_ms);
+		return;
+	}
+	seen_is(c, SEEN_NO_CONNECTION, f.text);
+	if ((c->later = evtimer_new(conf->base, on_no_socket, c)) == NULL ||
+	    event_add(c->later, &now) == -1)
+		alloc_failed();
+}
+
+void
+contact_send(struct contact *c, const struct smtp_transaction *order)
+{
+	go_on(c, smtp_client_send(&c->client, order));
+}
+
+void
+contact_body(struct contact *c, const char *p, size_t n)
+{
+	smtp_client_body(&c->client, p, n);
+	send_out(c);
+}
+
+void
+contact_body_end(struct contact *c)
+{
+	go_on(c, smtp_client_body_end(&c->client));
+}
+
+void
+contact_quit(struct contact *c)
+{
+	smtp_client_quit(&c->client);
+	let_go(c);
+}
+
+void
+contact_clear(struct contact *c)
+{
+	drop(c);
+	if (c->later != NULL)
+		event_free(c->later);
+	c->later = NULL;
+	smtp_client_clear(&c->client);
+	tls_info_clear(&c->tls);
+	finding_clear(&c->finding);
+	verdict_clear(&c->verdict);
+	free(c->seen_text);
+	c->seen_text = NULL;
+}

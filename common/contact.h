@@ -1,0 +1,92 @@
+/*
+ * contact - one connection to one address under a plan: the socket and its TLS (io), the grammar
+ * (smtp_client), the chain (verify) and the judgement (policy) put together.
+ *
+ *	contact_start -> ended				no session, or the plan forbids mail through it
+ *	contact_start -> ready -> contact_quit		a probe
+ *	contact_start -> ready -> contact_send -> body ... -> result -> contact_send ... | contact_quit
+ *
+ * The probe and the relay share it, so that what one says is what the other does.  Callbacks come from
+ * the loop.  ended() is the last; before, contact_free() may be called at any time, in callbacks too.
+ */
+#ifndef MTATLS_CONTACT_H
+#define MTATLS_CONTACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include "facts.h"
+#include "policy.h"
+#include "smtp_client.h"
+#include "tls.h"
+#include "verify.h"
+
+#define CONTACT_OUT_HIGH 65536	/* octets waiting for the peer; more of a message is asked for below */
+
+struct contact;
+
+struct contact_handlers {
+	/* A session through which the plan lets mail go: verdict is AUTH, ENC or CLEAR. */
+	void (*ready)(struct contact *, void *arg);
+	/* More of the message is wanted: contact_body() or contact_body_end(), now or later. */
+	void (*body)(struct contact *, void *arg);
+	/* The order's recipients are settled in client.txn; the session goes on, or ended() follows. */
+	void (*result)(struct contact *, void *arg);
+	/* The connection is over; verdict says why where ready() did not come. */
+	void (*ended)(struct contact *, void *arg);
+};
+
+struct contact_conf {
+	struct event_base *base;
+	SSL_CTX *tls;		/* of tls_client_ctx() */
+	const char *ehlo;	/* outlives the contact */
+	int timeout_ms;		/* for connecting, each reply and the handshake */
+};
+
+/* All borrowed, for the contact's life. */
+struct contact_target {
+	const struct plan_host *host;	/* act is PLAN_TRY */
+	const struct facts *facts;
+	const struct facts_addr *addr;
+	uint16_t port;
+};
+
+/* The fields are for reading. */
+struct contact {
+	struct contact_conf conf;
+	struct contact_target target;
+	const struct contact_handlers *handlers;
+	void *arg;
+	struct io *io;			/* NULL: gone */
+	struct smtp_client client;
+	struct tls_info tls;
+	struct finding finding;
+	struct seen seen;
+	char *seen_text;
+	struct verdict verdict;
+	struct event *later;		/* what has to be told from the loop */
+	int connected;
+	int judged;			/* verdict is set */
+	int was_ready;
+	int ended;
+};
+
+/* The struct is the caller's.  ended() may come at the next turn of the loop at the earliest. */
+void contact_start(struct contact *, const struct contact_conf *, const struct contact_target *,
+    const struct contact_handlers *, void *arg);
+
+/* Behind ready() or result(): one message; the order is borrowed until result() or ended(). */
+void contact_send(struct contact *, const struct smtp_transaction *);
+void contact_body(struct contact *, const char *, size_t);
+void contact_body_end(struct contact *);
+
+/* Says QUIT where that is allowed and lets the connection go, without waiting; no callback follows. */
+void contact_quit(struct contact *);
+
+/* Frees what the struct holds, whatever is under way. */
+void contact_clear(struct contact *);
+
+#endif
