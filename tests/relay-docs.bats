@@ -31,11 +31,16 @@ options_of()
 	    tr -d ' ,' | sort -u
 }
 
+# PAGE WIDTH: as plain text.
+plain()
+{
+	mandoc -T ascii -O width="$2" "$MAN/$1" | sed 's/.\x08//g'
+}
+
 same_options()
 {
 	local page=$1
-	diff <("$BIN/${page%.*}" -h | options_of 2) <(mandoc -T ascii -O width=200 "$MAN/$page" | col -b |
-	    options_of 5)
+	diff <("$BIN/${page%.*}" -h | options_of 2) <(plain "$page" 200 | options_of 5)
 }
 
 @test "usage and page have the same options" {
@@ -105,8 +110,7 @@ settle_conf()
 }
 
 @test "defaults and ranges of smtp-relay.conf(5)" {
-	page=$(mandoc -T ascii -O width=500 "$MAN/smtp-relay.conf.5" | col -b)
-	name=$(hostname)
+	page=$(plain smtp-relay.conf.5 500)
 	rows=(
 		'workers 64|' 'workers 0|bad' 'workers 65|bad' 'max-size 65536|' 'max-size 65535|bad'
 		'max-size 1099511627776|' 'max-size 1099511627777|bad' 'mx-port 65535|' 'mx-port 0|bad'
@@ -134,7 +138,6 @@ settle_conf()
 	run env -u MTATLS_DIR smtp-relay -n -c conf
 	[[ $output == *"identities in /etc/mtatls/certs, spool /var/spool/smtp-relay, 2 workers"* ]]
 	[[ $output == *"public, tls no, 1000 sessions, backlog 511"* ]]
-	[[ -z $name || $output == "host name "* ]]
 	for word in 52428800 65536 1099511627776 'default is 2\.' 'default is 1000\.' 'default is 511;'; do
 		grep -q "$word" <<< "$page" || { echo "not in the page: $word"; return 1; }
 	done

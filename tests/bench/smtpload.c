@@ -203,6 +203,7 @@ static void
 make_text(size_t size)
 {
 	static const char head[] = "From: <load@bench.test>\r\nTo: <load@bench.test>\r\nSubject: load\r\n\r\n";
+	static const char line_end[] = { '\r', '\n' }, end_of_data[] = { '.', '\r', '\n' };
 	size_t n = sizeof head - 1, line;
 
 	if ((text = malloc(size + sizeof head + 80)) == NULL)
@@ -211,11 +212,11 @@ make_text(size_t size)
 	while (n < size) {
 		line = size - n >= 72 ? 70 : size - n > 2 ? size - n - 2 : 0;
 		memset(text + n, 'x', line);
-		memcpy(text + n + line, "\r\n", 2);
-		n += line + 2;
+		memcpy(text + n + line, line_end, sizeof line_end);
+		n += line + sizeof line_end;
 	}
-	memcpy(text + n, ".\r\n", 3);
-	text_len = n + 3;
+	memcpy(text + n, end_of_data, sizeof end_of_data);
+	text_len = n + sizeof end_of_data;
 }
 
 static int
