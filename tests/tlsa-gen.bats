@@ -93,6 +93,24 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 	[ "$output" = "_26._udp.other.example. 3600 IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 }
 
+@test "an identity is found under the name that mkcert was given" {
+	for name in bücher.example MX1.Example.org mx2.example. '*.example.net'; do
+		identity "$name"
+		run -0 --separate-stderr tlsa --rdata "$name"
+		[[ "$output" =~ ^3\ 1\ 1\ [0-9a-f]{64}$ ]]
+		[ -z "$stderr" ]
+	done
+	run -0 tlsa BÜCHER.Example.
+	[[ "$output" == '_25._tcp.xn--bcher-kva.example. IN TLSA '* ]]
+	identity 2001:DB8::25
+	run -0 tlsa --rdata 2001:DB8:0::25
+	identity -n MX1.Example.org other.example
+	run -0 tlsa MX1.Example.org
+	[[ "$output" == '_25._tcp.other.example. '* ]]
+	refused 'no identity "Mx3.example." in '"$MTATLS_DIR/certs" Mx3.example.
+	refused 'no identity "*.example.com" in '"$MTATLS_DIR/certs" '*.example.com'
+}
+
 @test "each usage, selector and matching type against openssl" {
 	identity --as-ca mx.example
 	c=$MTATLS_DIR/certs/mx.example/cert.pem

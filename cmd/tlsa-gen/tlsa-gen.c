@@ -269,9 +269,15 @@ source_clear(struct source *s)
 static int
 read_identity(const struct job *j, struct source *s, struct fail *f)
 {
+	char *name = identity_find(j->dir, j->name, f);
 	struct identity id;
+	int rc;
 
-	if (identity_load(j->dir, j->name, 0, &id, f) == -1)
+	if (name == NULL)
+		return -1;
+	rc = identity_load(j->dir, name, 0, &id, f);
+	free(name);
+	if (rc == -1)
 		return -1;
 	s->what = j->name;
 	s->leaf = id.cert;
