@@ -197,6 +197,34 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $d" ] || { echo "$f: $output $stderr"; false
 	[ "$output" = "3 1 1 $d" ]
 }
 
+@test "a common name stands in where there is no dNSName" {
+	key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem)
+	for subject in /CN=mx.example /O=x/CN=mx.example; do
+		openssl req "${key[@]}" -subj "$subject" -out plain.csr 2>/dev/null
+		openssl req -x509 "${key[@]}" -subj "$subject" -out plain.pem 2>/dev/null
+		openssl req -x509 "${key[@]}" -subj "$subject" -addext 'subjectAltName=IP:192.0.2.1' \
+		    -out address.pem 2>/dev/null
+		for f in plain.csr plain.pem address.pem; do
+			run -0 --separate-stderr tlsa -i $f
+			[[ "$output" == '_25._tcp.mx.example. IN TLSA 3 1 1 '* ]]
+			[ "${#lines[@]}" -eq 1 ]
+			[ -z "$stderr" ]
+		done
+	done
+	openssl req -x509 "${key[@]}" -subj /CN=mx.example -addext 'subjectAltName=DNS:mx2.example' -out san.pem \
+	    2>/dev/null
+	run -0 tlsa -i san.pem
+	[[ "$output" == '_25._tcp.mx2.example. IN TLSA '* ]]
+	[ "${#lines[@]}" -eq 1 ]
+	for cn in Root 'Example CA' 192.0.2.1 'mx.example. IN A 192.0.2.1'; do
+		openssl req "${key[@]}" -subj "/CN=$cn" -out odd.csr 2>/dev/null
+		refused 'odd.csr: no host name in it to publish a record for; --owner names the host' -i odd.csr
+	done
+	openssl req -x509 "${key[@]}" -subj /CN=mx.example -addext 'subjectAltName=DNS:a b' -out odd.pem 2>/dev/null
+	run -2 --separate-stderr tlsa -i odd.pem
+	[[ "$stderr" == *'1 names that are no host names left out'*'--owner names the host' ]]
+}
+
 @test "usage 2 is about the last certificate of the chain" {
 	chain
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 1 -i chain.pem
@@ -237,7 +265,7 @@ certificate in its chain (RFC 7671 5.2.2)" ]
 	identity '*.example.net'
 	run -2 --separate-stderr tlsa _wildcard.example.net
 	[ -z "$output" ]
-	[[ "$stderr" == *'no host name in it to publish a record for; expected --owner' ]]
+	[[ "$stderr" == *'no host name in it to publish a record for; --owner names the host' ]]
 	run -0 --separate-stderr tlsa --owner a.example.net --owner b.example.net --owner A.example.net \
 	    _wildcard.example.net
 	[ "${#lines[@]}" -eq 2 ]

@@ -292,14 +292,19 @@ static int
 take_request(const struct pem_item *item, struct source *s, struct fail *f)
 {
 	X509_REQ *req = pem_get1_request(item, f);
+	char *cn;
 	int rc = 0;
 
 	if (req == NULL)
 		return -1;
 	if ((s->key = X509_REQ_get_pubkey(req)) == NULL)
 		rc = fail(f, FAIL_INPUT, "the public key in the request cannot be read");
-	else
+	else {
 		cert_request_dns_names(req, &s->names);
+		cn = cert_request_cn(req);
+		cert_names_or_cn(&s->names, cn);
+		free(cn);
+	}
 	X509_REQ_free(req);
 	return rc;
 }
@@ -360,6 +365,8 @@ read_input(const struct job *j, struct source *s, struct fail *f)
 static int
 read_source(const struct job *j, struct source *s, struct fail *f)
 {
+	char *cn;
+
 	if ((j->input != NULL ? read_input(j, s, f) : read_identity(j, s, f)) == -1)
 		return -1;
 	if (s->leaf == NULL)
@@ -367,6 +374,9 @@ read_source(const struct job *j, struct source *s, struct fail *f)
 	if (cert_is_demo(s->leaf))
 		talk(s->what, "a demonstration certificate: for trials only");
 	cert_dns_names(s->leaf, &s->names);
+	cn = cert_cn(s->leaf);
+	cert_names_or_cn(&s->names, cn);
+	free(cn);
 	return 0;
 }
 
@@ -443,8 +453,8 @@ find_owners(struct job *j, const struct source *s, struct fail *f)
 		talk(s->what, "%zu names that are no host names left out", s->names.odd);
 	if (j->nowner > 0)
 		return 0;
-	return fail(f, FAIL_INPUT, "%.300s: no host name in it to publish a record for; expected "
-	    "--owner", s->what);
+	return fail(f, FAIL_INPUT, "%.300s: no host name in it to publish a record for; --owner "
+	    "names the host", s->what);
 }
 
 static int
