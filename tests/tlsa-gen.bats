@@ -117,7 +117,7 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 	for u in 0 1 2 3; do
 		for s in 0 1; do
 			for m in 0 1 2; do
-				run -0 --separate-stderr tlsa --rdata -u $u -s $s -m $m mx.example
+				run -0 --separate-stderr tlsa --rdata -u $u -s $s -m $m -i "$c"
 				[ "$output" = "$u $s $m $(data "$c" $s $m)" ]
 			done
 		done
@@ -238,9 +238,38 @@ certificate in its chain (RFC 7671 5.2.2)" ]
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 0 -i full.pem
 	[ "$output" = "2 0 0 $(data ca.pem 0 0)" ]
 	[ -z "$stderr" ]
-	refused 'leaf.pem: usage 2 is about a CA, and the only certificate is none' -u 2 -i leaf.pem
 	cat int.pem leaf.pem > shuffled.pem
-	refused 'shuffled.pem: usage 2 is about a CA, and the last certificate is none' -u 2 -i shuffled.pem
+	refused 'shuffled.pem: usage 2 is about a CA that issued the certificate, and the last of the chain is none' \
+	    -u 2 -i shuffled.pem
+}
+
+@test "usage 2 where no CA is known to have issued the certificate" {
+	chain
+	openssl pkey -in leaf.key -pubout -out leaf.pub
+	refused 'leaf.pem: usage 2 is about a CA that issued the certificate, and the only one here is no CA' \
+	    -u 2 --owner mx.example -i leaf.pem
+	for f in leaf.csr leaf.key leaf.pub; do
+		refused "$f: usage 2 is about a CA that issued the certificate, and there is only a key here" \
+		    -u 2 --owner mx.example -i $f
+	done
+	for option in '' --as-ca; do
+		identity -f ${option:+"$option"} mx.example
+		for u in 0 2; do
+			refused "mx.example: usage $u is about a CA that issued the certificate, and the identity has \
+none in its chain; a self-signed certificate is published with usage 3" -u $u mx.example
+		done
+		refused 'usage 2 is about a CA' -u 2 --rdata --owner mx.example mx.example
+	done
+	run -0 --separate-stderr tlsa -u 2 -s 0 --owner mx.example -i ca.pem
+	[ "$output" = "_25._tcp.mx.example. IN TLSA 2 0 1 $(data ca.pem 0 1)" ]
+	refused 'ca.pem: usage 2 is about a CA that issued the certificate, and is alone here: --owner names the hosts' \
+	    -u 2 -i ca.pem
+	# An identity that was given its chain.
+	folder=$MTATLS_DIR/certs/mx.example
+	cp leaf.pem "$folder/cert.pem"
+	cp int.pem "$folder/chain.pem"
+	run -0 tlsa --rdata -u 2 -s 0 mx.example
+	[ "$output" = "2 0 1 $(data int.pem 0 1)" ]
 }
 
 @test "warnings do not change the answer" {

@@ -380,6 +380,35 @@ read_source(const struct job *j, struct source *s, struct fail *f)
 	return 0;
 }
 
+static int
+is_about_ca(const struct job *j)
+{
+	return j->usage == TLSA_PKIX_TA || j->usage == TLSA_DANE_TA;
+}
+
+/* RFC 7671 5.2: usage 2 (and 0) describes a CA that issued the server's certificate. */
+static int
+refuse_usage(const struct job *j, const struct source *s, const char *why, struct fail *f)
+{
+	return fail(f, FAIL_INPUT, "%.200s: usage %u is about a CA that issued the certificate, %s",
+	    s->what, j->usage, why);
+}
+
+/* One certificate in a file may be the CA that the user means, who then says of which hosts. */
+static int
+check_lone_ca(const struct job *j, const struct source *s, struct fail *f)
+{
+	if (j->input == NULL)
+		return refuse_usage(j, s, "and the identity has none in its chain; a self-signed "
+		    "certificate is published with usage 3", f);
+	if (!cert_is_ca(s->leaf))
+		return refuse_usage(j, s, "and the only one here is no CA's; a server's own is "
+		    "published with usage 3", f);
+	if (j->nowner == 0 && j->form != FORM_RDATA)
+		return refuse_usage(j, s, "and is alone here: --owner names the hosts", f);
+	return 0;
+}
+
 /* The certificate that the usage is about; NULL: FAIL_INPUT. */
 static const X509 *
 subject_of_record(const struct job *j, const struct source *s, struct fail *f)
@@ -387,13 +416,14 @@ subject_of_record(const struct job *j, const struct source *s, struct fail *f)
 	int n = s->chain != NULL ? sk_X509_num(s->chain) : 0;
 	const X509 *ta;
 
-	if (j->usage == TLSA_PKIX_EE || j->usage == TLSA_DANE_EE)
+	if (!is_about_ca(j))
 		return s->leaf;
-	ta = n > 0 ? sk_X509_value(s->chain, n - 1) : s->leaf;
+	if (n == 0)
+		return check_lone_ca(j, s, f) == 0 ? s->leaf : NULL;
+	ta = sk_X509_value(s->chain, n - 1);
 	if (cert_is_ca(ta))
 		return ta;
-	fail(f, FAIL_INPUT, "%.300s: usage %u is about a CA, and the %s certificate is none",
-	    s->what, j->usage, n > 0 ? "last" : "only");
+	refuse_usage(j, s, "and the last of the chain is none", f);
 	return NULL;
 }
 
@@ -425,6 +455,9 @@ make_record(const struct job *j, const struct source *s, struct tlsa *t, struct 
 		if (tlsa_of_cert(t, j->usage, j->selector, j->mtype, subject, f) == -1)
 			return fail_prefix(f, "%.300s", s->what);
 	} else {
+		if (is_about_ca(j))
+			return refuse_usage(j, s, "and there is only a key here; a server's own is "
+			    "published with usage 3", f);
 		if (j->selector == TLSA_CERT)
 			return fail(f, FAIL_INPUT,
 			    "%.300s: selector 0 is about a certificate, and there is "
