@@ -34,8 +34,8 @@ string_type() {
 usage_error() {
 	run -2 --separate-stderr mkcert "$@"
 	[ -z "$output" ]
-	[[ "$stderr" == mkcert:* ]]
-	[[ "$stderr" == *'usage: mkcert'* ]]
+	[[ "$stderr" == mkcert:*$'\nusage: mkcert '*$'\ntry -h for the options' ]]
+	[ "${#stderr_lines[@]}" -eq 5 ]
 	[ ! -e "$MTATLS_DIR" ]
 }
 

@@ -30,7 +30,8 @@ data() {
 usage_error() {
 	run -2 --separate-stderr tlsa "$@"
 	[ -z "$output" ]
-	[[ "$stderr" == tlsa-gen:*'usage: tlsa-gen'* ]]
+	[[ "$stderr" == tlsa-gen:*$'\nusage: tlsa-gen '*$'\ntry -h for the options' ]]
+	[ "${#stderr_lines[@]}" -eq 5 ]
 }
 
 refused() {
