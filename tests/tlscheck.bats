@@ -276,7 +276,12 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 		[ "$status" -eq 2 ] || { echo "$args: $status"; return 1; }
 		[ -z "$output" ]
 		[[ $stderr == "tlscheck: "* ]]
+		[ "${#stderr_lines[@]}" -le 4 ]
 	done
+	run --separate-stderr "$BIN/tlscheck" -l bogus good.test
+	[ "${stderr_lines[0]}" = 'tlscheck: level: expected no, preferred or required, not "bogus"' ]
+	[[ ${stderr_lines[1]} == "usage: tlscheck "* ]]
+	[ "${stderr_lines[-1]}" = 'try -h for the options' ]
 }
 
 @test "an anchor that is missing, empty or no anchor: 2, and the message names it" {
