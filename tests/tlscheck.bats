@@ -244,10 +244,8 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 }
 
 @test "endless TLS records hold up neither the deadline nor another destination" {
-	lab_peer 127.0.3.2 tls-endless
 	SECONDS=0
-	check -t 2 '[127.0.3.2]' good.test
-	lab_peer_stop 127.0.3.2
+	check -t 2 '[127.0.2.23]' good.test
 	[ "$SECONDS" -lt 15 ]
 	[[ ${lines[0]} == *": SKIP: the TLS handshake failed: timed out"* ]]
 	[[ ${lines[-1]} == "good.test: AUTH: "* ]]
