@@ -14,6 +14,7 @@
 
 #include "alloc.h"
 #include "key.h"
+#include "name.h"
 #include "ossl.h"
 #include "pem.h"
 
@@ -159,10 +160,9 @@ has_controls(const unsigned char *s, size_t n)
 	return 0;
 }
 
-char *
-cert_cn(const X509 *cert)
+static char *
+last_cn(const X509_NAME *name)
 {
-	const X509_NAME *name = X509_get_subject_name(cert);
 	unsigned char *utf8 = NULL;
 	char *cn = NULL;
 	int i = -1, last = -1, n;
@@ -177,6 +177,18 @@ cert_cn(const X509 *cert)
 	OPENSSL_free(utf8);
 	ossl_clear();
 	return cn;
+}
+
+char *
+cert_cn(const X509 *cert)
+{
+	return last_cn(X509_get_subject_name(cert));
+}
+
+char *
+cert_request_cn(const X509_REQ *req)
+{
+	return last_cn(X509_REQ_get_subject_name(req));
 }
 
 char *
@@ -307,6 +319,15 @@ cert_request_dns_names(const X509_REQ *req, struct cert_names *names)
 
 	san_names(san, crit, GEN_DNS, names);
 	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+}
+
+void
+cert_names_or_cn(struct cert_names *names, const char *cn)
+{
+	if (names->n > 0 || names->odd > 0 || cn == NULL)
+		return;
+	if (name_is_fqdn(cn, NAME_WILDCARD))
+		names_add(names, xstrdup(cn));
 }
 
 void

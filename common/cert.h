@@ -52,6 +52,7 @@ char *cert_issuer(const X509 *);
  * Caller frees.
  */
 char *cert_cn(const X509 *);
+char *cert_request_cn(const X509_REQ *);
 
 /* The serial number in lower-case hexadecimal, "-" before a negative one.  Caller frees. */
 char *cert_serial(const X509 *);
@@ -78,6 +79,10 @@ void cert_ip_names(const X509 *, struct cert_names *);
 
 /* The same of what a request asks for in its extensionRequest attribute. */
 void cert_request_dns_names(const X509_REQ *, struct cert_names *);
+
+/* RFC 6125 6.4.4: where there is no dNSName, not even an odd one, a common name that is a host name
+ * of two labels or more stands in for it.  cn may be NULL. */
+void cert_names_or_cn(struct cert_names *, const char *cn);
 void cert_names_clear(struct cert_names *);
 
 /* basicConstraints says CA:TRUE. */

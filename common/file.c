@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "alloc.h"
+
+#define LINKS_MAX 40 /* that are followed, as the kernel does */
 
 int
 file_read(const char *path, size_t max, struct buf *b, struct fail *f)
@@ -216,14 +219,82 @@ file_write(const char *path, mode_t mode, unsigned flags, const void *p, size_t 
 }
 
 int
+file_is_stdout(const char *path)
+{
+	return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
+}
+
+/* A device, a FIFO: whoever has it open wants the bytes, and a rename would take it from all. */
+static int
+write_through(const char *path, const void *p, size_t len, struct fail *f)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY), rc;
+
+	if (fd == -1)
+		return fail_errno(f, "%.300s", path);
+	rc = file_put(fd, p, len, path, f);
+	if (close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, "%.300s", path);
+	return rc;
+}
+
+/* What a link shows, as a path from where we are; NULL where it is no link. */
+static char *
+link_target(const char *path)
+{
+	char target[PATH_MAX], *dir, *full;
+	ssize_t n = readlink(path, target, sizeof target - 1);
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	if (target[0] == '/')
+		return xstrdup(target);
+	dir = dir_of(path);
+	full = file_join(dir, target);
+	free(dir);
+	return full;
+}
+
+/* The name at the end of the links, which need not be there yet; caller frees. */
+static char *
+behind_links(const char *path)
+{
+	char *here = xstrdup(path), *next;
+	int hops;
+
+	for (hops = 0; hops < LINKS_MAX && (next = link_target(here)) != NULL; hops++) {
+		free(here);
+		here = next;
+	}
+	return here;
+}
+
+int
 file_write_or_stdout(const char *path, mode_t mode, unsigned flags, const void *p, size_t len,
     struct fail *f)
 {
-	if (strcmp(path, "-") != 0)
+	struct stat st;
+	char *real;
+	int rc;
+
+	if (file_is_stdout(path)) {
+		if (fflush(stdout) == EOF)
+			return fail_errno(f, "standard output");
+		return file_put(STDOUT_FILENO, p, len, "standard output", f);
+	}
+	/* A link that may not be followed must not be followed by us either. */
+	if (stat(path, &st) == -1) {
+		if (errno != ENOENT)
+			return fail_errno(f, "%.300s", path);
+	} else if (!S_ISREG(st.st_mode))
+		return write_through(path, p, len, f);
+	if (!(flags & FILE_REPLACE))
 		return file_write(path, mode, flags, p, len, f);
-	if (fflush(stdout) == EOF)
-		return fail_errno(f, "standard output");
-	return file_put(STDOUT_FILENO, p, len, "standard output", f);
+	real = behind_links(path);
+	rc = file_write(real, mode, flags, p, len, f);
+	free(real);
+	return rc;
 }
 
 int

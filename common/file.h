@@ -34,7 +34,15 @@ int file_read(const char *path, size_t max, struct buf *b, struct fail *);
  */
 int file_write(const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 
-/* As file_write(), but "-" writes to stdout, where mode and flags mean nothing. */
+/* "-", or stdout by its name. */
+int file_is_stdout(const char *path);
+
+/*
+ * As file_write(), for a path that a user named.  Where file_is_stdout(), or where there is
+ * something other than a regular file (a device, a FIFO; links followed), the bytes are written
+ * into it, and mode and flags mean nothing.  Of a symbolic link the file that it shows is replaced
+ * or made, and the link stays; without FILE_REPLACE it is refused, dangling or not.
+ */
 int file_write_or_stdout(
     const char *path, mode_t, unsigned flags, const void *, size_t, struct fail *);
 

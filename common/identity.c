@@ -6,7 +6,10 @@
 #include "identity.h"
 
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <arpa/inet.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -200,6 +203,41 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 		rc = load_once(path, name, flags, id, f);
 	free(path);
 	return rc == 0 ? 0 : -1;
+}
+
+/* The name that an identity gets where it is made for this host or address; NULL: it is neither. */
+static char *
+stored_form(const char *text)
+{
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+	char shown[INET6_ADDRSTRLEN], *ascii, *name;
+	uint8_t addr[16];
+
+	if (inet_pton(family, text, addr) == 1)
+		return xstrdup(inet_ntop(family, addr, shown, sizeof shown));
+	if ((ascii = name_to_ascii(text, NULL)) == NULL)
+		return NULL;
+	name = name_to_identity(ascii, NULL);
+	free(ascii);
+	return name;
+}
+
+char *
+identity_find(const char *dir, const char *text, struct fail *f)
+{
+	int rc = name_check_identity(text, f);
+	char *name;
+
+	if (rc == 0 && identity_exists(dir, text))
+		return xstrdup(text);
+	if ((name = stored_form(text)) != NULL) {
+		if (identity_exists(dir, name))
+			return name;
+		free(name);
+	} else if (rc == -1)
+		return NULL;
+	fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
+	return NULL;
 }
 
 /* A store under way. */

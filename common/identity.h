@@ -47,6 +47,14 @@ int identity_exists(const char *dir, const char *name);
 int identity_load(const char *dir, const char *name, unsigned flags, struct identity *,
     struct fail *);
 
+/*
+ * The name of the identity that a user means: the text itself where there is one of that name, else
+ * the form in which one made for that host or address is stored (A-labels, lower case, no trailing
+ * dot, _wildcard).  On the heap, caller frees; NULL: FAIL_INPUT, there is none, or the text cannot
+ * be a name.
+ */
+char *identity_find(const char *dir, const char *text, struct fail *);
+
 #define IDENTITY_REPLACE	0x1	/* replace one that is there; otherwise FAIL_POLICY */
 
 /* Stores all of *id under id->name.  On failure the store is as it was, and nothing is left

@@ -66,15 +66,27 @@ find_word(const char *what, const char *word, const char *const *names, size_t n
 	return -1;
 }
 
-int
-policy_parse_tls(const char *word, enum policy_tls *out, struct fail *f)
+static int
+parse_tls(const char *what, const char *word, enum policy_tls *out, struct fail *f)
 {
-	int i = find_word("tls", word, tls_names, COUNT(tls_names), f);
+	int i = find_word(what, word, tls_names, COUNT(tls_names), f);
 
 	if (i == -1)
 		return -1;
 	*out = (enum policy_tls)i;
 	return 0;
+}
+
+int
+policy_parse_tls(const char *word, enum policy_tls *out, struct fail *f)
+{
+	return parse_tls("tls", word, out, f);
+}
+
+int
+policy_parse_level(const char *word, enum policy_tls *out, struct fail *f)
+{
+	return parse_tls("level", word, out, f);
 }
 
 int

@@ -40,8 +40,11 @@ struct policy {
 
 const char *policy_tls_name(enum policy_tls);
 const char *policy_dane_name(enum policy_dane);
-int policy_parse_tls(
-    const char *, enum policy_tls *, struct fail *); /* FAIL_INPUT lists the words */
+
+/* FAIL_INPUT names the setting ("tls: ", "level: ", "dane: ") and lists the words: level is what an
+ * option calls tls. */
+int policy_parse_tls(const char *, enum policy_tls *, struct fail *);
+int policy_parse_level(const char *, enum policy_tls *, struct fail *);
 int policy_parse_dane(const char *, enum policy_dane *, struct fail *);
 
 /* tls no beside dane other than none asks for two things at once: FAIL_INPUT. */

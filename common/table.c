@@ -95,7 +95,7 @@ find_row(const struct parse *p, const char *key)
 	size_t i;
 
 	for (i = 0; i < p->nrows; i++)
-		if (strcmp(p->rows[i].key, key) == 0)
+		if (p->rows[i].key == NULL || strcmp(p->rows[i].key, key) == 0)
 			return &p->rows[i];
 	return NULL;
 }

@@ -33,7 +33,7 @@ struct table_line {
 typedef int table_set_fn(void *ctx, const struct table_line *, struct fail *);
 
 struct table_row {
-	const char *key;
+	const char *key;	/* NULL, in the last row only: any keyword that no other row has */
 	size_t min, max;	/* how many values; max TABLE_WORDS_MAX: any number */
 	unsigned flags;
 	table_set_fn *set;

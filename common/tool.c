@@ -58,6 +58,20 @@ tool_version(void)
 	exit(tool_finish(TOOL_YES));
 }
 
+/* The synopsis ends before the first line that neither begins nor continues it. */
+static size_t
+synopsis_length(const char *usage)
+{
+	const char *line = usage, *end;
+
+	do {
+		if ((end = strchr(line, '\n')) == NULL)
+			return strlen(usage);
+		line = end + 1;
+	} while (*line == ' ' || *line == '\t' || strncmp(line, "usage:", 6) == 0);
+	return line - usage;
+}
+
 void
 tool_usage(const char *fmt, ...)
 {
@@ -68,7 +82,8 @@ tool_usage(const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	talk(NULL, "%s", text);
-	fputs(usage_text, stderr);
+	fwrite(usage_text, 1, synopsis_length(usage_text), stderr);
+	fprintf(stderr, "try -h for the options\n");
 	exit(TOOL_CANNOT);
 }
 

@@ -18,8 +18,8 @@ enum tool_exit {
 
 /*
  * First thing in main(): takes the name, closes gaps in descriptors 0 to 2, gives up privileges
- * (sandbox_tool) and ignores SIGPIPE.  usage is the whole text that -h prints; it and the name must
- * outlive the program.
+ * (sandbox_tool) and ignores SIGPIPE.  usage is the whole text that -h prints, the synopsis first:
+ * "usage: ...", its further lines indented; it and the name must outlive the program.
  */
 void tool_init(const char *name, const char *usage);
 
@@ -27,7 +27,7 @@ void tool_init(const char *name, const char *usage);
 void tool_help(void) __attribute__((noreturn));
 void tool_version(void) __attribute__((noreturn));
 
-/* "tool: text", then the usage on stderr; exits with 2. */
+/* "tool: text", then the synopsis and where to find more, on stderr; exits with 2. */
 void tool_usage(const char *, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* For '?' and ':' of getopt_long with opterr 0: says which option is wrong; exits with 2. */

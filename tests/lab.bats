@@ -281,6 +281,48 @@ talk_status()
 	[[ $output == 220* ]]
 }
 
+@test "a peer is exchanged in the namespace as well" {
+	seen() { lab_ns timeout 5 bash -c "exec 3<>/dev/tcp/$1/$LAB_PORT && head -c 4 <&3"; }
+	[ "$(seen 127.0.1.1)" = '220 ' ]
+	lab_peer 127.0.1.1 banner-554
+	[ "$(seen 127.0.1.1)" = '554 ' ]
+	lab_peer 127.0.1.1 banner-421
+	[ "$(seen 127.0.1.1)" = '421 ' ]
+	lab_peer_stop 127.0.1.1
+	run ! seen 127.0.1.1
+	lab_peers
+	[ "$(seen 127.0.1.1)" = '220 ' ]
+}
+
+@test "a peer from before the first lab_ns is in the namespace" {
+	run -0 bash -c '. "$1/lab.bash"; lab_start "$2" && lab_peer 127.0.0.25 banner-554 && lab_peers &&
+	    lab_ns timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.25/$LAB_PORT && head -c 4 <&3"; lab_stop' \
+	    - "$lab_here" "$BATS_TEST_TMPDIR/own"
+	[ "$output" = '554 ' ]
+}
+
+@test "lab_posttls_finger fails with words where there is no posttls-finger" {
+	mkdir -p "$BATS_TEST_TMPDIR/top/tests/lab"
+	cp -r "$lab_here/." "$BATS_TEST_TMPDIR/top/tests/lab"
+	lab_here=$BATS_TEST_TMPDIR/top/tests/lab
+	printf '#!/bin/sh\necho "$1: neither installed nor in .peers" >&2\nexit 127\n' > "$lab_here/run-peer"
+	lab_ns true
+	run -1 --separate-stderr lab_posttls_finger good.test
+	[ -z "$output" ]
+	[ "$stderr" = 'lab: posttls-finger: neither installed nor in .peers' ]
+}
+
+@test "the README's first lines work as they stand" {
+	local lines
+	lines=$(sed -n '/^    make all aids$/,/^$/p' "$lab_here/README.md")
+	[[ "$lines" == *lab_start*lab_peers*lab_stop* ]]
+	# What is under test has been built, and perhaps elsewhere.
+	lines=$(sed "/^ *make /d; s,\$PWD/build,$BUILD,; s,\$PWD/bin,$BIN," <<< "$lines")
+	run -0 bash -c "cd '$BATS_TEST_DIRNAME/..' && $lines"
+	echo "$output"
+	[[ "$output" == *good.test*AUTH* ]]
+}
+
 @test "Postfix takes a message for good.test over TLS and keeps it" {
 	[ -e "$LAB_DIR/postfix" ] || skip 'needs root: Postfix works as several users'
 	{

@@ -34,8 +34,8 @@ string_type() {
 usage_error() {
 	run -2 --separate-stderr mkcert "$@"
 	[ -z "$output" ]
-	[[ "$stderr" == mkcert:* ]]
-	[[ "$stderr" == *'usage: mkcert'* ]]
+	[[ "$stderr" == mkcert:*$'\nusage: mkcert '*$'\ntry -h for the options' ]]
+	[ "${#stderr_lines[@]}" -eq 5 ]
 	[ ! -e "$MTATLS_DIR" ]
 }
 
@@ -358,6 +358,42 @@ DNS:xn--mnchen-3ya.example, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:192.0.2.
 	[ "$(ls -A)" = $'old.pem\nout.pem' ]
 	run -2 --separate-stderr mkcert -o none/out.pem mx.example
 	[ "$stderr" = 'mkcert: none/out.pem: No such file or directory' ]
+}
+
+@test "-o FILE where FILE is a device, a FIFO or a link" {
+	if mknod nul c 1 3 2>/dev/null && : 2>/dev/null > nul; then
+		mkcert -f -o nul mx.example
+		[ -c nul ]
+	fi
+	mkcert -o /dev/null mx.example
+	[ -c /dev/null ]
+	mkfifo fifo
+	cat fifo > out.pem &
+	run -0 mkcert -f -o fifo mx.example
+	[[ "$output" =~ ^fifo\ [0-9a-f]{64}$ ]]
+	wait
+	[ -p fifo ]
+	openssl x509 -in out.pem -noout
+	mkcert -o /dev/stdout mx.example > redirected.pem
+	[ "$(grep -c -- -----BEGIN redirected.pem)" = 2 ]
+	run -1 grep -v '^[-A-Za-z0-9+/=]*\( [A-Z -]*\)\?$' redirected.pem
+	run -0 bash -c '"$BIN"/mkcert -o /dev/stdout mx.example | openssl x509 -noout'
+	usage_error -o /dev/stdout -j mx.example
+
+	mkdir deep
+	ln -s deep/real.pem link.pem
+	run -1 --separate-stderr mkcert -o link.pem mx.example
+	[ "$stderr" = 'mkcert: link.pem: exists already' ]
+	mkcert -f -o link.pem mx.example
+	[ "$(readlink link.pem)" = deep/real.pem ]
+	cp deep/real.pem old.pem
+	run -1 --separate-stderr mkcert -o link.pem mx.example
+	[ "$stderr" = 'mkcert: link.pem: exists already' ]
+	mkcert -f -o link.pem mx.example
+	[ "$(readlink link.pem)" = deep/real.pem ]
+	run -1 cmp deep/real.pem old.pem
+	[ "$(stat -c %a deep/real.pem)" = 600 ]
+	[ "$(ls -A deep)" = real.pem ]
 }
 
 @test "-j" {

@@ -39,7 +39,7 @@ fails_with()
 }
 
 @test "usage errors" {
-	for args in '' '-x list' '-d' 'frob' 'list more' 'show' 'cat' 'cat a b' '-j cat a' '--jsn list'; do
+	for args in '' '-x list' '-c' '-d' '-s' 'frob' 'list more' 'show' 'cat' 'cat a b' '-j cat a' '--jsn list'; do
 		# shellcheck disable=SC2086
 		fails_with 2 relayq $args
 		[ -z "$output" ]
@@ -47,25 +47,74 @@ fails_with()
 	done
 }
 
+@test "the spool is that of the relay's configuration" {
+	mkdir -p state other/new other/queue other/hold other/bad
+	mkspool "other/queue/$TWO,1,x.test" $TWO '<>' '<c@other.test>' < /dev/null
+	printf 'hostname a b c\nno-such-keyword\nspool %s # here\nlisten\n' "$PWD/spool" > state/smtp-relay.conf
+	printf 'spool %s/other\n' "$PWD" > other.conf
+	want=$(relayq -s spool list)
+	[[ $want == $ONE* ]]
+	[ "$(relayq -d state list)" = "$want" ]
+	[ "$(relayq --dir state list)" = "$want" ]
+	[ "$(MTATLS_DIR=state relayq list)" = "$want" ]
+	[ "$(MTATLS_DIR=nowhere relayq -d state list)" = "$want" ]
+	[ "$(relayq -c state/smtp-relay.conf list)" = "$want" ]
+	[[ $(relayq -d state --config other.conf list) == $TWO* ]]
+	[[ $(relayq -c state/smtp-relay.conf --spool other list) == $TWO* ]]
+	[[ $(relayq -c nowhere -s other list) == $TWO* ]]
+}
+
+@test "without a word of a spool it is the default one" {
+	mkdir state
+	echo 'hostname relay.example' > state/smtp-relay.conf
+	[ ! -e /var/spool/smtp-relay ] || skip "this machine has one"
+	fails_with 2 relayq -d state list
+	[ "$stderr" = 'relayq: /var/spool/smtp-relay: No such file or directory' ]
+	[ ! -e /etc/mtatls/smtp-relay.conf ] || return 0
+	fails_with 2 env -u MTATLS_DIR relayq list
+	[ "$stderr" = 'relayq: /var/spool/smtp-relay: No such file or directory' ]
+}
+
+@test "a configuration that was named has to be there and to make sense" {
+	mkdir state
+	fails_with 2 relayq -d state list
+	[ "$stderr" = 'relayq: state/smtp-relay.conf: No such file or directory' ]
+	MTATLS_DIR=state fails_with 2 relayq list
+	[ "$stderr" = 'relayq: state/smtp-relay.conf: No such file or directory' ]
+	fails_with 2 relayq -c nowhere.conf list
+	[ "$stderr" = 'relayq: nowhere.conf: No such file or directory' ]
+	printf 'spool\nhostname x\nspool sub/folder\nspool /a /b\n' > bad.conf
+	fails_with 2 relayq -c bad.conf list
+	diff - <(echo "$stderr") <<- END
+		relayq: bad.conf:1: spool: expected 1 value, found 0
+		relayq: bad.conf:3: spool stands in line 1 already
+		relayq: bad.conf:4: spool stands in line 1 already
+		relayq: bad.conf: 3 errors
+	END
+	echo 'spool sub/folder' > bad.conf
+	fails_with 2 relayq -c bad.conf list
+	[[ $stderr == 'relayq: bad.conf:1: spool: expected an absolute path, not "sub/folder"'* ]]
+}
+
 @test "no spool there" {
-	fails_with 2 relayq -d nowhere list
+	fails_with 2 relayq -s nowhere list
 	[ "$stderr" = 'relayq: nowhere: No such file or directory' ]
 	rmdir spool/hold
-	fails_with 2 relayq -d spool list
+	fails_with 2 relayq -s spool list
 	[ "$stderr" = 'relayq: spool: hold: No such file or directory' ]
 }
 
 @test "a folder that may not be read" {
 	[ "$(id -u)" -ne 0 ] || skip "root may read all"
 	chmod 0 spool/queue
-	fails_with 2 relayq -d spool list
+	fails_with 2 relayq -s spool list
 	chmod 700 spool/queue
 	[[ $stderr == *'Permission denied' ]]
 }
 
 @test "list" {
 	mkspool "spool/hold/$TWO,1795305700,=0123456789abcdef" $TWO '<>' '<c@other.test>' < /dev/null
-	run --separate-stderr relayq -d spool list
+	run --separate-stderr relayq -s spool list
 	[ "$status" -eq 0 ]
 	diff - <(echo "$output") <<- END
 		$ONE queue 2026-11-22T00:00:00Z        22 <from@example.org> <a@dest.test> +1
@@ -76,13 +125,13 @@ fails_with()
 
 @test "an empty spool" {
 	rm spool/queue/*
-	run relayq -d spool list
+	run relayq -s spool list
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 }
 
 @test "show" {
-	run --separate-stderr relayq -d spool show $ONE
+	run --separate-stderr relayq -s spool show $ONE
 	[ "$status" -eq 0 ]
 	diff - <(echo "$output") <<- END
 		id $ONE
@@ -102,11 +151,11 @@ fails_with()
 }
 
 @test "JSON, one object a line" {
-	run --separate-stderr relayq -j -d spool list
+	run --separate-stderr relayq -j -s spool list
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 1 ]
 	list=$output
-	run relayq --json --dir spool show $ONE
+	run relayq --json --spool spool show $ONE
 	[ "$output" = "$list" ]
 	diff - <(echo "$output") <<- END
 		{"id":"$ONE","folder":"queue","file":"$ONE,1795305700,dest.test","due":"2026-11-22T00:01:40Z","size":22,"arrived":"2026-11-22T00:00:00Z","listener":"in","client":"192.0.2.1","client_name":null,"helo":"client.example","protocol":"ESMTPS","auth":null,"tls":["TLSv1.3","TLS_AES_256_GCM_SHA384"],"from":"from@example.org","from_options":[],"rcpts":[{"address":"a@dest.test","options":["NOTIFY=FAILURE"],"state":"waiting","tries":0},{"address":"b@dest.test","options":[],"state":"waiting","tries":0}]}
@@ -114,33 +163,33 @@ fails_with()
 }
 
 @test "cat gives the message byte for byte" {
-	relayq -d spool cat $ONE > got
+	relayq -s spool cat $ONE > got
 	cmp one got
 	head -c 3000000 /dev/urandom > big
 	mkspool "spool/hold/$TWO,1,x.test" $TWO '<>' '<c@x.test>' < big
-	relayq -d spool cat $TWO > got
+	relayq -s spool cat $TWO > got
 	cmp big got
 }
 
 @test "no such message" {
-	fails_with 1 relayq -d spool show $NONE
+	fails_with 1 relayq -s spool show $NONE
 	[ "$stderr" = "relayq: $NONE: no such message" ]
-	fails_with 1 relayq -d spool cat $'../\x1b[31m'
+	fails_with 1 relayq -s spool cat $'../\x1b[31m'
 	[ "$stderr" = 'relayq: ../\x1b[31m: no such message' ]
 }
 
 @test "output that cannot be written" {
-	fails_with 2 sh -c "relayq -d spool list > /dev/full"
-	fails_with 2 sh -c "relayq -d spool cat $ONE > /dev/full"
+	fails_with 2 sh -c "relayq -s spool list > /dev/full"
+	fails_with 2 sh -c "relayq -s spool cat $ONE > /dev/full"
 }
 
 @test "addresses are printed escaped" {
 	mkspool "spool/queue/$TWO,1,x.test" $TWO '<%1B[2J%0A@x.test>' '<a%FF%20b@x.test>' < one
-	run relayq -d spool list
+	run relayq -s spool list
 	[[ $output == *'<\x1b[2J\x0a@x.test> <a\xff b@x.test>'* ]]
-	run relayq -d spool show $TWO
+	run relayq -s spool show $TWO
 	[[ $output == *'from <\x1b[2J\x0a@x.test>'* ]]
-	relayq -j -d spool list | python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]'
+	relayq -j -s spool list | python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]'
 }
 
 @test "damaged files: a message each, status 2, the others are listed" {
@@ -152,7 +201,7 @@ fails_with()
 	mkfifo "spool/queue/8QkZ2a1Bc00ggg,1,x.test"
 	head -c 100 spool/queue/$ONE* > "spool/queue/8QkZ2a1Bc00hhh,1,x.test"
 	head -c 10000000 /dev/zero > "spool/queue/8QkZ2a1Bc00iii,1,x.test"
-	fails_with 2 relayq -d spool list
+	fails_with 2 relayq -s spool list
 	[ "${#lines[@]}" -eq 1 ]
 	[[ $output == $ONE* ]]
 	diff - <(sort <<< "$stderr") <<- END
@@ -165,27 +214,27 @@ fails_with()
 		relayq: queue: 8QkZ2a1Bc00hhh,1,x.test: truncated: 100 octets, expected at least 289
 		relayq: queue: 8QkZ2a1Bc00iii,1,x.test: not a spool file: expected mtatls-spool in its first line
 	END
-	fails_with 2 relayq -d spool show 8QkZ2a1Bc00hhh
-	fails_with 2 relayq -d spool cat 8QkZ2a1Bc00ccc
+	fails_with 2 relayq -s spool show 8QkZ2a1Bc00hhh
+	fails_with 2 relayq -s spool cat 8QkZ2a1Bc00ccc
 }
 
 @test "a message that lost a bit is written out, with status 2" {
 	printf X | dd of="$(echo spool/queue/$ONE*)" bs=1 seek=280 conv=notrunc status=none
-	run relayq -d spool list
+	run relayq -s spool list
 	[ "$status" -eq 0 ]
-	fails_with 2 relayq -d spool cat $ONE
+	fails_with 2 relayq -s spool cat $ONE
 	[ "$stderr" = "relayq: $ONE: the message does not agree with its checksum" ]
 	[[ $output == Subject* ]]
 }
 
 @test "what was set aside is listed with its reason" {
 	echo garbage > $'spool/bad/core\x1b'
-	run --separate-stderr relayq -d spool list
+	run --separate-stderr relayq -s spool list
 	[ "$status" -eq 0 ]
 	[[ ${lines[1]} == 'core\x1b bad   damaged: bad: core\x1b: truncated'* ]] || { echo "$output"; return 1; }
-	run relayq -j -d spool list
+	run relayq -j -s spool list
 	[[ ${lines[1]} == '{"id":null,"folder":"bad",'* ]]
-	fails_with 2 relayq -d spool cat $'core\x1b'
+	fails_with 2 relayq -s spool cat $'core\x1b'
 }
 
 @test "files come and go while it lists" {
@@ -197,7 +246,7 @@ fails_with()
 	) 3>&- &
 	pid=$!
 	while kill -0 $pid 2>/dev/null; do
-		relayq -d spool list 2>> errors > /dev/null || true
+		relayq -s spool list 2>> errors > /dev/null || true
 	done
 	# cp writes in place, as no relay does: an unfinished file may be seen, a vanished one must not matter.
 	run ! grep -v 'truncated' errors
@@ -208,7 +257,7 @@ fails_with()
 	sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/s/^\.Dl //p' "$MAN/relayq.1" | sed 's/\\e/\\/g; s/\\&//g' > examples
 	[ "$(wc -l < examples)" -ge 3 ]
 	while read -r line; do
-		run bash -c "set -o pipefail; ${line/relayq/relayq -d spool}"
+		run bash -c "set -o pipefail; ${line/relayq/relayq -s spool}"
 		[ "$status" -eq 0 ] || { echo "$line: $status $output"; return 1; }
 		[ -n "$output" ] || [ -s message.eml ] || { echo "$line: nothing"; return 1; }
 	done < examples
@@ -218,8 +267,8 @@ fails_with()
 	sed -n '/^\.Bd/,/^\.Ed/{/^\.[BE]d/d; p}' "$MAN/mtatls-spool.5" |
 	    awk '/^result/ { body = 0 } { printf "%s%s\n", $0, body ? "\r" : "" } /^$/ && !seen++ { body = 1 }' \
 	    > "spool/queue/8Qm3yLx0Z00b7K,1,dest.test"
-	run --separate-stderr relayq -d spool show 8Qm3yLx0Z00b7K
+	run --separate-stderr relayq -s spool show 8Qm3yLx0Z00b7K
 	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
 	[[ $output == *'rcpt <a@dest.test> NOTIFY=FAILURE: deferred, tried 1 time, last '*': 450 4.2.0 busy'* ]]
-	relayq -d spool cat 8Qm3yLx0Z00b7K | cmp - one
+	relayq -s spool cat 8Qm3yLx0Z00b7K | cmp - one
 }

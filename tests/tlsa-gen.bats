@@ -30,7 +30,8 @@ data() {
 usage_error() {
 	run -2 --separate-stderr tlsa "$@"
 	[ -z "$output" ]
-	[[ "$stderr" == tlsa-gen:*'usage: tlsa-gen'* ]]
+	[[ "$stderr" == tlsa-gen:*$'\nusage: tlsa-gen '*$'\ntry -h for the options' ]]
+	[ "${#stderr_lines[@]}" -eq 5 ]
 }
 
 refused() {
@@ -93,13 +94,31 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 	[ "$output" = "_26._udp.other.example. 3600 IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 }
 
+@test "an identity is found under the name that mkcert was given" {
+	for name in bücher.example MX1.Example.org mx2.example. '*.example.net'; do
+		identity "$name"
+		run -0 --separate-stderr tlsa --rdata "$name"
+		[[ "$output" =~ ^3\ 1\ 1\ [0-9a-f]{64}$ ]]
+		[ -z "$stderr" ]
+	done
+	run -0 tlsa BÜCHER.Example.
+	[[ "$output" == '_25._tcp.xn--bcher-kva.example. IN TLSA '* ]]
+	identity 2001:DB8::25
+	run -0 tlsa --rdata 2001:DB8:0::25
+	identity -n MX1.Example.org other.example
+	run -0 tlsa MX1.Example.org
+	[[ "$output" == '_25._tcp.other.example. '* ]]
+	refused 'no identity "Mx3.example." in '"$MTATLS_DIR/certs" Mx3.example.
+	refused 'no identity "*.example.com" in '"$MTATLS_DIR/certs" '*.example.com'
+}
+
 @test "each usage, selector and matching type against openssl" {
 	identity --as-ca mx.example
 	c=$MTATLS_DIR/certs/mx.example/cert.pem
 	for u in 0 1 2 3; do
 		for s in 0 1; do
 			for m in 0 1 2; do
-				run -0 --separate-stderr tlsa --rdata -u $u -s $s -m $m mx.example
+				run -0 --separate-stderr tlsa --rdata -u $u -s $s -m $m -i "$c"
 				[ "$output" = "$u $s $m $(data "$c" $s $m)" ]
 			done
 		done
@@ -179,6 +198,34 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $d" ] || { echo "$f: $output $stderr"; false
 	[ "$output" = "3 1 1 $d" ]
 }
 
+@test "a common name stands in where there is no dNSName" {
+	key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem)
+	for subject in /CN=mx.example /O=x/CN=mx.example; do
+		openssl req "${key[@]}" -subj "$subject" -out plain.csr 2>/dev/null
+		openssl req -x509 "${key[@]}" -subj "$subject" -out plain.pem 2>/dev/null
+		openssl req -x509 "${key[@]}" -subj "$subject" -addext 'subjectAltName=IP:192.0.2.1' \
+		    -out address.pem 2>/dev/null
+		for f in plain.csr plain.pem address.pem; do
+			run -0 --separate-stderr tlsa -i $f
+			[[ "$output" == '_25._tcp.mx.example. IN TLSA 3 1 1 '* ]]
+			[ "${#lines[@]}" -eq 1 ]
+			[ -z "$stderr" ]
+		done
+	done
+	openssl req -x509 "${key[@]}" -subj /CN=mx.example -addext 'subjectAltName=DNS:mx2.example' -out san.pem \
+	    2>/dev/null
+	run -0 tlsa -i san.pem
+	[[ "$output" == '_25._tcp.mx2.example. IN TLSA '* ]]
+	[ "${#lines[@]}" -eq 1 ]
+	for cn in Root 'Example CA' 192.0.2.1 'mx.example. IN A 192.0.2.1'; do
+		openssl req "${key[@]}" -subj "/CN=$cn" -out odd.csr 2>/dev/null
+		refused 'odd.csr: no host name in it to publish a record for; --owner names the host' -i odd.csr
+	done
+	openssl req -x509 "${key[@]}" -subj /CN=mx.example -addext 'subjectAltName=DNS:a b' -out odd.pem 2>/dev/null
+	run -2 --separate-stderr tlsa -i odd.pem
+	[[ "$stderr" == *'1 names that are no host names left out'*'--owner names the host' ]]
+}
+
 @test "usage 2 is about the last certificate of the chain" {
 	chain
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 1 -i chain.pem
@@ -192,9 +239,38 @@ certificate in its chain (RFC 7671 5.2.2)" ]
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 0 -i full.pem
 	[ "$output" = "2 0 0 $(data ca.pem 0 0)" ]
 	[ -z "$stderr" ]
-	refused 'leaf.pem: usage 2 is about a CA, and the only certificate is none' -u 2 -i leaf.pem
 	cat int.pem leaf.pem > shuffled.pem
-	refused 'shuffled.pem: usage 2 is about a CA, and the last certificate is none' -u 2 -i shuffled.pem
+	refused 'shuffled.pem: usage 2 is about a CA that issued the certificate, and the last of the chain is none' \
+	    -u 2 -i shuffled.pem
+}
+
+@test "usage 2 where no CA is known to have issued the certificate" {
+	chain
+	openssl pkey -in leaf.key -pubout -out leaf.pub
+	refused 'leaf.pem: usage 2 is about a CA that issued the certificate, and the only one here is no CA' \
+	    -u 2 --owner mx.example -i leaf.pem
+	for f in leaf.csr leaf.key leaf.pub; do
+		refused "$f: usage 2 is about a CA that issued the certificate, and there is only a key here" \
+		    -u 2 --owner mx.example -i $f
+	done
+	for option in '' --as-ca; do
+		identity -f ${option:+"$option"} mx.example
+		for u in 0 2; do
+			refused "mx.example: usage $u is about a CA that issued the certificate, and the identity has \
+none in its chain; a self-signed certificate is published with usage 3" -u $u mx.example
+		done
+		refused 'usage 2 is about a CA' -u 2 --rdata --owner mx.example mx.example
+	done
+	run -0 --separate-stderr tlsa -u 2 -s 0 --owner mx.example -i ca.pem
+	[ "$output" = "_25._tcp.mx.example. IN TLSA 2 0 1 $(data ca.pem 0 1)" ]
+	refused 'ca.pem: usage 2 is about a CA that issued the certificate, and is alone here: --owner names the hosts' \
+	    -u 2 -i ca.pem
+	# An identity that was given its chain.
+	folder=$MTATLS_DIR/certs/mx.example
+	cp leaf.pem "$folder/cert.pem"
+	cp int.pem "$folder/chain.pem"
+	run -0 tlsa --rdata -u 2 -s 0 mx.example
+	[ "$output" = "2 0 1 $(data int.pem 0 1)" ]
 }
 
 @test "warnings do not change the answer" {
@@ -219,7 +295,7 @@ certificate in its chain (RFC 7671 5.2.2)" ]
 	identity '*.example.net'
 	run -2 --separate-stderr tlsa _wildcard.example.net
 	[ -z "$output" ]
-	[[ "$stderr" == *'no host name in it to publish a record for; expected --owner' ]]
+	[[ "$stderr" == *'no host name in it to publish a record for; --owner names the host' ]]
 	run -0 --separate-stderr tlsa --owner a.example.net --owner b.example.net --owner A.example.net \
 	    _wildcard.example.net
 	[ "${#lines[@]}" -eq 2 ]

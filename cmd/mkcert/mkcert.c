@@ -167,7 +167,7 @@ check_options(struct order *o)
 		tool_usage("-k and -t exclude each other");
 	if (o->output != NULL && o->name != NULL)
 		tool_usage("-o and -n exclude each other: -o stores no identity");
-	if (o->output != NULL && strcmp(o->output, "-") == 0 && o->json)
+	if (o->output != NULL && file_is_stdout(o->output) && o->json)
 		tool_usage("-o - and -j exclude each other: both write to standard output");
 	if (!(o->issue.flags & ISSUE_DEMO))
 		return;
@@ -288,7 +288,7 @@ write_pem(const struct order *o, EVP_PKEY *key, const X509 *cert, struct fail *f
 	buf_wipe(&b);
 	if (rc == -1)
 		return -1;
-	if (strcmp(o->output, "-") != 0)
+	if (!file_is_stdout(o->output))
 		return report(o, NULL, o->output, cert, f);
 	if (cert_is_demo(cert))
 		talk(NULL, "a demonstration certificate: for trials only, valid for %d days",

@@ -11,32 +11,41 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "file.h"
 #include "json.h"
 #include "log.h"
 #include "spool.h"
+#include "table.h"
 #include "text.h"
 #include "tool.h"
 
 static const char usage[] =
-    "usage: relayq [-j] [-d DIR] list\n"
-    "       relayq [-j] [-d DIR] show ID\n"
-    "       relayq [-d DIR] cat ID\n"
-    "  list           one line a message: ID, folder, arrival, size, sender, recipients\n"
-    "  show ID        its envelope, with what became of each recipient\n"
-    "  cat ID         the message itself, byte for byte\n"
-    "  -d, --dir DIR  the spool (default " SPOOL_DIR_DEFAULT ")\n"
-    "  -j, --json     one JSON object a line\n"
-    "  -h, --help     this text\n"
-    "  -V, --version  the version\n";
+    "usage: relayq [-j] [-c CONF | -d DIR | -s SPOOL] list\n"
+    "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] show ID\n"
+    "       relayq [-c CONF | -d DIR | -s SPOOL] cat ID\n"
+    "  list               one line a message: ID, folder, arrival, size, sender, recipients\n"
+    "  show ID            its envelope, with what became of each recipient\n"
+    "  cat ID             the message itself, byte for byte\n"
+    "  -c, --config CONF  the relay's configuration, which names the spool (default\n"
+    "                     DIR/smtp-relay.conf)\n"
+    "  -d, --dir DIR      root of all state (default from MTATLS_DIR, or /etc/mtatls)\n"
+    "  -s, --spool SPOOL  the spool itself; no configuration is read\n"
+    "  -j, --json         one JSON object a line\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      the version\n";
 
 static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
 	{ "dir", required_argument, NULL, 'd' },
+	{ "spool", required_argument, NULL, 's' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
+
+#define CONF_FILE_MAX (4 * 1024 * 1024)	/* octets, as for the relay */
 
 /* Where messages are looked for; new/ holds none that was taken. */
 static const enum spool_folder folders[] = { SPOOL_QUEUE, SPOOL_HOLD, SPOOL_BAD };
@@ -45,7 +54,7 @@ static const enum spool_folder folders[] = { SPOOL_QUEUE, SPOOL_HOLD, SPOOL_BAD 
 #define FIND_TRIES 5	/* scans for a message that the relay may be renaming */
 
 struct settings {
-	const char *dir;
+	const char *conf, *dir, *spool;	/* NULL: not named */
 	int json;
 };
 
@@ -438,9 +447,11 @@ read_options(int argc, char **argv, struct settings *o)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":d:jhV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:d:s:jhV", options, NULL)) != -1)
 		switch (ch) {
+		case 'c': o->conf = optarg; break;
 		case 'd': o->dir = optarg; break;
+		case 's': o->spool = optarg; break;
 		case 'j': o->json = 1; break;
 		case 'h': tool_help();
 		case 'V': tool_version();
@@ -467,21 +478,107 @@ command_or_usage(int n, char **word, const struct settings *o)
 	tool_usage("unknown command %.100s", text_escape(word[0], strlen(word[0])));
 }
 
+/* ---- where the spool is ---- */
+
+static void
+print_error(void *arg, const char *file, unsigned line, const char *text)
+{
+	char *escaped = text_escape(text, strlen(text));
+
+	(void)arg;
+	talk(NULL, "%s:%u: %s", file, line, escaped);
+	free(escaped);
+}
+
+static int
+set_spool(void *ctx, const struct table_line *l, struct fail *f)
+{
+	char **spool = ctx;
+
+	if (l->v[0][0] != '/')
+		return fail(f, FAIL_INPUT, "spool: expected an absolute path, not \"%.200s\"", l->v[0]);
+	free(*spool);
+	*spool = xstrdup(l->v[0]);
+	return 0;
+}
+
+/* The rest of the file is the relay's affair. */
+static int
+pass_over(void *ctx, const struct table_line *l, struct fail *f)
+{
+	(void)ctx;
+	(void)l;
+	(void)f;
+	return 0;
+}
+
+static const struct table_row rows[] = {
+	{ "spool", 1, 1, TABLE_ONCE, set_spool },
+	{ NULL, 0, TABLE_WORDS_MAX, 0, pass_over },
+};
+
+/* What the file says, or the default where it says nothing.  The caller frees; NULL: f says why. */
+static char *
+spool_of(const char *file, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	char *spool = NULL;
+	size_t errors;
+
+	if (file_read(file, CONF_FILE_MAX, &text, f) == -1)
+		return NULL;
+	errors = table_parse(file, text.p, text.len, rows, sizeof rows / sizeof rows[0], &spool,
+	    print_error, NULL);
+	buf_clear(&text);
+	if (errors > 0) {
+		fail(f, FAIL_INPUT, "%.300s: %zu error%s", file, errors, errors == 1 ? "" : "s");
+		free(spool);
+		return NULL;
+	}
+	return spool != NULL ? spool : xstrdup(SPOOL_DIR_DEFAULT);
+}
+
+/* Nobody named anything, and the relay of this machine was never configured. */
+static int
+may_be_absent(const struct settings *o, const struct fail *f)
+{
+	return o->conf == NULL && o->dir == NULL && getenv("MTATLS_DIR") == NULL && f->err == ENOENT;
+}
+
+/* The caller frees. */
+static char *
+find_spool(const struct settings *o, struct fail *f)
+{
+	char *file, *spool;
+
+	if (o->spool != NULL)
+		return xstrdup(o->spool);
+	file = o->conf != NULL ? xstrdup(o->conf) : file_join(tool_dir(o->dir), "smtp-relay.conf");
+	if ((spool = spool_of(file, f)) == NULL && may_be_absent(o, f))
+		spool = xstrdup(SPOOL_DIR_DEFAULT);
+	free(file);
+	return spool;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct settings o = { .dir = SPOOL_DIR_DEFAULT };
+	struct settings o = { .conf = NULL };
 	struct spool s = SPOOL_INIT;
 	struct fail f = FAIL_INIT;
 	const struct command *command;
 	enum tool_exit status;
+	char *dir;
 
 	tool_init("relayq", usage);
 	read_options(argc, argv, &o);
 	command = command_or_usage(argc - optind, argv + optind, &o);
-	if (spool_open(&s, o.dir, &f) == -1)
-		return tool_failed(&f);
-	status = command->run(&s, &o, argv[optind + 1]);
+	dir = find_spool(&o, &f);
+	if (dir == NULL || spool_open(&s, dir, &f) == -1)
+		status = tool_failed(&f);
+	else
+		status = command->run(&s, &o, argv[optind + 1]);
 	spool_close(&s);
+	free(dir);
 	return tool_finish(status);
 }

@@ -269,9 +269,15 @@ source_clear(struct source *s)
 static int
 read_identity(const struct job *j, struct source *s, struct fail *f)
 {
+	char *name = identity_find(j->dir, j->name, f);
 	struct identity id;
+	int rc;
 
-	if (identity_load(j->dir, j->name, 0, &id, f) == -1)
+	if (name == NULL)
+		return -1;
+	rc = identity_load(j->dir, name, 0, &id, f);
+	free(name);
+	if (rc == -1)
 		return -1;
 	s->what = j->name;
 	s->leaf = id.cert;
@@ -286,14 +292,19 @@ static int
 take_request(const struct pem_item *item, struct source *s, struct fail *f)
 {
 	X509_REQ *req = pem_get1_request(item, f);
+	char *cn;
 	int rc = 0;
 
 	if (req == NULL)
 		return -1;
 	if ((s->key = X509_REQ_get_pubkey(req)) == NULL)
 		rc = fail(f, FAIL_INPUT, "the public key in the request cannot be read");
-	else
+	else {
 		cert_request_dns_names(req, &s->names);
+		cn = cert_request_cn(req);
+		cert_names_or_cn(&s->names, cn);
+		free(cn);
+	}
 	X509_REQ_free(req);
 	return rc;
 }
@@ -354,6 +365,8 @@ read_input(const struct job *j, struct source *s, struct fail *f)
 static int
 read_source(const struct job *j, struct source *s, struct fail *f)
 {
+	char *cn;
+
 	if ((j->input != NULL ? read_input(j, s, f) : read_identity(j, s, f)) == -1)
 		return -1;
 	if (s->leaf == NULL)
@@ -361,6 +374,38 @@ read_source(const struct job *j, struct source *s, struct fail *f)
 	if (cert_is_demo(s->leaf))
 		talk(s->what, "a demonstration certificate: for trials only");
 	cert_dns_names(s->leaf, &s->names);
+	cn = cert_cn(s->leaf);
+	cert_names_or_cn(&s->names, cn);
+	free(cn);
+	return 0;
+}
+
+static int
+is_about_ca(const struct job *j)
+{
+	return j->usage == TLSA_PKIX_TA || j->usage == TLSA_DANE_TA;
+}
+
+/* RFC 7671 5.2: usage 2 (and 0) describes a CA that issued the server's certificate. */
+static int
+refuse_usage(const struct job *j, const struct source *s, const char *why, struct fail *f)
+{
+	return fail(f, FAIL_INPUT, "%.200s: usage %u is about a CA that issued the certificate, %s",
+	    s->what, j->usage, why);
+}
+
+/* One certificate in a file may be the CA that the user means, who then says of which hosts. */
+static int
+check_lone_ca(const struct job *j, const struct source *s, struct fail *f)
+{
+	if (j->input == NULL)
+		return refuse_usage(j, s, "and the identity has none in its chain; a self-signed "
+		    "certificate is published with usage 3", f);
+	if (!cert_is_ca(s->leaf))
+		return refuse_usage(j, s, "and the only one here is no CA's; a server's own is "
+		    "published with usage 3", f);
+	if (j->nowner == 0 && j->form != FORM_RDATA)
+		return refuse_usage(j, s, "and is alone here: --owner names the hosts", f);
 	return 0;
 }
 
@@ -371,13 +416,14 @@ subject_of_record(const struct job *j, const struct source *s, struct fail *f)
 	int n = s->chain != NULL ? sk_X509_num(s->chain) : 0;
 	const X509 *ta;
 
-	if (j->usage == TLSA_PKIX_EE || j->usage == TLSA_DANE_EE)
+	if (!is_about_ca(j))
 		return s->leaf;
-	ta = n > 0 ? sk_X509_value(s->chain, n - 1) : s->leaf;
+	if (n == 0)
+		return check_lone_ca(j, s, f) == 0 ? s->leaf : NULL;
+	ta = sk_X509_value(s->chain, n - 1);
 	if (cert_is_ca(ta))
 		return ta;
-	fail(f, FAIL_INPUT, "%.300s: usage %u is about a CA, and the %s certificate is none",
-	    s->what, j->usage, n > 0 ? "last" : "only");
+	refuse_usage(j, s, "and the last of the chain is none", f);
 	return NULL;
 }
 
@@ -409,6 +455,9 @@ make_record(const struct job *j, const struct source *s, struct tlsa *t, struct 
 		if (tlsa_of_cert(t, j->usage, j->selector, j->mtype, subject, f) == -1)
 			return fail_prefix(f, "%.300s", s->what);
 	} else {
+		if (is_about_ca(j))
+			return refuse_usage(j, s, "and there is only a key here; a server's own is "
+			    "published with usage 3", f);
 		if (j->selector == TLSA_CERT)
 			return fail(f, FAIL_INPUT,
 			    "%.300s: selector 0 is about a certificate, and there is "
@@ -437,8 +486,8 @@ find_owners(struct job *j, const struct source *s, struct fail *f)
 		talk(s->what, "%zu names that are no host names left out", s->names.odd);
 	if (j->nowner > 0)
 		return 0;
-	return fail(f, FAIL_INPUT, "%.300s: no host name in it to publish a record for; expected "
-	    "--owner", s->what);
+	return fail(f, FAIL_INPUT, "%.300s: no host name in it to publish a record for; --owner "
+	    "names the host", s->what);
 }
 
 static int

@@ -97,7 +97,7 @@ take_level(struct settings *s, const char *word)
 {
 	struct fail f = FAIL_INIT;
 
-	if (policy_parse_tls(word, &s->conf.policy.tls, &f) == -1)
+	if (policy_parse_level(word, &s->conf.policy.tls, &f) == -1)
 		tool_usage("%s", f.text);
 }
 

@@ -258,13 +258,15 @@ lab_rdata()
 
 # Peers ----------------------------------------------------------------------------------------------------
 
-# The words for peer: every row of hosts whose address is not taken; or all of them.
+# The words for peer: every row of hosts whose address is not taken; with `all` (for the namespace) those that
+# Postfix took as well.  A file in taken/ holds the behaviour and certificate of lab_peer, nothing for Postfix.
 lab_peer_words()
 {
 	local addr how cert
 	while read -r addr how cert; do
 		case $addr in ''|'#'*) continue ;; esac
 		[ "$addr" != ::1 ] || [ -n "${LAB_V6:-}" ] || continue
+		[ ! -s "$LAB_DIR/taken/$addr" ] || continue
 		[ "${1:-}" = all ] || [ ! -e "$LAB_DIR/taken/$addr" ] || continue
 		echo "$addr@$LAB_PORT=$how,$LAB_CERTS/$cert"
 	done < "$lab_here/hosts"
@@ -286,29 +288,41 @@ lab_peers()
 	local words
 	mapfile -t words < <(lab_peer_words)
 	lab_end peers
-	lab_peer_spawn peers "${words[@]}" --
+	lab_peer_spawn peers "${words[@]}" -- && lab_ns_peers
 }
 
-# ADDR: nobody else serves it from now on.
+# ADDR: the peer that lab_peer put there; with a prefix, in the namespace.
+lab_peer_own()
+{
+	local how certs
+	read -r how certs < "$LAB_DIR/taken/$1"
+	lab_peer_spawn "${2:+ns-}peer-$1" "$1@$LAB_PORT=$how,$certs" -- "${@:2}"
+}
+
+# ADDR [BEHAVIOUR CERTFOLDER]: nobody else serves it from now on.
 lab_take()
 {
 	lab_peer_stop "$1" || return 1
-	: > "$LAB_DIR/taken/$1"
-	[ ! -e "$LAB_DIR/pids/peers" ] || lab_peers
+	echo "${*:2}" | sed '/^$/d' > "$LAB_DIR/taken/$1"
+	if [ -e "$LAB_DIR/pids/peers" ]; then lab_peers; else lab_ns_peers; fi
 }
 
 lab_peer()
 {
 	local certs=${3:-$LAB_CERTS/good}
 	[ -d "$certs" ] || certs=$LAB_CERTS/$certs
-	lab_take "$1" || return 1
-	lab_peer_spawn "peer-$1" "$1@$LAB_PORT=$2,$certs" --
+	lab_take "$1" "$2" "$certs" || return 1
+	lab_peer_own "$1" || return 1
+	[ ! -e "$LAB_DIR/pids/ns-peers" ] || lab_peer_own "$1" "${LAB_NS[@]}"
 }
 
 lab_peer_stop()
 {
+	local status=0
 	rm -f "$LAB_DIR/taken/$1"
-	lab_end "peer-$1"
+	lab_end "peer-$1" || status=1
+	lab_end "ns-peer-$1" || status=1
+	return $status
 }
 
 # The real Postfix --------------------------------------------------------------------------------------------
@@ -390,9 +404,25 @@ lab_ns_prefix()
 	[ "$(id -u)" -eq 0 ] || LAB_NS+=(-U --preserve-credentials)
 }
 
+lab_ns_serve()
+{
+	local words
+	mapfile -t words < <(lab_peer_words all)
+	lab_peer_spawn ns-peers "${words[@]}" -- "${LAB_NS[@]}"
+}
+
+# Where there is a namespace: its peers once more, after a change of who serves what.
+lab_ns_peers()
+{
+	[ -e "$LAB_DIR/pids/ns-peers" ] || return 0
+	lab_ns_prefix
+	lab_end ns-peers
+	lab_ns_serve
+}
+
 lab_ns_start()
 {
-	local how=-nm words
+	local how=-nm f
 	[ "$(id -u)" -eq 0 ] || how=-Urnm
 	[ -e /etc/resolv.conf ] || { lab_say "no /etc/resolv.conf to cover"; return 1; }
 	echo 'nameserver 127.0.0.1' > "$LAB_DIR/resolv.conf"
@@ -407,8 +437,10 @@ lab_ns_start()
 	lab_nsd ns-root 127.0.0.53@53 root "${LAB_NS[@]}" || return 1
 	lab_nsd ns-tld 127.0.0.54@53 test "${LAB_NS[@]}" || return 1
 	lab_unbound || return 1
-	mapfile -t words < <(lab_peer_words all)
-	lab_peer_spawn ns-peers "${words[@]}" -- "${LAB_NS[@]}"
+	lab_ns_serve || return 1
+	for f in "$LAB_DIR"/taken/*; do
+		[ ! -s "$f" ] || lab_peer_own "${f##*/}" "${LAB_NS[@]}" || return 1
+	done
 }
 
 lab_ns()
@@ -471,7 +503,8 @@ lab_finger_word()
 
 lab_posttls_finger()
 {
-	local said as=()
+	local said status as=()
+	lab_ns true || return 1
 	if [ ! -e "$LAB_DIR/finger" ]; then
 		mkdir "$LAB_DIR/finger"
 		"$lab_here/postfix" users > "$LAB_DIR/finger/main.cf"
@@ -481,7 +514,9 @@ lab_posttls_finger()
 	[ "$(id -u)" -eq 0 ] || as=(unshare -U --map-user=1 --map-group=1)
 	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "${as[@]}" "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
 	    -L summary,dane "$1:$LAB_PORT" 2>&1)
+	status=$?
 	printf '== %s\n%s\n' "$1" "$said" >> "$LAB_DIR/finger.log"
+	case $status in 126|127) lab_say "$said"; return 1 ;; esac	# it was not run
 	lab_finger_word "$said"
 }
 

@@ -137,6 +137,35 @@ test_hostile(void)
 }
 
 static void
+test_names_or_cn(void)
+{
+	static const struct {
+		const char *cn;
+		size_t odd;
+		int n;
+	} rows[] = {
+		{ "mx.example", 0, 1 },
+		{ "*.example.org", 0, 1 },
+		{ "mx.example", 1, 0 },
+		{ "Root", 0, 0 },
+		{ "192.0.2.1", 0, 0 },
+		{ "m\xc3\xbc.example", 0, 0 },
+		{ NULL, 0, 0 },
+	};
+	struct cert_names names = CERT_NAMES_INIT;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		names.odd = rows[i].odd;
+		cert_names_or_cn(&names, rows[i].cn);
+		unit_int(names.n, rows[i].n, "row %zu: the common name stands in", i);
+		cert_names_or_cn(&names, "mx2.example.org");
+		unit_int(names.n, rows[i].odd == 0, "row %zu: but beside no other name", i);
+		cert_names_clear(&names);
+	}
+}
+
+static void
 test_times(void)
 {
 	X509 *cert = X509_new();
@@ -200,6 +229,7 @@ main(void)
 	test_says();
 	test_flags();
 	test_hostile();
+	test_names_or_cn();
 	test_times();
 	test_read();
 	EVP_PKEY_free(key);

@@ -93,6 +93,53 @@ test_stdout(void)
 	holds(at("b"), "file", 0600, "else a file");
 }
 
+/* A path that a user names may be more than a file. */
+static void
+test_named(void)
+{
+	struct fail f = FAIL_INIT;
+	struct stat st;
+	char got[16] = "";
+	int fd;
+
+	mkdir(at("n"), 0700);
+	mkdir(at("n/sub"), 0700);
+	mkfifo(at("n/fifo"), 0600);
+	fd = open(at("n/fifo"), O_RDWR);
+	unit_int(file_write_or_stdout(at("n/fifo"), 0600, 0, "one", 3, &f), 0, "a FIFO");
+	unit_int(read(fd, got, sizeof got), 3, "has the bytes");
+	(void)!symlink("fifo", at("n/to-fifo"));
+	unit_int(file_write_or_stdout(at("n/to-fifo"), 0600, FILE_REPLACE, "two", 3, &f), 0,
+	    "a link to a FIFO");
+	unit_int(read(fd, got, sizeof got), 3, "has the bytes");
+	unit_ok(lstat(at("n/fifo"), &st) == 0 && S_ISFIFO(st.st_mode), "and is one still");
+	close(fd);
+	unit_int(file_write_or_stdout("/dev/full", 0600, 0, "x", 1, &f), -1, "a device");
+	unit_int(f.err, ENOSPC, "which says %s", f.text);
+	unit_int(file_write_or_stdout(at("n/sub"), 0600, FILE_REPLACE, "x", 1, &f), -1, "a directory");
+	unit_int(f.err, EISDIR, "%s", f.text);
+
+	(void)!symlink("sub/file", at("n/a"));
+	(void)!symlink("../a", at("n/sub/b"));
+	unit_int(file_write_or_stdout(at("n/sub/b"), 0600, 0, "x", 1, &f), -1, "a dangling link");
+	unit_int(f.kind, FAIL_POLICY, "%s", f.text);
+	unit_int(file_write_or_stdout(at("n/sub/b"), 0600, FILE_REPLACE, "one", 3, &f), 0,
+	    "its end is made");
+	holds(at("n/sub/file"), "one", 0600, "the end of two links");
+	unit_int(file_write_or_stdout(at("n/sub/b"), 0600, 0, "x", 1, &f), -1, "not replaced");
+	unit_int(f.kind, FAIL_POLICY, "%s", f.text);
+	unit_int(file_write_or_stdout(at("n/sub/b"), 0600, FILE_REPLACE, "two", 3, &f), 0,
+	    "its end is replaced");
+	holds(at("n/sub/file"), "two", 0600, "the end of two links");
+	unit_ok(lstat(at("n/a"), &st) == 0 && S_ISLNK(st.st_mode), "the links stay");
+	unit_ok(lstat(at("n/sub/b"), &st) == 0 && S_ISLNK(st.st_mode), "both");
+	unit_int(names(at("n/sub")), 2, "nothing else is left");
+	(void)!symlink("loop", at("n/loop"));
+	unit_int(file_write_or_stdout(at("n/loop"), 0600, FILE_REPLACE, "x", 1, &f), -1, "a loop");
+	unit_int(f.err, ELOOP, "%s", f.text);
+	file_remove_tree(at("n"), NULL);
+}
+
 static void
 test_read(void)
 {
@@ -200,6 +247,7 @@ main(void)
 		return 1;
 	test_write();
 	test_stdout();
+	test_named();
 	test_read();
 	test_directories();
 	test_links();

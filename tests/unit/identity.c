@@ -239,6 +239,42 @@ test_race(void)
 	identity_clear(&got);
 }
 
+static void
+test_find(void)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "xn--bcher-kva.example", "xn--bcher-kva.example" },
+		{ "b\xc3\xbc" "cher.example", "xn--bcher-kva.example" },
+		{ "B\xc3\x9c" "cher.Example.", "xn--bcher-kva.example" },
+		{ "Exact.Example", "Exact.Example" },
+		{ "EXACT.example", "exact.example" },
+		{ "*.example.org", "_wildcard.example.org" },
+		{ "2001:DB8:0:0::25", "2001:db8::25" },
+		{ "none.example", NULL },
+		{ "*.none.example", NULL },
+		{ "../x", NULL },
+	};
+	struct fail f = FAIL_INIT;
+	char *path, *name;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].want != NULL) {
+			path = identity_path(dir, rows[i].want);
+			file_mkdir(path, 0755, NULL);
+			free(path);
+		}
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		name = identity_find(dir, rows[i].text, &f);
+		unit_str(name, rows[i].want, "%s is found", rows[i].text);
+		free(name);
+	}
+	unit_str(f.text, "\"../x\" cannot be the name of an identity: it begins with - or .",
+	    "what cannot be a name is told");
+}
+
 int
 main(void)
 {
@@ -253,6 +289,7 @@ main(void)
 	test_leftover();
 	test_undo();
 	test_race();
+	test_find();
 	unit_int(file_remove_tree(dir, NULL), 0, "cleaned up");
 	return unit_done();
 }

@@ -606,6 +606,9 @@ test_words(void)
 	policy_parse_tls("yes\n", &t, &f);
 	unit_str(f.text, "tls: expected no, preferred or required, not \"yes\\x0a\"", "the words are listed");
 	unit_int(f.kind, FAIL_INPUT, "a wrong word is input");
+	unit_int(policy_parse_level("required", &t, &f), 0, "level is another word for tls");
+	unit_int(policy_parse_level("yes", &t, &f), -1, "with the same values");
+	unit_str(f.text, "level: expected no, preferred or required, not \"yes\"", "but its own name");
 }
 
 static const struct {

@@ -139,6 +139,21 @@ test_limits(void)
 }
 
 static void
+test_others(void)
+{
+	static const struct table_row others[] = { { "one", 1, 1, TABLE_ONCE, set_any },
+		{ NULL, 0, TABLE_WORDS_MAX, 0, set_any } };
+	static const char in[] = "x 1 2\none a\n\ny\none b\nx %zz\n";
+	struct buf out = BUF_INIT;
+
+	unit_int(table_parse("f", in, sizeof in - 1, others, 2, &out, note, &out), 2,
+	    "a row without a key takes all keywords that no other row has");
+	unit_str(out.p, "1:x|1|2\n2:one|a\n4:y\nf:5: one stands in line 2 already\n"
+	    "f:6: expected %XX with two hexadecimal digits, not 00\n", "and only those");
+	buf_clear(&out);
+}
+
+static void
 test_put(void)
 {
 	struct buf b = BUF_INIT, got = BUF_INIT;
@@ -187,6 +202,7 @@ main(void)
 {
 	test_files();
 	test_limits();
+	test_others();
 	test_put();
 	test_split();
 	return unit_done();

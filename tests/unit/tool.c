@@ -10,7 +10,10 @@
 #include "log.h"
 #include "unit.h"
 
-static const char usage[] = "usage: prog [-a] [-b VALUE]\n";
+#define SYNOPSIS "usage: prog [-a]\n            [-b VALUE]\n"
+#define WRONG SYNOPSIS "try -h for the options\n" /* what a usage error ends in */
+
+static const char usage[] = SYNOPSIS "\nDo nothing.\n\n  -a  all\n";
 
 static void
 test_worse(void)
@@ -94,6 +97,39 @@ wrong(void)
 	tool_usage("no %s", "way");
 }
 
+/* A usage without a blank line, with a second form of call, and with nothing but itself. */
+static const char *odd_usage;
+
+static void
+wrong_odd(void)
+{
+	tool_init("prog", odd_usage);
+	tool_usage("no");
+}
+
+static void
+test_synopsis(void)
+{
+	static const struct {
+		const char *usage, *want;
+	} rows[] = {
+		{ "usage: prog X\nX is it.\n  -h  help\n", "usage: prog X\n" },
+		{ "usage: prog X\nusage: prog Y\n\nMore.\n", "usage: prog X\nusage: prog Y\n" },
+		{ "usage: prog\n", "usage: prog\n" },
+	};
+	char want[200];
+	size_t i;
+	int old;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		odd_usage = rows[i].usage;
+		old = capture_begin(STDERR_FILENO);
+		unit_int(capture_child(wrong_odd), 2, "row %zu", i);
+		snprintf(want, sizeof want, "prog: no\n%stry -h for the options\n", rows[i].want);
+		unit_str(capture_end(STDERR_FILENO, old), want, "row %zu: the synopsis alone", i);
+	}
+}
+
 static void
 full_disk(void)
 {
@@ -146,7 +182,7 @@ test_exits(void)
 	unit_int(status, 0, "exits with 0");
 	old = capture_begin(STDERR_FILENO);
 	status = capture_child(wrong);
-	unit_str(capture_end(STDERR_FILENO, old), "prog: no way\nusage: prog [-a] [-b VALUE]\n",
+	unit_str(capture_end(STDERR_FILENO, old), "prog: no way\n" WRONG,
 	    "wrong usage");
 	unit_int(status, 2, "exits with 2");
 	old = capture_begin(STDERR_FILENO);
@@ -185,7 +221,7 @@ test_bad_options(void)
 		bad_argv = rows[i].argv;
 		old = capture_begin(STDERR_FILENO);
 		status = capture_child(parse_bad);
-		snprintf(want, sizeof want, "%s%s", rows[i].want, usage);
+		snprintf(want, sizeof want, "%s%s", rows[i].want, WRONG);
 		unit_str(capture_end(STDERR_FILENO, old), want, "bad option, row %zu", i);
 		unit_int(status, 2, "exits with 2");
 	}
@@ -213,6 +249,7 @@ main(void)
 	test_dir();
 	test_exits();
 	test_bad_options();
+	test_synopsis();
 	unit_int(capture_child(first_file), 0, "gaps in 0 to 2 are closed, SIGPIPE is ignored");
 	return unit_done();
 }
