@@ -63,9 +63,19 @@ take_fd(struct order *o, struct msghdr *msg)
 static int
 split(struct order *o, size_t len, int truncated, struct fail *f)
 {
+	char *end;
+
 	if (len > 0 && o->text[len - 1] == '\n')
 		len--;
 	o->text[len] = '\0';
+	o->more = o->text + len;
+	o->more_len = 0;
+	if ((end = memchr(o->text, '\n', len)) != NULL) {
+		*end = '\0';
+		o->more = end + 1;
+		o->more_len = len - (size_t)(o->more - o->text);
+		len = (size_t)(end - o->text);
+	}
 	if (truncated || memchr(o->text, '\0', len) != NULL ||
 	    (o->n = table_split(o->text, o->v, ORDER_WORDS_MAX, f)) <= 0) {
 		if (o->fd != -1)

@@ -1,13 +1,21 @@
 /*
  * order - the records between the relay's processes, packed and unpacked here and nowhere else.
  *
- * A record is a line of the table grammar in one SOCK_SEQPACKET datagram, with at most one descriptor.
+ * A record is a line of the table grammar in one SOCK_SEQPACKET datagram, with at most one descriptor;
+ * more lines may follow in it.
  *
  *	role -> master	ready			start-up is done
  *			log LEVEL LINE		for syslog or stderr
  *	master -> role	stop			finish what is under way, then end
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
+ *	master -> queue	out NUMBER, route	+fd	likewise
+ *	queue -> route	route SEQ DOMAIN	what is the plan?
+ *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
+ *	queue -> out	deliver SEQ ID PORT OFFSET SIZE 8BIT FROM	+fd of the message, lines "rcpt INDEX
+ *						ADDRESS", then the plan's
+ *	out -> queue	result SEQ INDEX STATE TEXT	of a recipient
+ *			finished SEQ OUTCOME	of the order
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */
 #ifndef RELAY_ORDER_H
@@ -19,13 +27,15 @@
 #include "fail.h"
 #include "text.h"
 
-#define ORDER_MAX 16384		/* octets in a record: far below what a socket takes at once */
-#define ORDER_WORDS_MAX 8
+#define ORDER_MAX 131072	/* octets in a record: below what a socket takes at once */
+#define ORDER_WORDS_MAX 12
 
 struct order {
 	char text[ORDER_MAX];
 	char *v[ORDER_WORDS_MAX];	/* the words, into text; v[0] says what it is */
 	int n;
+	char *more;			/* further lines, into text; "" where there are none */
+	size_t more_len;
 	int fd;				/* -1: none; the receiver's to close */
 };
 

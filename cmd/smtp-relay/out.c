@@ -1,0 +1,565 @@
+/*
+ * out - one struct delivery for each order, one struct line for each connection.  A delivery goes
+ * through the plan's hosts and addresses in their order until a session is ready, sends the message there,
+ * and is finished; the connection then waits a moment for another order that asks the same of it.
+ */
+#include "out.h"
+
+#include <event2/event.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "contact.h"
+#include "io.h"
+#include "log.h"
+#include "pack.h"
+#include "spool_file.h"
+#include "table.h"
+#include "tlsa.h"
+
+struct out;
+
+/* A connection; its plan outlives the delivery that brought it. */
+struct line {
+	struct line *next, **back;	/* in out->lines */
+	struct out *out;
+	struct contact contact;
+	struct unpacked *plan;
+	char *key;			/* address, port and what the plan asks of the host */
+	struct delivery *user;		/* NULL: idle */
+	unsigned uses;
+	struct event *idle;
+};
+
+struct recipient {
+	char index[16];
+	char *address;
+	int settled;
+};
+
+struct delivery {
+	struct out *out;
+	char seq[24], id[SPOOL_ID_SIZE];
+	int fd;
+	uint64_t offset, size, at;
+	uint16_t port;
+	int has8bit;
+	char *from;
+	struct recipient *rcpt;
+	size_t nrcpts;
+	struct buf plan_text;
+	struct unpacked *plan;
+	size_t host, addr;		/* the next to try */
+	char *reason;			/* why the last one would not do */
+	int broke;			/* a host could not be used */
+	const char **send;		/* recipients of the transaction under way */
+	size_t *send_index;
+	struct smtp_transaction order;
+};
+
+struct out {
+	struct role role;
+	const struct out_start *start;
+	struct channel *queue;
+	struct line *lines;
+	size_t deliveries;
+	int stopping;
+};
+
+/* ---- telling the queue ---- */
+
+static void
+tell(struct out *o, struct buf *b)
+{
+	channel_send(o->queue, b->p, b->len, -1);
+	buf_clear(b);
+}
+
+static void
+settle(struct delivery *d, size_t i, enum spool_rcpt_state state, const char *text)
+{
+	struct buf b = BUF_INIT;
+
+	if (d->rcpt[i].settled)
+		return;
+	d->rcpt[i].settled = 1;
+	table_put(&b, "result", d->seq, d->rcpt[i].index, spool_rcpt_state_name(state), text,
+	    (char *)NULL);
+	tell(d->out, &b);
+}
+
+static void
+delivery_free(struct delivery *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->nrcpts; i++)
+		free(d->rcpt[i].address);
+	free(d->rcpt);
+	free(d->from);
+	free(d->reason);
+	free(d->send);
+	free(d->send_index);
+	buf_clear(&d->plan_text);
+	unpacked_free(d->plan);
+	if (d->fd != -1)
+		close(d->fd);
+	d->out->deliveries--;
+	if (d->out->stopping && d->out->deliveries == 0)
+		role_end(&d->out->role);
+	free(d);
+}
+
+static void
+finished(struct delivery *d, const char *outcome)
+{
+	struct buf b = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < d->nrcpts; i++)
+		settle(d, i, SPOOL_RCPT_DEFERRED, d->reason != NULL ? d->reason : "no host to try");
+	table_put(&b, "finished", d->seq, outcome, (char *)NULL);
+	tell(d->out, &b);
+	delivery_free(d);
+}
+
+/* ---- the log ---- */
+
+static void
+log_tls(struct log_line *l, const struct contact *c)
+{
+	if (!c->seen.tls)
+		return;
+	log_key(l, "protocol", c->tls.protocol);
+	log_key(l, "cipher", c->tls.cipher);
+	if (c->finding.matched >= 0) {
+		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->finding.matched]);
+
+		log_key(l, "tlsa", rdata);
+		free(rdata);
+	}
+}
+
+static void
+log_host(const struct delivery *d, const struct contact *c, const char *verb, enum log_level level)
+{
+	char addr[INET6_ADDRSTRLEN];
+	struct log_line l;
+
+	log_event(&l, level, d->id, verb);
+	log_key(&l, "domain", d->plan->facts->domain);
+	log_key(&l, "host", c->target.host->host->name);
+	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
+	log_key_num(&l, "port", d->port);
+	log_key(&l, "wanted", plan_need_name(c->target.host->need));
+	log_key(&l, "reached", verdict_name(c->verdict.word));
+	log_key(&l, "rule", c->verdict.rule);
+	log_tls(&l, c);
+	log_key(&l, "reason", c->verdict.why);
+	log_send(&l);
+}
+
+static void
+log_recipient(const struct delivery *d, const struct contact *c, const struct smtp_rcpt *r,
+    const char *address)
+{
+	char addr[INET6_ADDRSTRLEN];
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_INFO, d->id, smtp_rcpt_state_name(r->state));
+	log_key(&l, "to", address);
+	log_key(&l, "host", c->target.host->host->name);
+	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
+	log_key(&l, "wanted", plan_need_name(c->target.host->need));
+	log_key(&l, "reached", verdict_name(c->verdict.word));
+	log_key(&l, "rule", c->verdict.rule);
+	log_tls(&l, c);
+	log_key(&l, "reply", r->text);
+	log_send(&l);
+}
+
+/* ---- lines ---- */
+
+static void
+line_free(struct line *ln)
+{
+	*ln->back = ln->next;
+	if (ln->next != NULL)
+		ln->next->back = ln->back;
+	event_free(ln->idle);
+	contact_clear(&ln->contact);
+	unpacked_free(ln->plan);
+	free(ln->key);
+	free(ln);
+}
+
+static void
+line_quit(struct line *ln)
+{
+	contact_quit(&ln->contact);
+	line_free(ln);
+}
+
+static void
+on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct line *ln = arg;
+
+	(void)fd;
+	(void)what;
+	/* Also the place for a line that could not be freed from within its own call. */
+	line_quit(ln);
+}
+
+static void
+free_later(struct line *ln)
+{
+	struct timeval now = { 0, 0 };
+
+	ln->user = NULL;
+	ln->uses = OUT_USES_MAX;
+	if (event_add(ln->idle, &now) == -1)
+		alloc_failed();
+}
+
+static char *
+key_of(const struct delivery *d)
+{
+	const struct plan_host *h = &d->plan->plan.host[d->host];
+	struct buf b = BUF_INIT;
+	char addr[INET6_ADDRSTRLEN];
+
+	/* Names that usage 2 may rest on differ with the domain. */
+	buf_printf(&b, "%s %u %s %d\n", facts_addr_text(&h->host->addr[d->addr], addr), d->port,
+	    h->need == PLAN_DANE ? d->plan->facts->domain : "", (int)d->plan->facts->mx_sec);
+	pack_host(&b, &d->plan->plan, h);
+	return buf_steal(&b);
+}
+
+static struct line *
+find_idle(struct out *o, const char *key)
+{
+	struct line *ln;
+
+	for (ln = o->lines; ln != NULL; ln = ln->next)
+		if (ln->user == NULL && ln->uses < OUT_USES_MAX && ln->contact.io != NULL &&
+		    strcmp(ln->key, key) == 0)
+			return ln;
+	return NULL;
+}
+
+/* ---- a delivery ---- */
+
+static void try_next(struct delivery *);
+
+static void
+start_transaction(struct delivery *d, struct line *ln)
+{
+	size_t i, n = 0;
+
+	free(d->send);
+	free(d->send_index);
+	d->send = xcalloc(d->nrcpts, sizeof *d->send);
+	d->send_index = xcalloc(d->nrcpts, sizeof *d->send_index);
+	for (i = 0; i < d->nrcpts; i++)
+		if (!d->rcpt[i].settled) {
+			d->send[n] = d->rcpt[i].address;
+			d->send_index[n++] = i;
+		}
+	d->at = 0;
+	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
+		.size = d->size, .has8bit = d->has8bit };
+	ln->uses++;
+	contact_send(&ln->contact, &d->order);
+}
+
+static void
+take_results(struct delivery *d, struct line *ln)
+{
+	const struct smtp_txn *txn = &ln->contact.client.txn;
+	size_t i;
+
+	if (txn->rcpt == NULL)
+		return;
+	for (i = 0; i < d->order.nrcpts; i++) {
+		const struct smtp_rcpt *r = &txn->rcpt[i];
+
+		log_recipient(d, &ln->contact, r, d->send[i]);
+		if (r->state == SMTP_RCPT_ACCEPTED)
+			settle(d, d->send_index[i], SPOOL_RCPT_DELIVERED, r->text);
+		else if (r->state == SMTP_RCPT_PERM)
+			settle(d, d->send_index[i], SPOOL_RCPT_FAILED, r->text);
+		else
+			settle(d, d->send_index[i], SPOOL_RCPT_DEFERRED, r->text);
+	}
+}
+
+static void
+on_ready(struct contact *c, void *arg)
+{
+	struct line *ln = arg;
+
+	log_host(ln->user, c, "connected", LOG_LEVEL_INFO);
+	start_transaction(ln->user, ln);
+}
+
+static void
+on_body(struct contact *c, void *arg)
+{
+	struct line *ln = arg;
+	struct delivery *d = ln->user;
+	static char piece[OUT_PIECE];
+	size_t want = d->size - d->at < sizeof piece ? d->size - d->at : sizeof piece;
+	struct fail f = FAIL_INIT;
+	ssize_t n;
+
+	if (want == 0) {
+		contact_body_end(c);
+		return;
+	}
+	n = pread(d->fd, piece, want, (off_t)(d->offset + d->at));
+	if (n > 0) {
+		d->at += n;
+		contact_body(c, piece, n);
+		return;
+	}
+	/* Nobody may take half of a message. */
+	fail(&f, FAIL_SYS, "the message cannot be read: %s", n == -1 ? strerror(errno) : "it is short");
+	smtp_client_lost(&c->client, &f);
+	take_results(d, ln);
+	io_abort(c->io);
+	c->io = NULL;
+	free_later(ln);
+	finished(d, "nothing");
+}
+
+static void
+on_result(struct contact *c, void *arg)
+{
+	struct line *ln = arg;
+	struct delivery *d = ln->user;
+	struct timeval tv = { OUT_IDLE_MS / 1000, OUT_IDLE_MS % 1000 * 1000 };
+
+	(void)c;
+	take_results(d, ln);
+	ln->user = NULL;
+	if (ln->uses >= OUT_USES_MAX || ln->out->stopping)
+		free_later(ln);
+	else if (event_add(ln->idle, &tv) == -1)
+		alloc_failed();
+	finished(d, "worked");
+}
+
+/* No session, or the plan does not let mail through it, or it broke off in the middle. */
+static void
+on_ended(struct contact *c, void *arg)
+{
+	struct line *ln = arg;
+	struct delivery *d = ln->user;
+
+	if (d == NULL) {
+		free_later(ln);
+		return;
+	}
+	if (c->was_ready) {
+		take_results(d, ln);
+		free_later(ln);
+		d->broke = 1;
+		finished(d, "broke");
+		return;
+	}
+	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
+	free(d->reason);
+	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
+	    c->verdict.rule);
+	d->broke = 1;
+	free_later(ln);
+	d->addr++;
+	try_next(d);
+}
+
+static const struct contact_handlers handlers = { .ready = on_ready, .body = on_body,
+	.result = on_result, .ended = on_ended };
+
+static void
+connect_line(struct delivery *d, char *key)
+{
+	struct out *o = d->out;
+	struct line *ln = xcalloc(1, sizeof *ln);
+	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
+		.ehlo = o->start->conf->hostname, .timeout_ms = OUT_TIMEOUT_MS };
+	struct contact_target target = { .port = d->port };
+	struct fail f = FAIL_INIT;
+
+	ln->out = o;
+	ln->user = d;
+	ln->key = key;
+	/* A copy of its own: it unpacked once, so it does again. */
+	if ((ln->plan = unpack_plan(d->plan_text.p, d->plan_text.len, &f)) == NULL ||
+	    (ln->idle = evtimer_new(o->role.base, on_idle, ln)) == NULL)
+		alloc_failed();
+	ln->next = o->lines;
+	ln->back = &o->lines;
+	if (ln->next != NULL)
+		ln->next->back = &ln->next;
+	o->lines = ln;
+	target.host = &ln->plan->plan.host[d->host];
+	target.facts = ln->plan->facts;
+	target.addr = &ln->plan->facts->host[d->host].addr[d->addr];
+	contact_start(&ln->contact, &conf, &target, &handlers, ln);
+}
+
+static void
+note_skip(struct delivery *d, const struct plan_host *h)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_WARN, d->id, "not-delivered");
+	log_key(&l, "domain", d->plan->facts->domain);
+	log_key(&l, "host", h->host->name);
+	log_key(&l, "rule", h->rule);
+	log_key(&l, "reason", h->why);
+	log_send(&l);
+	free(d->reason);
+	d->reason = xasprintf("%s: %s [%s]", h->host->name, h->why, h->rule);
+}
+
+/* The next address that the plan allows, in the order of preference (RFC 5321 5.1). */
+static void
+try_next(struct delivery *d)
+{
+	const struct plan *p = &d->plan->plan;
+
+	for (; d->host < p->nhost; d->host++, d->addr = 0) {
+		const struct plan_host *h = &p->host[d->host];
+		struct line *ln;
+		char *key;
+
+		if (h->act != PLAN_TRY) {
+			note_skip(d, h);
+			continue;
+		}
+		if (d->addr >= h->host->naddr)
+			continue;
+		key = key_of(d);
+		if ((ln = find_idle(d->out, key)) == NULL) {
+			connect_line(d, key);
+			return;
+		}
+		free(key);
+		event_del(ln->idle);
+		ln->user = d;
+		start_transaction(d, ln);
+		return;
+	}
+	finished(d, d->broke ? "broke" : "nothing");
+}
+
+/* ---- orders ---- */
+
+static int
+take_rcpt(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct delivery *d = ctx;
+	struct recipient *r;
+
+	if (strlen(l->v[0]) >= sizeof r->index)
+		return fail(f, FAIL_INPUT, "an index");
+	d->rcpt = xreallocarray(d->rcpt, d->nrcpts + 1, sizeof *d->rcpt);
+	r = &d->rcpt[d->nrcpts++];
+	memset(r, 0, sizeof *r);
+	snprintf(r->index, sizeof r->index, "%s", l->v[0]);
+	r->address = xstrdup(l->v[1]);
+	return 0;
+}
+
+static int
+number_of(const char *word, long long hi, long long *n, struct fail *f)
+{
+	return text_number(word, 0, hi, "an order", n, f);
+}
+
+/* deliver SEQ ID PORT OFFSET SIZE 8BIT FROM +fd, rcpt lines, the plan's lines */
+static int
+read_order(struct delivery *d, struct order *o, struct fail *f)
+{
+	static const struct table_row rows[] = { { "rcpt", 2, 2, 0, take_rcpt } };
+	long long port, offset, size, has8bit;
+	char *plan = strstr(o->more, "plan ");
+
+	if (o->n != 8 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
+	    !spool_id_valid(o->v[2]) || number_of(o->v[3], 65535, &port, f) == -1 ||
+	    number_of(o->v[4], SPOOL_SIZE_MAX, &offset, f) == -1 ||
+	    number_of(o->v[5], SPOOL_SIZE_MAX, &size, f) == -1 ||
+	    number_of(o->v[6], 1, &has8bit, f) == -1)
+		return fail(f, FAIL_SYS, "an order from the queue makes no sense");
+	snprintf(d->seq, sizeof d->seq, "%s", o->v[1]);
+	snprintf(d->id, sizeof d->id, "%s", o->v[2]);
+	d->fd = o->fd;
+	d->port = port;
+	d->offset = offset;
+	d->size = size;
+	d->has8bit = has8bit;
+	d->from = xstrdup(o->v[7]);
+	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
+	if (table_parse("order", o->more, plan - o->more, rows, 1, d, NULL, NULL) > 0 || d->nrcpts == 0)
+		return fail(f, FAIL_SYS, "an order from the queue names no recipients");
+	buf_add(&d->plan_text, plan, o->more_len - (plan - o->more));
+	if ((d->plan = unpack_plan(d->plan_text.p, d->plan_text.len, f)) == NULL)
+		return -1;
+	return 0;
+}
+
+static void
+on_record(void *arg, struct order *o)
+{
+	struct out *out = arg;
+	struct delivery *d = xcalloc(1, sizeof *d);
+	struct fail f = FAIL_INIT;
+
+	d->out = out;
+	d->fd = -1;
+	out->deliveries++;
+	if (strcmp(o->v[0], "deliver") != 0 || read_order(d, o, &f) == -1)
+		role_fail(&f);
+	try_next(d);
+}
+
+static void
+on_gone(void *arg, const struct fail *f)
+{
+	(void)arg;
+	role_fail(f);
+}
+
+static const struct channel_handlers queue_handlers = { .record = on_record, .gone = on_gone };
+
+static void
+on_stop(void *arg)
+{
+	struct out *o = arg;
+
+	o->stopping = 1;
+	if (o->deliveries == 0)
+		role_end(&o->role);
+}
+
+void
+out_main(const struct out_start *start)
+{
+	static struct out o;
+
+	o.start = start;
+	o.role.stop = on_stop;
+	o.role.arg = &o;
+	role_begin(&o.role, &start->role);
+	role_drop(&start->role);
+	o.queue = channel_new(o.role.base, start->queue, &queue_handlers, &o);
+	role_ready(&o.role);
+	event_base_dispatch(o.role.base);
+	role_end(&o.role);
+}

@@ -1,0 +1,27 @@
+/*
+ * out - the role that delivers: gets a message's descriptor and the full plan with each order, connects,
+ * and tells what became of each recipient.  It resolves nothing and opens no file.
+ */
+#ifndef RELAY_OUT_H
+#define RELAY_OUT_H
+
+#include <openssl/ssl.h>
+
+#include "conf.h"
+#include "role.h"
+
+#define OUT_TIMEOUT_MS 60000	/* for connecting, each reply and the handshake */
+#define OUT_IDLE_MS 2000	/* a connection waits so long for another message */
+#define OUT_USES_MAX 100	/* messages on one connection */
+#define OUT_PIECE 32768		/* octets of a message read at once */
+
+struct out_start {
+	struct role_start role;
+	const struct conf *conf;
+	SSL_CTX *tls;		/* of tls_client_ctx(TLS_LAX) */
+	int queue;		/* socket to the queue; the role's now */
+};
+
+void out_main(const struct out_start *) __attribute__((noreturn));
+
+#endif

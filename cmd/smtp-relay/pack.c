@@ -1,0 +1,231 @@
+#include "pack.h"
+
+#include <arpa/inet.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "table.h"
+#include "tlsa.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void
+number(char dst[24], long long n)
+{
+	snprintf(dst, 24, "%lld", n);
+}
+
+/* plan KIND RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL */
+static void
+pack_head(struct buf *b, const struct plan *p)
+{
+	char kind[24], mx[24], sec[24], bound[24];
+
+	number(kind, p->kind);
+	number(mx, p->facts->mx);
+	number(sec, p->facts->mx_sec);
+	number(bound, p->domain_bound);
+	table_put(b, "plan", kind, p->rule, p->why, (char *)NULL);
+	table_put(b, "facts", p->facts->domain, mx, sec, bound,
+	    p->facts->mx_canonical != NULL ? p->facts->mx_canonical : "", (char *)NULL);
+}
+
+void
+pack_host(struct buf *b, const struct plan *p, const struct plan_host *h)
+{
+	const struct facts_host *fh = h->host;
+	char pref[24], act[24], need[24], state[24], records[24];
+	size_t i;
+
+	number(pref, fh->preference);
+	number(act, h->act);
+	number(need, h->need);
+	number(state, fh->tlsa_state);
+	number(records, h->by_records);
+	table_put(b, "host", fh->name, pref, act, need, state, records,
+	    fh->tlsa_base != NULL ? fh->tlsa_base : "", h->rule, h->why, (char *)NULL);
+	for (i = 0; i < fh->ntlsa && h->need == PLAN_DANE; i++) {
+		char *rdata = tlsa_rdata(&fh->tlsa[i]);
+
+		table_put(b, "tlsa", rdata, (char *)NULL);
+		free(rdata);
+	}
+	(void)p;
+}
+
+void
+pack_plan(struct buf *b, const struct plan *p)
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t i, j;
+
+	pack_head(b, p);
+	for (i = 0; i < p->nhost; i++) {
+		const struct plan_host *h = &p->host[i];
+
+		pack_host(b, p, h);
+		for (j = 0; j < h->host->naddr && h->act == PLAN_TRY; j++)
+			table_put(b, "addr", facts_addr_text(&h->host->addr[j], text), (char *)NULL);
+	}
+}
+
+/* ---- unpacking ---- */
+
+static const char *
+keep(struct unpacked *u, const char *s)
+{
+	u->strings = xreallocarray(u->strings, u->nstrings + 1, sizeof *u->strings);
+	return u->strings[u->nstrings++] = xstrdup(s);
+}
+
+static int
+small_number(const char *s, long long hi, long long *out, struct fail *f)
+{
+	return text_number(s, 0, hi, "a plan", out, f);
+}
+
+static int
+take_plan(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	long long kind;
+
+	if (small_number(l->v[0], PLAN_DEFER, &kind, f) == -1)
+		return -1;
+	u->plan.kind = (enum plan_kind)kind;
+	u->plan.rule = keep(u, l->v[1]);
+	u->plan.why = xstrdup(l->v[2]);
+	return 0;
+}
+
+static int
+take_facts(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	long long mx, sec, bound;
+
+	if (small_number(l->v[1], FACTS_MX_FAILED, &mx, f) == -1 ||
+	    small_number(l->v[2], DNS_FAILED, &sec, f) == -1 ||
+	    small_number(l->v[3], 1, &bound, f) == -1)
+		return -1;
+	u->facts = facts_new(l->v[0]);
+	u->facts->mx = (enum facts_mx)mx;
+	u->facts->mx_sec = (enum dns_sec)sec;
+	u->facts->mx_canonical = l->v[4][0] != '\0' ? xstrdup(l->v[4]) : NULL;
+	u->plan.domain_bound = bound;
+	return 0;
+}
+
+static struct facts_host *
+last_host(struct unpacked *u, struct fail *f)
+{
+	if (u->facts == NULL || u->facts->nhost == 0) {
+		fail(f, FAIL_INPUT, "no host above");
+		return NULL;
+	}
+	return &u->facts->host[u->facts->nhost - 1];
+}
+
+static int
+take_host(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	struct facts_host *fh;
+	struct plan_host *h;
+	long long pref, act, need, state, records;
+
+	if (u->facts == NULL || small_number(l->v[1], 65535, &pref, f) == -1 ||
+	    small_number(l->v[2], PLAN_UNSURE, &act, f) == -1 ||
+	    small_number(l->v[3], PLAN_DANE, &need, f) == -1 ||
+	    small_number(l->v[4], FACTS_TLSA_FAILED, &state, f) == -1 ||
+	    small_number(l->v[5], 1, &records, f) == -1)
+		return -1;
+	if ((fh = facts_add_host(u->facts, l->v[0], pref)) == NULL)
+		return fail(f, FAIL_INPUT, "too many hosts");
+	fh->tlsa_state = (enum facts_tlsa)state;
+	fh->tlsa_base = l->v[6][0] != '\0' ? xstrdup(l->v[6]) : NULL;
+	u->plan.host = xreallocarray(u->plan.host, u->plan.nhost + 1, sizeof *u->plan.host);
+	h = &u->plan.host[u->plan.nhost++];
+	memset(h, 0, sizeof *h);
+	h->act = (enum plan_act)act;
+	h->need = (enum plan_need)need;
+	h->by_records = records;
+	h->rule = keep(u, l->v[7]);
+	h->why = xstrdup(l->v[8]);
+	return 0;
+}
+
+static int
+take_addr(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts_host *fh = last_host(ctx, f);
+	struct facts_addr a = { .family = AF_INET };
+
+	if (fh == NULL)
+		return -1;
+	if (inet_pton(AF_INET, l->v[0], &a.ip.v4) != 1) {
+		a.family = AF_INET6;
+		if (inet_pton(AF_INET6, l->v[0], &a.ip.v6) != 1)
+			return fail(f, FAIL_INPUT, "not an address");
+	}
+	fh->addr = xreallocarray(fh->addr, fh->naddr + 1, sizeof *fh->addr);
+	fh->addr[fh->naddr++] = a;
+	return 0;
+}
+
+static int
+take_tlsa(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts_host *fh = last_host(ctx, f);
+	struct tlsa t = TLSA_INIT;
+
+	if (fh == NULL || tlsa_parse(&t, l->v[0], f) == -1)
+		return -1;
+	fh->tlsa = xreallocarray(fh->tlsa, fh->ntlsa + 1, sizeof *fh->tlsa);
+	fh->tlsa[fh->ntlsa++] = t;
+	return 0;
+}
+
+static const struct table_row rows[] = {
+	{ "plan", 3, 3, TABLE_ONCE | TABLE_REQUIRED, take_plan },
+	{ "facts", 5, 5, TABLE_ONCE | TABLE_REQUIRED, take_facts },
+	{ "host", 9, 9, 0, take_host },
+	{ "addr", 1, 1, 0, take_addr },
+	{ "tlsa", 1, 1, 0, take_tlsa },
+};
+
+struct unpacked *
+unpack_plan(const char *text, size_t len, struct fail *f)
+{
+	struct unpacked *u = xcalloc(1, sizeof *u);
+	size_t i;
+
+	if (table_parse("plan", text, len, rows, COUNT(rows), u, NULL, NULL) > 0) {
+		fail(f, FAIL_INPUT, "a plan that makes no sense");
+		unpacked_free(u);
+		return NULL;
+	}
+	u->plan.facts = u->facts;
+	/* The facts' hosts have their final place only now. */
+	for (i = 0; i < u->plan.nhost; i++)
+		u->plan.host[i].host = &u->facts->host[i];
+	return u;
+}
+
+void
+unpacked_free(struct unpacked *u)
+{
+	size_t i;
+
+	if (u == NULL)
+		return;
+	plan_clear(&u->plan);
+	facts_free(u->facts);
+	for (i = 0; i < u->nstrings; i++)
+		free(u->strings[i]);
+	free(u->strings);
+	free(u);
+}

@@ -1,0 +1,31 @@
+/*
+ * pack - a plan and what a delivery needs of its facts, as lines of the table grammar: how route tells
+ * queue, and queue tells out.  Two plans that ask the same of a host pack it into the same lines, which
+ * is what the re-use of connections goes by.
+ */
+#ifndef RELAY_PACK_H
+#define RELAY_PACK_H
+
+#include "facts.h"
+#include "fail.h"
+#include "policy.h"
+#include "text.h"
+
+void pack_plan(struct buf *, const struct plan *);
+
+/* One host with its addresses left out: what must be equal for a connection to be used again. */
+void pack_host(struct buf *, const struct plan *, const struct plan_host *);
+
+/* A plan that owns its facts and all its strings. */
+struct unpacked {
+	struct facts *facts;
+	struct plan plan;
+	char **strings;
+	size_t nstrings;
+};
+
+/* NULL: FAIL_INPUT. */
+struct unpacked *unpack_plan(const char *, size_t, struct fail *);
+void unpacked_free(struct unpacked *);
+
+#endif

@@ -1,0 +1,183 @@
+#include "route.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "dns.h"
+#include "log.h"
+#include "lookup.h"
+#include "pack.h"
+#include "table.h"
+
+struct route {
+	struct role role;
+	const struct route_start *start;
+	struct dns *dns;
+	struct channel *queue;
+};
+
+struct question {
+	struct route *r;
+	char seq[24];
+	struct policy policy;
+	uint16_t port;
+};
+
+/* ---- the configuration ---- */
+
+/* How well a pattern fits: its length, so that the longest wins; -1 where it does not. */
+static int
+fit(const char *pattern, const char *domain)
+{
+	size_t n = strlen(pattern), len = strlen(domain);
+
+	if (strcmp(pattern, "default") == 0)
+		return 0;
+	if (pattern[0] != '.')
+		return strcmp(pattern, domain) == 0 ? 1000 : -1;
+	return len > n && strcmp(domain + len - n, pattern) == 0 ? (int)n : -1;
+}
+
+void
+route_policy(const struct conf *c, const char *domain, struct policy *out)
+{
+	static const struct policy standard = POLICY_DEFAULT;
+	int best = -1, now;
+	size_t i;
+
+	*out = standard;
+	for (i = 0; i < c->ndestinations; i++)
+		if ((now = fit(c->destination[i].pattern, domain)) > best) {
+			best = now;
+			*out = c->destination[i].policy;
+		}
+}
+
+const struct conf_route *
+route_hop(const struct conf *c, const char *domain)
+{
+	const struct conf_route *found = NULL;
+	int best = -1, now;
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if ((now = fit(c->route[i].pattern, domain)) > best) {
+			best = now;
+			found = &c->route[i];
+		}
+	return found;
+}
+
+/* ---- questions ---- */
+
+/* planned SEQ PORT, then the plan */
+static void
+answer(struct question *q, struct facts *facts)
+{
+	struct buf b = BUF_INIT;
+	struct plan plan;
+	char port[24];
+	size_t head;
+
+	policy_plan(&q->policy, facts, &plan);
+	snprintf(port, sizeof port, "%u", q->port);
+	table_put(&b, "planned", q->seq, port, (char *)NULL);
+	head = b.len;
+	pack_plan(&b, &plan);
+	/* Room is left for the recipients that go with it. */
+	if (b.len > ORDER_MAX / 2) {
+		b.len = head;
+		table_put(&b, "plan", "3", "local", "its hosts and TLSA records are too many", (char *)NULL);
+		table_put(&b, "facts", facts->domain, "5", "3", "0", "", (char *)NULL);
+	}
+	channel_send(q->r->queue, b.p, b.len, -1);
+	buf_clear(&b);
+	plan_clear(&plan);
+	facts_free(facts);
+	free(q);
+}
+
+static void
+on_facts(void *arg, struct facts *facts)
+{
+	answer(arg, facts);
+}
+
+static void
+ask(struct route *r, const char *seq, const char *domain)
+{
+	const struct conf *conf = r->start->conf;
+	const struct conf_route *hop = route_hop(conf, domain);
+	struct question *q = xcalloc(1, sizeof *q);
+	struct lookup_conf lookup = { .port = hop != NULL ? hop->next.port : conf->mx_port };
+	char *destination = hop != NULL ? xasprintf("[%s]", hop->next.host) : xstrdup(domain);
+	struct facts *literal;
+
+	q->r = r;
+	q->port = lookup.port;
+	snprintf(q->seq, sizeof q->seq, "%s", seq);
+	route_policy(conf, domain, &q->policy);
+	lookup.want_tlsa = q->policy.dane != POLICY_DANE_NONE;
+	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
+	if ((literal = lookup_literal(destination)) != NULL)
+		answer(q, literal);
+	else
+		lookup_start(r->dns, destination, &lookup, on_facts, q);
+	free(destination);
+}
+
+static void
+on_record(void *arg, struct order *o)
+{
+	struct fail f = FAIL_INIT;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n == 3 && strcmp(o->v[0], "route") == 0) {
+		ask(arg, o->v[1], o->v[2]);
+		return;
+	}
+	fail(&f, FAIL_SYS, "a record from the queue makes no sense");
+	role_fail(&f);
+}
+
+static void
+on_gone(void *arg, const struct fail *f)
+{
+	(void)arg;
+	role_fail(f);
+}
+
+static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
+
+static void
+on_stop(void *arg)
+{
+	struct route *r = arg;
+
+	role_end(&r->role);
+}
+
+void
+route_main(const struct route_start *start)
+{
+	static struct route r;
+	struct dns_conf conf = { .anchor = start->conf->anchor, .resolver = start->conf->resolver };
+	struct fail f = FAIL_INIT;
+
+	r.start = start;
+	r.role.stop = on_stop;
+	r.role.arg = &r;
+	role_begin(&r.role, &start->role);
+	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL)
+		role_fail(&f);
+	role_drop(&start->role);
+	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);
+	role_ready(&r.role);
+	event_base_dispatch(r.role.base);
+	role_end(&r.role);
+}

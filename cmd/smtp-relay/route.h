@@ -1,0 +1,26 @@
+/*
+ * route - the only role that resolves: a domain comes in, a plan goes out.
+ */
+#ifndef RELAY_ROUTE_H
+#define RELAY_ROUTE_H
+
+#include "conf.h"
+#include "facts.h"
+#include "policy.h"
+#include "role.h"
+
+struct dns;
+
+struct route_start {
+	struct role_start role;
+	const struct conf *conf;
+	int queue;		/* socket to the queue; the role's now */
+};
+
+void route_main(const struct route_start *) __attribute__((noreturn));
+
+/* What the configuration says of a domain: its policy; its next hop (NULL: MX). */
+void route_policy(const struct conf *, const char *domain, struct policy *);
+const struct conf_route *route_hop(const struct conf *, const char *domain);
+
+#endif
