@@ -157,6 +157,19 @@ set_workers(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_retry(void *ctx, const struct table_line *l, struct fail *f)
+{
+	long long n;
+
+	if (text_duration(l->v[0], "retry", &n, f) == -1)
+		return -1;
+	if (n < 1 || n > 86400)
+		return fail(f, FAIL_INPUT, "retry: expected 1s to 1d");
+	((struct conf *)ctx)->retry = n;
+	return 0;
+}
+
+static int
 set_max_size(void *ctx, const struct table_line *l, struct fail *f)
 {
 	long long n;
@@ -535,6 +548,7 @@ static const struct table_row rows[] = {
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
 	{ "workers", 1, 1, TABLE_ONCE, set_workers },
 	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
+	{ "retry", 1, 1, TABLE_ONCE, set_retry },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
 	{ "hosts", 3, 3, 0, set_hosts },
 	{ "destination", 1, 64, 0, set_destination },
@@ -560,6 +574,7 @@ conf_new(const char *file)
 	c->file = xstrdup(file);
 	c->mx_port = 25;
 	c->workers = 2;
+	c->retry = 300;
 	c->max_size = 50 * 1024 * 1024;
 	return c;
 }

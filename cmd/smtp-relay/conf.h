@@ -72,6 +72,7 @@ struct conf {
 	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
 	uint16_t mx_port;
 	unsigned workers;
+	int64_t retry;			/* seconds to the first retry */
 	uint64_t max_size;
 	struct conf_listen *listen;
 	size_t nlisten;

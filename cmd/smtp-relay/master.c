@@ -25,7 +25,9 @@
 #include "key.h"
 #include "log.h"
 #include "order.h"
+#include "out.h"
 #include "queue.h"
+#include "route.h"
 #include "sandbox.h"
 #include "spool.h"
 #include "table.h"
@@ -36,8 +38,11 @@
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
 
-/* Number 0 is the queue, the others are in 1, 2, ... */
+/* The first is the queue, the second route; then the workers: in, out. */
+enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT };
+
 struct child {
+	enum child_kind kind;
 	enum child_state state;
 	pid_t pid;
 	int sock;
@@ -49,6 +54,7 @@ struct child {
 struct master {
 	const struct conf *conf;
 	struct in_listener *listener;
+	SSL_CTX *client_tls;		/* of out */
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
@@ -265,7 +271,7 @@ master_new(const struct conf *c, int dry, struct fail *f)
 		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
 		    (!dry && bind_listener(&m->listener[i], f) == -1))
 			goto fail;
-	if (!dry && open_spool(m, f) == -1)
+	if (!dry && (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL))
 		goto fail;
 	return m;
 fail:
@@ -289,6 +295,7 @@ master_free(struct master *m)
 		close(m->newfd);
 	if (m->signals != -1)
 		close(m->signals);
+	SSL_CTX_free(m->client_tls);
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
@@ -322,7 +329,7 @@ close_others(const struct master *m, const struct child *mine, int listeners)
 static void
 become_queue(const struct master *m, const struct child *c, int sock)
 {
-	struct queue_start start = { .spool = m->conf->spool };
+	struct queue_start start = { .conf = m->conf, .spool = m->conf->spool };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
@@ -340,6 +347,49 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
 		.user = m->drop ? &m->user : NULL };
 	in_main(&start);
+}
+
+static void
+become_out(const struct master *m, const struct child *c, int sock, int queue)
+{
+	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .queue = queue };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+		.user = m->drop ? &m->user : NULL };
+	out_main(&start);
+}
+
+/* Resolving needs no file once the context is made. */
+static void
+become_route(const struct master *m, const struct child *c, int sock, int queue)
+{
+	struct route_start start = { .conf = m->conf, .queue = queue };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+		.user = m->drop ? &m->user : NULL };
+	route_main(&start);
+}
+
+static void
+become(const struct master *m, const struct child *c, int sock, int queue)
+{
+	switch (c->kind) {
+	case CHILD_QUEUE:
+		become_queue(m, c, sock);
+		break;
+	case CHILD_ROUTE:
+		become_route(m, c, sock, queue);
+		break;
+	case CHILD_IN:
+		become_in(m, c, sock, queue);
+		break;
+	case CHILD_OUT:
+		become_out(m, c, sock, queue);
+		break;
+	}
+	abort();
 }
 
 /* Forks a role; queue is the socket between a worker and the queue: the worker's end is [1].  NULL for
@@ -361,10 +411,9 @@ start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
 	}
 	if (pid == 0) {
 		close(pair[0]);
-		if (queue == NULL)
-			become_queue(m, c, pair[1]);
-		close(queue[0]);
-		become_in(m, c, pair[1], queue[1]);
+		if (queue != NULL)
+			close(queue[0]);
+		become(m, c, pair[1], queue != NULL ? queue[1] : -1);
 	}
 	close(pair[1]);
 	c->pid = pid;
@@ -378,8 +427,10 @@ start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
 static int
 introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 {
+	static const char *const words[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route",
+		[CHILD_IN] = "worker", [CHILD_OUT] = "out" };
 	char text[64];
-	int n = snprintf(text, sizeof text, "worker %u\n", c->number);
+	int n = snprintf(text, sizeof text, "%s %u\n", words[c->kind], c->number);
 
 	if (order_send(queue_child(m)->sock, text, n, fd, f) != 1)
 		return fail(f, FAIL_SYS, "the queue takes no new worker");
@@ -449,11 +500,11 @@ start_missing(struct master *m)
 }
 
 static void
-kill_workers(struct master *m)
+kill_all(struct master *m)
 {
 	size_t i;
 
-	for (i = 1; i < m->nchildren; i++)
+	for (i = 0; i < m->nchildren; i++)
 		if (m->child[i].state != CHILD_DOWN)
 			kill(m->child[i].pid, SIGKILL);
 }
@@ -489,9 +540,9 @@ child_died(struct master *m, struct child *c, int status)
 	if (m->stopping)
 		return;
 	log_death(c, status);
-	if (c != queue_child(m))
+	if (c->kind != CHILD_QUEUE && c->kind != CHILD_ROUTE)
 		return;
-	kill_workers(m);
+	kill_all(m);
 	if (starting && !m->was_ready) {
 		m->failed = 1;
 		m->stopping = 1;
@@ -653,11 +704,18 @@ make_children(struct master *m)
 {
 	size_t i;
 
-	m->nchildren = m->conf->workers + 1;
+	m->nchildren = 2 + 2 * (size_t)m->conf->workers;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
+	m->child[0].kind = CHILD_QUEUE;
 	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");
-	for (i = 1; i < m->nchildren; i++)
-		snprintf(m->child[i].name, sizeof m->child[i].name, "in-%zu", i);
+	m->child[1].kind = CHILD_ROUTE;
+	snprintf(m->child[1].name, sizeof m->child[1].name, "route");
+	for (i = 2; i < m->nchildren; i++) {
+		struct child *c = &m->child[i];
+
+		c->kind = i % 2 == 0 ? CHILD_IN : CHILD_OUT;
+		snprintf(c->name, sizeof c->name, "%s-%zu", c->kind == CHILD_IN ? "in" : "out", i / 2);
+	}
 }
 
 int

@@ -200,7 +200,8 @@ line_free(struct line *ln)
 static void
 line_quit(struct line *ln)
 {
-	contact_quit(&ln->contact);
+	if (ln->contact.io != NULL)
+		contact_quit(&ln->contact);
 	line_free(ln);
 }
 

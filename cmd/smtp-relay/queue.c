@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "dispatch.h"
 #include "log.h"
 #include "spool.h"
 #include "table.h"
@@ -26,10 +27,12 @@ struct worker {
 	size_t asked;			/* requests in the batch */
 };
 
-/* What an item of the batch answers to. */
+/* What an item of the batch answers to: a worker's slot, or a bounce of our own. */
 struct request {
-	struct worker *worker;
+	struct worker *worker;		/* NULL: a bounce */
 	char slot[24];
+	void (*committed)(void *, int ok);
+	void *arg;
 };
 
 struct queue {
@@ -38,6 +41,7 @@ struct queue {
 	struct spool spool;
 	struct spool_batch batch;
 	struct worker *workers;
+	struct dispatch *dispatch;
 	struct event *commit, *probe;
 };
 
@@ -140,26 +144,52 @@ on_worker_gone(void *arg, const struct fail *f)
 static const struct channel_handlers worker_handlers = { .record = on_worker_record,
 	.gone = on_worker_gone };
 
-/* worker NUMBER +fd */
+static void
+add_worker(struct queue *q, int fd, unsigned number)
+{
+	struct worker *w = xcalloc(1, sizeof *w);
+
+	w->q = q;
+	w->number = number;
+	w->channel = channel_new(q->role.base, fd, &worker_handlers, w);
+	w->next = q->workers;
+	q->workers = w;
+}
+
+/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd */
 static void
 on_master_record(void *arg, struct order *o)
 {
 	struct queue *q = arg;
 	struct fail f = FAIL_INIT;
-	struct worker *w;
 	long long number;
 
-	if (o->n != 2 || strcmp(o->v[0], "worker") != 0 || o->fd == -1 ||
-	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "worker", &number, &f) == -1) {
+	if (o->n != 2 || o->fd == -1 ||
+	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "number", &number, &f) == -1)
 		fail(&f, FAIL_SYS, "a record from the master makes no sense");
+	else if (strcmp(o->v[0], "worker") == 0)
+		add_worker(q, o->fd, number);
+	else if (strcmp(o->v[0], "out") == 0)
+		dispatch_out(q->dispatch, o->fd, number);
+	else if (strcmp(o->v[0], "route") == 0)
+		dispatch_route(q->dispatch, o->fd);
+	else
+		fail(&f, FAIL_SYS, "a record from the master is not known");
+	if (f.kind != FAIL_NONE)
 		role_fail(&f);
-	}
-	w = xcalloc(1, sizeof *w);
-	w->q = q;
-	w->number = number;
-	w->channel = channel_new(q->role.base, o->fd, &worker_handlers, w);
-	w->next = q->workers;
-	q->workers = w;
+}
+
+/* A bounce goes the way of all mail: into the next group of syncs. */
+static void
+submit(void *arg, const char *id, void (*committed)(void *, int ok), void *committed_arg)
+{
+	struct queue *q = arg;
+	struct request *r = xcalloc(1, sizeof *r);
+
+	r->committed = committed;
+	r->arg = committed_arg;
+	spool_batch_add(&q->batch, id, time(NULL), r);
+	ask_for_commit(q);
 }
 
 /* ---- the commit ---- */
@@ -227,24 +257,43 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 {
 	struct queue *q = arg;
 	struct fail f = FAIL_INIT;
+	struct spool_batch done;
 	size_t i;
 
 	(void)fd;
 	(void)what;
 	if (q->batch.n > 0 && spool_batch_commit(&q->spool, &q->batch, &f) == -1)
 		log_sick(q, &f);
-	for (i = 0; i < q->batch.n; i++) {
-		struct request *r = q->batch.item[i].arg;
+	/* What is told here may submit again: to the next batch. */
+	done = q->batch;
+	q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
+	for (i = 0; i < done.n; i++) {
+		struct request *r = done.item[i].arg;
 
-		answer(&q->batch.item[i]);
-		r->worker->asked--;
+		if (r->worker != NULL)
+			answer(&done.item[i]);
+		if (done.item[i].ok)
+			dispatch_add(q->dispatch, &done.item[i].name);
+		if (r->worker != NULL)
+			r->worker->asked--;
+		else
+			r->committed(r->arg, done.item[i].ok);
 		free(r);
 	}
-	spool_batch_reset(&q->batch);
+	spool_batch_clear(&done);
 	sweep_workers(q);
 }
 
 /* ---- start and stop ---- */
+
+static void
+on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
+{
+	struct queue *q = arg;
+
+	if (folder == SPOOL_QUEUE)
+		dispatch_add(q->dispatch, name);
+}
 
 static void
 recover(struct queue *q)
@@ -253,7 +302,7 @@ recover(struct queue *q)
 	struct fail f = FAIL_INIT;
 	struct log_line l;
 
-	if (spool_recover(&q->spool, 0, NULL, NULL, &got, &f) == -1)
+	if (spool_recover(&q->spool, 0, on_found, q, &got, &f) == -1)
 		role_fail(&f);
 	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "started");
 	log_key_num(&l, "queued", (int64_t)got.queued);
@@ -269,6 +318,7 @@ on_stop(void *arg)
 {
 	struct queue *q = arg;
 
+	dispatch_stop(q->dispatch);
 	on_commit(-1, 0, q);
 	spool_close(&q->spool);
 	role_end(&q->role);
@@ -278,6 +328,8 @@ void
 queue_main(const struct queue_start *start)
 {
 	static struct queue q;
+	struct dispatch_conf dispatch = { .conf = start->conf, .name = start->role.name,
+		.spool = &q.spool, .submit = submit, .arg = &q };
 	struct fail f = FAIL_INIT;
 
 	q.start = start;
@@ -292,6 +344,8 @@ queue_main(const struct queue_start *start)
 	if ((q.commit = evtimer_new(q.role.base, on_commit, &q)) == NULL ||
 	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)
 		alloc_failed();
+	dispatch.base = q.role.base;
+	q.dispatch = dispatch_new(&dispatch);
 	recover(&q);
 	role_ready(&q.role);
 	event_base_dispatch(q.role.base);

@@ -11,6 +11,7 @@
 
 struct queue_start {
 	struct role_start role;
+	const struct conf *conf;
 	const char *spool;	/* its path, before the role changes its root directory */
 };
 

@@ -1,0 +1,108 @@
+#include "bounce.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "alloc.h"
+#include "dsn.h"
+#include "text.h"
+
+/* The enhanced status in "550 5.1.1 text" or "5.1.1 text"; a general one where there is none. */
+static void
+status_of(const char *said, char dst[16])
+{
+	unsigned a, b, c;
+	const char *p = said != NULL ? said : "";
+
+	if (strlen(p) > 4 && p[3] == ' ' && strspn(p, "0123456789") == 3)
+		p += 4;
+	if (sscanf(p, "%1u.%3u.%3u", &a, &b, &c) == 3 && a == 5)
+		snprintf(dst, 16, "%u.%u.%u", a, b, c);
+	else
+		snprintf(dst, 16, "5.0.0");
+}
+
+static int
+is_reply(const char *said)
+{
+	return said != NULL && strlen(said) > 3 && strspn(said, "0123456789") == 3;
+}
+
+static size_t
+fill_rcpts(const struct spool_message *m, struct dsn_rcpt *r, char (*status)[16])
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->env.nrcpts; i++) {
+		const struct spool_rcpt *from = &m->env.rcpt[i];
+
+		if (from->state != SPOOL_RCPT_FAILED)
+			continue;
+		status_of(from->said, status[n]);
+		r[n].address = from->address;
+		r[n].action = DSN_FAILED;
+		r[n].status = status[n];
+		r[n].text = from->said;
+		r[n].replied = is_reply(from->said);
+		r[n].attempted = from->when;
+		n++;
+	}
+	return n;
+}
+
+static char *
+read_header(const struct spool_message *m, size_t *len)
+{
+	char *p = xmalloc(DSN_HEADER_MAX);
+	ssize_t n = spool_message_pread(m, p, DSN_HEADER_MAX, 0, NULL);
+
+	*len = n > 0 ? (size_t)n : 0;
+	return p;
+}
+
+static void
+build(struct buf *b, const char *hostname, const struct spool_message *m, const char *id, int64_t now)
+{
+	struct dsn_rcpt *r = xcalloc(m->env.nrcpts, sizeof *r);
+	char(*status)[16] = xcalloc(m->env.nrcpts, sizeof *status);
+	char *message_id = xasprintf("<%s@%s>", id, hostname);
+	struct dsn d = { .hostname = hostname, .to = m->env.from, .message_id = message_id, .now = now,
+		.id = m->env.id, .client = m->env.client, .arrived = m->env.arrived, .rcpt = r };
+	char *header = read_header(m, &d.header_len);
+
+	d.header = header;
+	d.nrcpts = fill_rcpts(m, r, status);
+	dsn_build(b, &d);
+	free(header);
+	free(message_id);
+	free(status);
+	free(r);
+}
+
+int
+bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
+    const struct spool_message *m, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *f)
+{
+	struct spool_envelope env = { .from = xstrdup("") };
+	struct spool_writer *w;
+	struct buf b = BUF_INIT;
+	int rc = -1;
+
+	spool_id_next(ids, now_us, id);
+	snprintf(env.id, sizeof env.id, "%s", id);
+	env.arrived = now_us / 1000000;
+	spool_envelope_add_rcpt(&env, m->env.from);
+	build(&b, hostname, m, id, now_us / 1000000);
+	if ((w = spool_writer_begin(s->dir[SPOOL_NEW], &env, f)) != NULL) {
+		if (spool_writer_add(w, b.p, b.len, f) == 0)
+			rc = spool_writer_finish(w, f);
+		else
+			spool_writer_abort(w);
+	}
+	buf_clear(&b);
+	spool_envelope_clear(&env);
+	return rc;
+}

@@ -1,0 +1,797 @@
+#include "dispatch.h"
+
+#include <sys/random.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "bounce.h"
+#include "channel.h"
+#include "log.h"
+#include "pack.h"
+#include "sched.h"
+#include "table.h"
+
+struct outlet {
+	struct outlet *next;
+	struct dispatch *d;
+	unsigned number;
+	struct channel *channel;	/* NULL: gone */
+	size_t load;
+};
+
+/* A message under way. */
+struct active {
+	struct dispatch *d;
+	struct sched_message *m;
+	struct spool_name name;
+	struct spool_message msg;
+	size_t parts;			/* not finished */
+	int worked, broke, soon;
+};
+
+/* Its recipients in one domain, at most DISPATCH_RCPTS_MAX of them. */
+struct part {
+	struct active *a;
+	size_t slot;
+	char *domain;
+	size_t rcpt[DISPATCH_RCPTS_MAX];
+	size_t n;
+	struct outlet *outlet;		/* NULL: not handed out */
+};
+
+struct plan_kept {
+	struct plan_kept *next;
+	char *domain, *port, *text;
+	size_t len;
+	int64_t until;
+};
+
+struct dispatch {
+	struct dispatch_conf conf;
+	struct sched *sched;
+	struct spool_ids ids;
+	struct channel *route;
+	struct outlet *outlets;
+	struct part **part;		/* by the number in orders */
+	size_t nparts;
+	struct plan_kept *plans;
+	struct event *wake;
+	int stopping;
+};
+
+static int64_t
+now(void)
+{
+	return time(NULL);
+}
+
+static uint32_t
+random32(void)
+{
+	uint32_t r = 0;
+
+	(void)!getrandom(&r, sizeof r, 0);
+	return r;
+}
+
+static void pump(struct dispatch *);
+static void part_done(struct part *);
+
+/* ---- the log ---- */
+
+static void
+log_message(const struct active *a, enum log_level level, const char *verb, const char *key,
+    const char *value)
+{
+	struct log_line l;
+
+	log_event(&l, level, a->name.id, verb);
+	log_key(&l, "from", a->msg.env.from);
+	if (key != NULL)
+		log_key(&l, key, value);
+	log_send(&l);
+}
+
+static void
+log_fault(const struct dispatch *d, const char *id, const struct fail *f)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_ERROR, id, "fault");
+	log_key(&l, "role", d->conf.name);
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+}
+
+/* ---- names and keys ---- */
+
+/* The key of a destination says what the file's name says of it. */
+static void
+key_of(const struct spool_name *n, char *dst, size_t size)
+{
+	if (n->domain[0] != '\0')
+		snprintf(dst, size, "%s", n->domain);
+	else
+		snprintf(dst, size, "=%016" PRIx64, n->hash);
+}
+
+static void
+name_of(const struct sched_message *m, struct spool_name *n)
+{
+	const char *key = sched_key(m);
+
+	memset(n, 0, sizeof *n);
+	snprintf(n->id, sizeof n->id, "%s", m->id);
+	n->due = m->due;
+	if (key[0] == '=')
+		n->hash = strtoull(key + 1, NULL, 16);
+	else
+		snprintf(n->domain, sizeof n->domain, "%s", key);
+}
+
+void
+dispatch_add(struct dispatch *d, const struct spool_name *n)
+{
+	char key[SPOOL_DOMAIN_MAX + 32];
+
+	key_of(n, key, sizeof key);
+	sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key, NULL);
+	pump(d);
+}
+
+/* ---- what becomes of a message ---- */
+
+static void
+active_free(struct active *a, enum sched_outcome outcome)
+{
+	sched_finished(a->d->sched, a->m, outcome);
+	spool_message_clear(&a->msg);
+	free(a);
+}
+
+static enum sched_outcome
+outcome_of(const struct active *a)
+{
+	return a->worked ? SCHED_WORKED : a->broke ? SCHED_BROKE : SCHED_SAYS_NOTHING;
+}
+
+static size_t
+count_state(const struct active *a, enum spool_rcpt_state state)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		n += a->msg.env.rcpt[i].state == state;
+	return n;
+}
+
+static int
+result(struct active *a, size_t i, enum spool_rcpt_state state, const char *text)
+{
+	struct fail f = FAIL_INIT;
+
+	if (spool_message_result(&a->msg, i, state, now(), text, &f) == 0)
+		return 0;
+	/* A full disk: in memory the state stands, on disk a duplicate may come of it, no loss. */
+	log_fault(a->d, a->name.id, &f);
+	a->msg.env.rcpt[i].state = state;
+	return -1;
+}
+
+static void
+change_all(struct active *a, enum spool_rcpt_state from, enum spool_rcpt_state to, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		if (a->msg.env.rcpt[i].state == from)
+			result(a, i, to, text);
+}
+
+static void
+remove_message(struct active *a)
+{
+	struct dispatch *d = a->d;
+	enum sched_outcome outcome = outcome_of(a);
+	char name[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	spool_name_format(name, &a->name);
+	if (spool_remove(d->conf.spool, SPOOL_QUEUE, name, &f) == -1)
+		log_fault(d, a->name.id, &f);
+	log_message(a, LOG_LEVEL_INFO, "removed", NULL, NULL);
+	active_free(a, outcome);
+	pump(d);
+}
+
+static void
+keep_message(struct active *a, int64_t delay)
+{
+	struct dispatch *d = a->d;
+	struct spool_name from = a->name, to = a->name;
+	enum sched_outcome outcome = outcome_of(a);
+	char key[SPOOL_DOMAIN_MAX + 32], until[TEXT_TIME_MAX];
+	struct fail f = FAIL_INIT;
+
+	to.due = now() + delay;
+	spool_name_domains(&to, &a->msg.env);
+	if (spool_reschedule(d->conf.spool, SPOOL_QUEUE, &from, &to, &f) == -1) {
+		log_fault(d, a->name.id, &f);
+		to = from;
+	}
+	log_message(a, LOG_LEVEL_INFO, "deferred", "until", text_time(until, to.due));
+	key_of(&to, key, sizeof key);
+	active_free(a, outcome);
+	if (outcome == SCHED_BROKE)
+		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S < to.due ? now() + DISPATCH_SLEEP_S : to.due);
+	sched_add(d->sched, to.id, to.due, spool_id_time_us(to.id) / 1000000 + SCHED_LIFETIME, key, NULL);
+	pump(d);
+}
+
+static unsigned
+tries_of(const struct active *a)
+{
+	unsigned most = 1;
+	size_t i;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		if (a->msg.env.rcpt[i].tries > most)
+			most = a->msg.env.rcpt[i].tries;
+	return most;
+}
+
+static size_t
+waiting(const struct active *a)
+{
+	return count_state(a, SPOOL_RCPT_WAITING) + count_state(a, SPOOL_RCPT_DEFERRED);
+}
+
+/* After the bounce, if there was one to write. */
+static void
+finish_rest(struct active *a)
+{
+	int64_t delay;
+
+	if (waiting(a) == 0) {
+		remove_message(a);
+		return;
+	}
+	delay = sched_backoff(tries_of(a), now() - a->msg.env.arrived, SCHED_LIFETIME, random32());
+	if (a->soon || delay < 0)
+		delay = DISPATCH_SOON_S;
+	else
+		delay = delay * a->d->conf.conf->retry / SCHED_BACKOFF_MIN;
+	keep_message(a, delay > 0 ? delay : 1);
+}
+
+static void
+on_bounce_committed(void *arg, int ok)
+{
+	struct active *a = arg;
+
+	if (!ok) {
+		keep_message(a, SCHED_BACKOFF_MIN);
+		return;
+	}
+	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, "the sender was told");
+	finish_rest(a);
+}
+
+static void
+bounce(struct active *a)
+{
+	struct dispatch *d = a->d;
+	char id[SPOOL_ID_SIZE];
+	struct fail f = FAIL_INIT;
+	struct timespec ts;
+
+	if (a->msg.env.from[0] == '\0') {
+		log_message(a, LOG_LEVEL_WARN, "double-bounce", "consequence", "nobody is told (RFC 5321 6.1)");
+		change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, "from the null sender: nobody is told");
+		finish_rest(a);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg,
+	    ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, id, &f) == -1) {
+		log_fault(d, a->name.id, &f);
+		keep_message(a, SCHED_BACKOFF_MIN);
+		return;
+	}
+	log_message(a, LOG_LEVEL_INFO, "bounced", "as", id);
+	d->conf.submit(d->conf.arg, id, on_bounce_committed, a);
+}
+
+static void
+finish(struct active *a)
+{
+	int64_t age = now() - a->msg.env.arrived;
+
+	if (waiting(a) > 0 && age >= SCHED_LIFETIME) {
+		change_all(a, SPOOL_RCPT_WAITING, SPOOL_RCPT_FAILED, "5.4.7 delivery time expired");
+		change_all(a, SPOOL_RCPT_DEFERRED, SPOOL_RCPT_FAILED, "5.4.7 delivery time expired");
+	}
+	if (count_state(a, SPOOL_RCPT_FAILED) > 0)
+		bounce(a);
+	else
+		finish_rest(a);
+}
+
+/* ---- parts ---- */
+
+static size_t
+take_slot(struct dispatch *d, struct part *p)
+{
+	size_t i;
+
+	for (i = 0; i < d->nparts && d->part[i] != NULL; i++)
+		;
+	if (i == d->nparts) {
+		d->nparts = d->nparts > 0 ? d->nparts * 2 : 64;
+		d->part = xreallocarray(d->part, d->nparts, sizeof *d->part);
+		memset(d->part + i, 0, (d->nparts - i) * sizeof *d->part);
+	}
+	d->part[i] = p;
+	return i;
+}
+
+static void
+part_done(struct part *p)
+{
+	struct active *a = p->a;
+
+	a->d->part[p->slot] = NULL;
+	if (p->outlet != NULL)
+		p->outlet->load--;
+	free(p->domain);
+	free(p);
+	if (--a->parts == 0)
+		finish(a);
+}
+
+static void
+settle_part(struct part *p, enum spool_rcpt_state state, const char *status, const char *why)
+{
+	char *text = xasprintf("%s %s", status, why);
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		struct log_line l;
+
+		result(p->a, p->rcpt[i], state, text);
+		log_event(&l, LOG_LEVEL_INFO, p->a->name.id, spool_rcpt_state_name(state));
+		log_key(&l, "to", p->a->msg.env.rcpt[p->rcpt[i]].address);
+		log_key(&l, "reason", text);
+		log_send(&l);
+	}
+	free(text);
+	part_done(p);
+}
+
+static struct outlet *
+least_loaded(struct dispatch *d)
+{
+	struct outlet *o, *best = NULL;
+
+	for (o = d->outlets; o != NULL; o = o->next)
+		if (o->channel != NULL && (best == NULL || o->load < best->load))
+			best = o;
+	return best;
+}
+
+static void
+put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
+{
+	const struct spool_message *m = &p->a->msg;
+	char seq[24], offset[24], size[24], index[24];
+	size_t i;
+
+	snprintf(seq, sizeof seq, "%zu", p->slot);
+	snprintf(offset, sizeof offset, "%" PRId64, m->offset);
+	snprintf(size, sizeof size, "%" PRId64, m->size);
+	table_put(b, "deliver", seq, p->a->name.id, port, offset, size,
+	    m->env.from_options.n > 0 ? "1" : "0", m->env.from, (char *)NULL);
+	for (i = 0; i < p->n; i++) {
+		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
+		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, (char *)NULL);
+	}
+	buf_add(b, plan, len);
+}
+
+static void
+hand_out(struct part *p, const char *port, const char *plan, size_t len)
+{
+	struct dispatch *d = p->a->d;
+	struct outlet *o = least_loaded(d);
+	char name[SPOOL_NAME_SIZE];
+	struct buf b = BUF_INIT;
+	int fd;
+
+	spool_name_format(name, &p->a->name);
+	fd = openat(d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	put_order(&b, p, port, plan, len);
+	if (o == NULL || fd == -1 || b.len >= ORDER_MAX) {
+		p->a->soon = 1;
+		buf_clear(&b);
+		if (fd != -1)
+			close(fd);
+		part_done(p);
+		return;
+	}
+	p->outlet = o;
+	o->load++;
+	channel_send(o->channel, b.p, b.len, fd);
+	close(fd);
+	buf_clear(&b);
+}
+
+static void
+act_on_plan(struct part *p, const char *port, const char *text, size_t len)
+{
+	struct fail f = FAIL_INIT;
+	struct unpacked *u = unpack_plan(text, len, &f);
+
+	if (u == NULL) {
+		log_fault(p->a->d, p->a->name.id, &f);
+		p->a->soon = 1;
+		part_done(p);
+		return;
+	}
+	switch (u->plan.kind) {
+	case PLAN_HOSTS:
+		hand_out(p, port, text, len);
+		break;
+	case PLAN_NOMAIL:
+		settle_part(p, SPOOL_RCPT_FAILED, "5.1.10", u->plan.why);
+		break;
+	case PLAN_NODOMAIN:
+		settle_part(p, SPOOL_RCPT_FAILED, "5.1.2", u->plan.why);
+		break;
+	case PLAN_DEFER:
+		settle_part(p, SPOOL_RCPT_DEFERRED, "4.4.3", u->plan.why);
+		break;
+	}
+	unpacked_free(u);
+}
+
+/* ---- plans ---- */
+
+static struct plan_kept *
+find_plan(struct dispatch *d, const char *domain)
+{
+	struct plan_kept **at = &d->plans, *k;
+
+	while ((k = *at) != NULL) {
+		if (k->until <= now()) {
+			*at = k->next;
+			free(k->domain);
+			free(k->port);
+			free(k->text);
+			free(k);
+			continue;
+		}
+		if (strcmp(k->domain, domain) == 0)
+			return k;
+		at = &k->next;
+	}
+	return NULL;
+}
+
+static void
+keep_plan(struct dispatch *d, const char *domain, const char *port, const char *text, size_t len)
+{
+	struct plan_kept *k = xcalloc(1, sizeof *k);
+
+	k->domain = xstrdup(domain);
+	k->port = xstrdup(port);
+	k->text = xmemdup(text, len);
+	k->len = len;
+	k->until = now() + DISPATCH_PLAN_S;
+	k->next = d->plans;
+	d->plans = k;
+}
+
+static void
+ask_plan(struct part *p)
+{
+	struct dispatch *d = p->a->d;
+	struct plan_kept *k = find_plan(d, p->domain);
+	struct buf b = BUF_INIT;
+	char seq[24];
+
+	if (k != NULL) {
+		act_on_plan(p, k->port, k->text, k->len);
+		return;
+	}
+	if (d->route == NULL) {
+		p->a->soon = 1;
+		part_done(p);
+		return;
+	}
+	snprintf(seq, sizeof seq, "%zu", p->slot);
+	table_put(&b, "route", seq, p->domain, (char *)NULL);
+	channel_send(d->route, b.p, b.len, -1);
+	buf_clear(&b);
+}
+
+static struct part *
+part_of(struct dispatch *d, const char *seq)
+{
+	struct fail f = FAIL_INIT;
+	long long slot;
+
+	if (d->nparts == 0 || text_number(seq, 0, (long long)d->nparts - 1, "order", &slot, &f) == -1)
+		return NULL;
+	return d->part[slot];
+}
+
+/* planned SEQ PORT, the plan's lines */
+static void
+on_route_record(void *arg, struct order *o)
+{
+	struct dispatch *d = arg;
+	struct part *p;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n != 3 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL)
+		return;
+	keep_plan(d, p->domain, o->v[2], o->more, o->more_len);
+	act_on_plan(p, o->v[2], o->more, o->more_len);
+}
+
+/* What it owes is lost with it: the master starts all roles anew, or stops them. */
+static void
+on_route_gone(void *arg, const struct fail *f)
+{
+	struct dispatch *d = arg;
+
+	(void)f;
+	channel_free(d->route);
+	d->route = NULL;
+}
+
+static const struct channel_handlers route_handlers = { .record = on_route_record,
+	.gone = on_route_gone };
+
+void
+dispatch_route(struct dispatch *d, int fd)
+{
+	channel_free(d->route);
+	d->route = channel_new(d->conf.base, fd, &route_handlers, d);
+	pump(d);
+}
+
+/* ---- results ---- */
+
+static int
+state_of(const char *word)
+{
+	int i;
+
+	for (i = SPOOL_RCPT_DEFERRED; i <= SPOOL_RCPT_FAILED; i++)
+		if (strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
+			return i;
+	return -1;
+}
+
+/* result SEQ INDEX STATE TEXT: from a process that faces peers; only its own recipients are its. */
+static void
+take_result(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+	struct fail f = FAIL_INIT;
+	long long index;
+	int state = state_of(r->v[3]);
+	size_t i;
+
+	if (p == NULL || p->outlet != o || state == -1 ||
+	    text_number(r->v[2], 0, SPOOL_RCPTS_MAX, "recipient", &index, &f) == -1)
+		return;
+	for (i = 0; i < p->n; i++)
+		if ((long long)p->rcpt[i] == index)
+			result(p->a, index, (enum spool_rcpt_state)state, r->v[4]);
+}
+
+static void
+take_finished(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+
+	if (p == NULL || p->outlet != o)
+		return;
+	p->a->worked |= strcmp(r->v[2], "worked") == 0;
+	p->a->broke |= strcmp(r->v[2], "broke") == 0;
+	part_done(p);
+}
+
+static void
+on_out_record(void *arg, struct order *r)
+{
+	if (r->fd != -1)
+		close(r->fd);
+	if (r->n == 5 && strcmp(r->v[0], "result") == 0)
+		take_result(arg, r);
+	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)
+		take_finished(arg, r);
+}
+
+/* Whatever it had is tried again soon: what it delivered and did not tell is a duplicate. */
+static void
+on_out_gone(void *arg, const struct fail *f)
+{
+	struct outlet *o = arg;
+	size_t i;
+
+	(void)f;
+	channel_free(o->channel);
+	o->channel = NULL;
+	for (i = 0; i < o->d->nparts; i++)
+		if (o->d->part[i] != NULL && o->d->part[i]->outlet == o) {
+			o->d->part[i]->a->soon = 1;
+			part_done(o->d->part[i]);
+		}
+}
+
+static const struct channel_handlers out_handlers = { .record = on_out_record, .gone = on_out_gone };
+
+void
+dispatch_out(struct dispatch *d, int fd, unsigned number)
+{
+	struct outlet *o = xcalloc(1, sizeof *o);
+
+	o->d = d;
+	o->number = number;
+	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
+	o->next = d->outlets;
+	d->outlets = o;
+	pump(d);
+}
+
+/* ---- the pump ---- */
+
+static const char *
+domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at != NULL ? at + 1 : "";
+}
+
+static struct part *
+part_for(struct active *a, struct part **made, size_t n, const char *domain)
+{
+	struct part *p;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(made[i]->domain, domain) == 0 && made[i]->n < DISPATCH_RCPTS_MAX)
+			return made[i];
+	p = xcalloc(1, sizeof *p);
+	p->a = a;
+	p->domain = xstrdup(domain);
+	p->slot = take_slot(a->d, p);
+	return p;
+}
+
+static void
+split(struct active *a)
+{
+	struct part **made = xcalloc(a->msg.env.nrcpts, sizeof *made);
+	size_t i, n = 0;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++) {
+		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
+		char *domain;
+		struct part *p;
+
+		if (r->state != SPOOL_RCPT_WAITING && r->state != SPOOL_RCPT_DEFERRED)
+			continue;
+		domain = xstrdup(domain_of(r->address));
+		text_lower(domain);
+		p = part_for(a, made, n, domain);
+		if (p->n == 0)
+			made[n++] = p;
+		p->rcpt[p->n++] = i;
+		free(domain);
+	}
+	/* One more than there are, so that one that ends at once does not end the message. */
+	a->parts = n + 1;
+	for (i = 0; i < n; i++)
+		ask_plan(made[i]);
+	free(made);
+	if (--a->parts == 0)
+		finish(a);
+}
+
+static void
+activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
+{
+	struct active *a = xcalloc(1, sizeof *a);
+	char name[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	a->d = d;
+	a->m = m;
+	name_of(m, &a->name);
+	spool_name_format(name, &a->name);
+	a->msg.fd = -1;
+	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == 0) {
+		if (why == SCHED_OVERDUE)
+			finish(a);
+		else
+			split(a);
+		return;
+	}
+	if (f.kind == FAIL_INPUT && spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, NULL) == 0)
+		fail_prefix(&f, "set aside in bad");
+	/* Gone: somebody removed it, which is their right. */
+	if (f.err != ENOENT)
+		log_fault(d, m->id, &f);
+	sched_finished(d->sched, m, SCHED_SAYS_NOTHING);
+	free(a);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct dispatch *d = arg;
+	struct sched_message *m;
+	enum sched_why why;
+	struct timeval tv = { 1, 0 };
+	int64_t at;
+
+	(void)fd;
+	(void)what;
+	if (d->stopping || d->route == NULL || least_loaded(d) == NULL)
+		return;
+	while ((m = sched_next(d->sched, now(), &why)) != NULL)
+		activate(d, m, why);
+	at = sched_wake(d->sched);
+	if (at == SCHED_NEVER)
+		return;
+	tv.tv_sec = at > now() ? at - now() : 1;
+	if (tv.tv_sec > 60)
+		tv.tv_sec = 60;
+	if (!evtimer_pending(d->wake, NULL) && event_add(d->wake, &tv) == -1)
+		alloc_failed();
+}
+
+/* From the loop, so that nothing is started from within what ends. */
+static void
+pump(struct dispatch *d)
+{
+	struct timeval soon = { 0, 0 };
+
+	if (event_add(d->wake, &soon) == -1)
+		alloc_failed();
+}
+
+void
+dispatch_stop(struct dispatch *d)
+{
+	d->stopping = 1;
+}
+
+struct dispatch *
+dispatch_new(const struct dispatch_conf *conf)
+{
+	struct dispatch *d = xcalloc(1, sizeof *d);
+	uint64_t seed = (uint64_t)random32() << 32 | random32();
+
+	d->conf = *conf;
+	d->sched = sched_new(DISPATCH_OUT_MAX, seed);
+	spool_ids_init(&d->ids, 0);
+	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL)
+		alloc_failed();
+	return d;
+}

@@ -1,0 +1,48 @@
+/*
+ * dispatch - the delivering half of the queue: which message is due, what is the plan for its domains,
+ * which out gets it, and what becomes of it then: tried again, bounced, removed.
+ *
+ *	sched_next -> spool_read -> a part for each domain -> route -> out -> results -> finish:
+ *	nothing left: unlink; something failed: bounce, then unlink; something waits: a new due time
+ */
+#ifndef RELAY_DISPATCH_H
+#define RELAY_DISPATCH_H
+
+#include "conf.h"
+#include "role.h"
+#include "spool.h"
+
+#define DISPATCH_OUT_MAX 400	/* messages under way at once */
+#define DISPATCH_RCPTS_MAX 100	/* recipients in one order */
+#define DISPATCH_PLAN_S 5	/* a plan is used again so long */
+#define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
+#define DISPATCH_SOON_S 10	/* after a fault of our own */
+
+struct dispatch;
+
+struct dispatch_conf {
+	const struct conf *conf;
+	const char *name;		/* of the role, for the log */
+	struct event_base *base;
+	struct spool *spool;
+	/*
+	 * Takes a finished file of new/ into the queue's next commit; committed is called with whether it
+	 * is safe.
+	 */
+	void (*submit)(void *arg, const char *id, void (*committed)(void *, int ok), void *committed_arg);
+	void *arg;
+};
+
+struct dispatch *dispatch_new(const struct dispatch_conf *);
+
+/* A message in queue/: at the start, and after its commit. */
+void dispatch_add(struct dispatch *, const struct spool_name *);
+
+/* The sockets to roles that the master introduces. */
+void dispatch_route(struct dispatch *, int fd);
+void dispatch_out(struct dispatch *, int fd, unsigned number);
+
+/* Nothing new is started. */
+void dispatch_stop(struct dispatch *);
+
+#endif
