@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "conf.h"
+#include "explain.h"
 #include "file.h"
 #include "log.h"
 #include "master.h"
@@ -17,9 +18,10 @@
 #include "tool.h"
 
 static const char usage[] =
-    "usage: smtp-relay [-Fn] [-c CONF] [-p FILE]\n"
+    "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
     "  -c, --config CONF      configuration (default DIR/smtp-relay.conf, DIR from MTATLS_DIR\n"
     "                         or /etc/mtatls)\n"
+    "  -e, --explain ADDRESS  say what would happen to a message to user@domain, send nothing\n"
     "  -F, --foreground       stay in the foreground and log to stderr\n"
     "  -n, --check            check the configuration, print what it means, and end\n"
     "  -p, --pid-file FILE    write the master's process number there\n"
@@ -28,6 +30,7 @@ static const char usage[] =
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
+	{ "explain", required_argument, NULL, 'e' },
 	{ "foreground", no_argument, NULL, 'F' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "pid-file", required_argument, NULL, 'p' },
@@ -39,6 +42,7 @@ static const struct option options[] = {
 struct settings {
 	char *conf;
 	const char *pid_file;
+	const char *explain;	/* an address; NULL: none */
 	int foreground, check;
 	int parent;		/* in the background: where the starter waits for our word; else -1 */
 };
@@ -48,12 +52,13 @@ read_options(int argc, char **argv, struct settings *s)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":c:Fnp:hV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:e:Fnp:hV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c':
 			free(s->conf);
 			s->conf = xstrdup(optarg);
 			break;
+		case 'e': s->explain = optarg; break;
 		case 'F': s->foreground = 1; break;
 		case 'n': s->check = 1; break;
 		case 'p': s->pid_file = optarg; break;
@@ -192,7 +197,10 @@ main(int argc, char **argv)
 		free(s.conf);
 		return s.check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
 	}
-	status = s.check ? check(conf) : serve(&s, conf);
+	if (s.explain != NULL)
+		status = explain(conf, s.explain);
+	else
+		status = s.check ? check(conf) : serve(&s, conf);
 	conf_free(conf);
 	free(s.conf);
 	return tool_finish(status);
