@@ -568,3 +568,17 @@ from()
 	[[ $(< said) == '220 250 250 250 354 250 421 closed' || $(< said) == '220 250 250 250 354 250 421 reset' ]] || { cat said; return 1; }
 	[ "$(relay_ids | wc -l)" -eq 1 ]
 }
+
+@test "SIGTERM under load: status 0, every answer is given" {
+	local i
+	for i in 1 2 3; do
+		relay_start
+		smtpload -c 20 -d 2 -m 1000 -L ledger 127.0.0.1 "$RELAY_PORT" > said 3>&- &
+		sleep 1
+		relay_stop
+		wait $!
+	done
+	cut -d' ' -f1 ledger | sort | uniq -c
+	run ! grep -q '^lost' ledger
+	smtpload -C spool ledger
+}
