@@ -449,6 +449,34 @@ from()
 	[ -z "$(relay_ids)" ]
 }
 
+@test "concurrency: 421, and room again behind those who left" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public concurrency 4 domains relay.example" 'workers 2'
+	relay_start
+	mkfifo hold
+	smtpload -I 4 127.0.0.1 "$RELAY_PORT" < hold > idle 3>&- &
+	exec 8> hold
+	relay_await 10 grep -q '^ready 4' idle
+	run say "$RELAY_PORT" =
+	[ "$output" = '421 closed' ] || { echo "$output"; return 1; }
+	exec 8>&-
+	wait $!
+	relay_await 5 eval '[ "$(grep -c disconnect log)" -eq 5 ]'
+	relay_says '221 closed' 'QUIT\r\n'
+}
+
+@test "1000 connections that idle, under a usual limit of descriptors" {
+	RELAY_PREFIX=(bash -c 'ulimit -Sn 1024; exec "$0" "$@"')
+	relay_start
+	mkfifo hold
+	smtpload -I 1000 127.0.0.1 "$RELAY_PORT" < hold > idle 3>&- &
+	exec 8> hold
+	relay_await 30 grep -q '^ready 1000' idle || { cat idle; return 1; }
+	exec 8>&-
+	wait $!
+	[ "$(tail -n 1 idle)" = 'answered 1000' ]
+	relay_says '250 250 354 250 221 closed' "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
+}
+
 # ---- other programs ----
 
 @test "swaks delivers, in clear and over TLS" {

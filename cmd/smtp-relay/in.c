@@ -195,7 +195,6 @@ prepare_servers(struct in *in)
 	size_t i;
 
 	in->server = xcalloc(in->start->nlisteners, sizeof *in->server);
-	in->open = xcalloc(in->start->nlisteners, sizeof *in->open);
 	for (i = 0; i < in->start->nlisteners; i++) {
 		struct smtp_server_conf *s = &in->server[i];
 		struct smtp_server_limits limits = SMTP_SERVER_LIMITS;

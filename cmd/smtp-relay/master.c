@@ -1,7 +1,9 @@
 #include "master.h"
 
-#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <arpa/inet.h>
@@ -57,6 +59,7 @@ struct master {
 	int signals;
 	struct child *child;
 	size_t nchildren;
+	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	unsigned next_number;
 	int stopping, failed, was_ready;
 	time_t stop_until;
@@ -273,6 +276,12 @@ fail:
 	return NULL;
 }
 
+static size_t
+open_size(const struct master *m)
+{
+	return m->nlisteners * m->conf->workers * sizeof *m->open;
+}
+
 void
 master_free(struct master *m)
 {
@@ -289,6 +298,8 @@ master_free(struct master *m)
 		close(m->newfd);
 	if (m->signals != -1)
 		close(m->signals);
+	if (m->open != NULL)
+		munmap(m->open, open_size(m));
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
@@ -334,7 +345,8 @@ static void
 become_in(const struct master *m, const struct child *c, int sock, int queue)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
-		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd };
+		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd, .open = m->open,
+		.worker = c - m->child - 1, .nworkers = m->conf->workers };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -459,6 +471,7 @@ kill_workers(struct master *m)
 }
 
 static void take_records(struct master *, struct child *);
+static void tell_stop(struct child *);
 
 static void
 log_death(const struct child *c, int status)
@@ -477,6 +490,16 @@ log_death(const struct child *c, int status)
 	log_send(&l);
 }
 
+/* Its clients are gone with it. */
+static void
+forget_sessions(struct master *m, const struct child *c)
+{
+	size_t i;
+
+	for (i = 0; i < m->nlisteners; i++)
+		atomic_store(&m->open[i * m->conf->workers + (c - m->child - 1)], 0);
+}
+
 /* The death of the queue restarts all roles; a worker's only itself. */
 static void
 child_died(struct master *m, struct child *c, int status)
@@ -490,11 +513,13 @@ child_died(struct master *m, struct child *c, int status)
 		return;
 	log_death(c, status);
 	if (c != queue_child(m))
-		return;
-	kill_workers(m);
+		forget_sessions(m, c);
+	if (c == queue_child(m) || (starting && !m->was_ready))
+		kill_workers(m);
 	if (starting && !m->was_ready) {
 		m->failed = 1;
 		m->stopping = 1;
+		tell_stop(queue_child(m));
 	}
 }
 
@@ -648,6 +673,28 @@ announce(struct master *m, void (*ready)(void *), void *arg)
 	ready(arg);
 }
 
+static int
+share_counts(struct master *m, struct fail *f)
+{
+	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (m->open != MAP_FAILED)
+		return 0;
+	m->open = NULL;
+	return fail_errno(f, "shared memory");
+}
+
+/* A session takes two descriptors; the usual soft limit of 1024 is for programs with select(2). */
+static void
+raise_limits(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur == l.rlim_max)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static void
 make_children(struct master *m)
 {
@@ -667,7 +714,8 @@ master_run(struct master *m, void (*ready)(void *), void *arg)
 	size_t i;
 
 	make_children(m);
-	if (block_signals(m, &f) == -1) {
+	raise_limits();
+	if (share_counts(m, &f) == -1 || block_signals(m, &f) == -1) {
 		say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 		return -1;
 	}
