@@ -360,6 +360,15 @@ rcpt_gets()
 	rcpt_gets 550 '<@relay.example:user@other.example>' '<@relay.example,@a.sub.example:user@other.example>'
 }
 
+@test "never an open relay: routing inside of a local part" {
+	relay_start
+	rcpt_gets 550 '<user%other.example@relay.example>' '<"user@other.example"@relay.example>' \
+	    '<other.example!user@relay.example>' '<"user%other.example"@relay.example>' \
+	    '<"@other.example:user"@relay.example>' '<user%other.example%relay.example@relay.example>'
+	rcpt_gets 501 '<user@other.example@relay.example>' '<user@relay.example,user@other.example>' \
+	    '<user@relay.example>,<user@other.example>' '<user@relay.example@other.example>' 'user other'
+}
+
 @test "hosts: relay, accept, reject, tcprefuse by network" {
 	relay_conf "listen in 0.0.0.0@$RELAY_PORT type public domains relay.example" \
 	    'hosts in 127.0.0.2 relay' 'hosts in 127.0.3.0/24 reject' 'hosts in 127.0.3.7 accept' \

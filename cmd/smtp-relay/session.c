@@ -227,6 +227,16 @@ want_mail(struct session *s)
 	smtp_server_accept(&s->smtp);
 }
 
+/*
+ * A mailbox of ours whose local part routes on: "user%other.example", "other.example!user".  We would not
+ * follow it, but the next hop may, and it trusts us.
+ */
+static int
+is_routed(const struct mailbox *m)
+{
+	return m->local[strcspn(m->local, "@%!")] != '\0';
+}
+
 /* Never an open relay: the listener's own domains, or a host that may relay. */
 static void
 want_rcpt(struct session *s)
@@ -235,7 +245,8 @@ want_rcpt(struct session *s)
 	int may_relay = s->rule != NULL && s->rule->action == CONF_RELAY;
 	struct buf b = BUF_INIT;
 
-	if (m->domain[0] != '\0' && !may_relay && !conf_has_domain(conf_of(s), m->domain)) {
+	if (!may_relay && (is_routed(m) ||
+	    (m->domain[0] != '\0' && !conf_has_domain(conf_of(s), m->domain)))) {
 		smtp_server_answer(&s->smtp, 550, "5.7.1", "relaying is not allowed");
 		return;
 	}
