@@ -162,3 +162,47 @@ fails_with()
 	: > spool/queue
 	fails_with 2 "$RELAY/spool"
 }
+
+@test "two relays on one spool: the second refuses, the first goes on" {
+	relay_start
+	cp pid pid.first
+	sed "s/@$RELAY_PORT /@$RELAY_PORT2 /" conf > conf2
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2
+	[[ $stderr == *'another process works on this spool'* ]] || { echo "$stderr"; return 1; }
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf2
+	[[ $stderr == *'another process works on this spool'* ]] || { echo "in the background: $stderr"; return 1; }
+	# With the same pid file: it is still the first one's.
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2 -p pid
+	cmp pid pid.first
+	smtpload -n 5 -L ledger 127.0.0.1 "$RELAY_PORT"
+	smtpload -C spool ledger
+}
+
+@test "in the background: 0 when it serves, the pid file, an end by SIGTERM" {
+	relay_conf
+	cd /
+	run -0 --separate-stderr timeout 20 smtp-relay -c "$RELAY/conf" -p "$RELAY/pid" 3>&-
+	# What is said before it serves is on stderr, what comes later in the syslog.
+	[[ $stderr == *'a demonstration certificate'* ]]
+	[ -z "$output" ]
+	RELAY_PID=$(< "$RELAY/pid")
+	[ "$(cat "/proc/$RELAY_PID/comm")" = smtp-relay ]
+	[ "$(readlink "/proc/$RELAY_PID/fd/2")" = /dev/null ]
+	[ "$(ps -o sid= -p "$RELAY_PID" | tr -d ' ')" = "$RELAY_PID" ]
+	[ "$(readlink "/proc/$RELAY_PID/cwd")" = / ]
+	relay_says '221 closed' 'QUIT\r\n'
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ ! -e "$RELAY/pid" ]
+}
+
+@test "in the background: 2 with the reason where it cannot start" {
+	relay_conf "listen in 192.0.2.77@$RELAY_PORT type public domains relay.example"
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/pid" 3>&-
+	[[ $stderr == *'Cannot assign requested address'* ]]
+	[ ! -e pid ]
+	relay_conf
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/nowhere/pid" 3>&-
+	[[ $stderr == *nowhere/pid* ]]
+	relay_await 5 relay_is_gone
+}

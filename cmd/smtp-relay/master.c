@@ -61,7 +61,7 @@ struct master {
 	size_t nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	unsigned next_number;
-	int stopping, failed, was_ready;
+	int stopping, failed, was_ready, detach;
 	time_t stop_until;
 };
 
@@ -337,7 +337,7 @@ become_queue(const struct master *m, const struct child *c, int sock)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
-		.user = m->drop ? &m->queue_user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL };
 	queue_main(&start);
 }
 
@@ -350,7 +350,7 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	in_main(&start);
 }
 
@@ -661,7 +661,7 @@ wait_for_something(struct master *m)
 }
 
 static void
-announce(struct master *m, void (*ready)(void *), void *arg)
+announce(struct master *m, int (*ready)(void *), void *arg)
 {
 	if (m->was_ready || !all_up(m))
 		return;
@@ -670,7 +670,10 @@ announce(struct master *m, void (*ready)(void *), void *arg)
 		say(LOG_LEVEL_WARN, "unprivileged", "consequence",
 		    "not started as root: all roles share one user and see all its files");
 	say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
-	ready(arg);
+	if (ready(arg) == -1) {
+		m->failed = 1;
+		begin_stop(m);
+	}
 }
 
 static int
@@ -708,11 +711,12 @@ make_children(struct master *m)
 }
 
 int
-master_run(struct master *m, void (*ready)(void *), void *arg)
+master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 {
 	struct fail f = FAIL_INIT;
 	size_t i;
 
+	m->detach = detach;
 	make_children(m);
 	raise_limits();
 	if (share_counts(m, &f) == -1 || block_signals(m, &f) == -1) {
