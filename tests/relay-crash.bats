@@ -207,6 +207,29 @@ take_over()
 	END
 }
 
+@test "a worker that a client took over: neither queue nor master believe it" {
+	local queue one status
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	relay_start
+	queue=$(relay_role queue)
+	for round in 1 2 3; do
+		relay_await 10 eval '[ -n "$(relay_role in-1)" ]'
+		status=0
+		take_over "$(relay_role in-1)" || status=$?
+		[ $status -ne 77 ] || skip "no pidfd_getfd here"
+		[ $status -eq 0 ]
+		relay_await 10 eval '[ -n "$(relay_role in-1)" ]'
+		smtpload -c 4 -n 20 -L ledger 127.0.0.1 "$RELAY_PORT"
+	done
+	[ "$(relay_role queue)" = "$queue" ]
+	kill -0 "$RELAY_PID"
+	run ! grep -q 'role=queue' log
+	run -0 find "/proc/$queue/fd" "/proc/$RELAY_PID/fd" -lname /dev/null
+	[ "${#lines[@]}" -le 4 ] || { echo "descriptors left open: $output"; return 1; }
+	smtpload -C spool ledger
+}
+
 # ---- disks ----
 
 # WANT: what the end of a message gets now: a code, or 250.
