@@ -45,6 +45,7 @@ struct settings {
 	const char *explain;	/* an address; NULL: none */
 	int foreground, check;
 	int parent;		/* in the background: where the starter waits for our word; else -1 */
+	int pid_written;
 };
 
 static void
@@ -133,27 +134,50 @@ leave_terminal(void)
 		exit(TOOL_CANNOT);
 }
 
-static void
-on_ready(void *arg)
-{
-	struct settings *s = arg;
-	char word = TOOL_YES;
-
-	if (s->parent == -1)
-		return;
-	(void)!write(s->parent, &word, 1);
-	close(s->parent);
-	s->parent = -1;
-	leave_terminal();
-}
-
 static int
-write_pid(const char *file, struct fail *f)
+write_pid(struct settings *s, struct fail *f)
 {
 	char text[32];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 
-	return file == NULL ? 0 : file_write(file, 0644, FILE_REPLACE, text, n, f);
+	if (s->pid_file == NULL)
+		return 0;
+	if (file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
+		return -1;
+	s->pid_written = 1;
+	return 0;
+}
+
+/* Not before: the file may be that of a relay which works on this spool. */
+static int
+on_ready(void *arg)
+{
+	struct fail f = FAIL_INIT;
+	struct settings *s = arg;
+	char word = TOOL_YES;
+
+	if (write_pid(s, &f) == -1) {
+		tool_failed(&f);
+		return -1;
+	}
+	if (s->parent == -1)
+		return 0;
+	(void)!write(s->parent, &word, 1);
+	close(s->parent);
+	s->parent = -1;
+	leave_terminal();
+	return 0;
+}
+
+/* Until the relay serves, what is wrong is also the starter's to see. */
+static void
+sink_background(enum log_level level, const char *line, void *arg)
+{
+	const struct settings *s = arg;
+
+	log_sink_syslog(level, line, NULL);
+	if (s->parent != -1 && level >= LOG_LEVEL_WARN)
+		talk(NULL, "%s", line);
 }
 
 static enum tool_exit
@@ -165,17 +189,16 @@ serve(struct settings *s, const struct conf *conf)
 
 	if (!s->foreground)
 		go_background(s);
-	if ((m = master_new(conf, 0, &f)) == NULL || write_pid(s->pid_file, &f) == -1) {
-		tool_failed(&f);
-		master_free(m);
-		return TOOL_CANNOT;
-	}
 	if (!s->foreground) {
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
-		log_set_sink(log_sink_syslog, NULL);
+		log_set_sink(sink_background, s);
 	}
-	rc = master_run(m, on_ready, s);
-	if (s->pid_file != NULL)
+	if ((m = master_new(conf, 0, &f)) == NULL) {
+		tool_failed(&f);
+		return TOOL_CANNOT;
+	}
+	rc = master_run(m, !s->foreground, on_ready, s);
+	if (s->pid_written)
 		unlink(s->pid_file);
 	master_free(m);
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
