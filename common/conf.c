@@ -157,6 +157,18 @@ set_workers(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_deliver(void *ctx, const struct table_line *l, struct fail *f)
+{
+	static const char *const words[] = { "no", "yes" };
+	int i = find_word("deliver", l->v[0], words, COUNT(words), f);
+
+	if (i == -1)
+		return -1;
+	((struct conf *)ctx)->deliver = i;
+	return 0;
+}
+
+static int
 set_retry(void *ctx, const struct table_line *l, struct fail *f)
 {
 	long long n;
@@ -593,6 +605,7 @@ static const struct table_row rows[] = {
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
 	{ "workers", 1, 1, TABLE_ONCE, set_workers },
 	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
+	{ "deliver", 1, 1, TABLE_ONCE, set_deliver },
 	{ "retry", 1, 1, TABLE_ONCE, set_retry },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
 	{ "hosts", 3, 3, 0, set_hosts },
@@ -619,6 +632,7 @@ conf_new(const char *file)
 	c->file = xstrdup(file);
 	c->mx_port = 25;
 	c->workers = 2;
+	c->deliver = 1;
 	c->retry = 300;
 	c->max_size = 50 * 1024 * 1024;
 	return c;
@@ -729,6 +743,8 @@ conf_print(const struct conf *c)
 
 	printf("host name %s, identities in %s/certs, spool %s, %u workers\n", c->hostname, c->dir,
 	    c->spool, c->workers);
+	if (!c->deliver)
+		printf("nothing is delivered: mail waits in the queue\n");
 	for (i = 0; i < c->nlisten; i++)
 		print_listen(&c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)

@@ -73,6 +73,7 @@ struct conf {
 	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
 	uint16_t mx_port;
 	unsigned workers;
+	int deliver;			/* 0: mail waits in the queue */
 	int64_t retry;			/* seconds to the first retry */
 	uint64_t max_size;
 	struct conf_listen *listen;

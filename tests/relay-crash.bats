@@ -49,7 +49,7 @@ judge_spool()
 	relay_start
 	[ -z "$(ls -A spool/new)" ]
 	[ -z "$(ls -A spool/bad)" ]
-	relayq -d spool list > listed
+	relayq -s spool list > listed
 	smtpload -C spool ledger ledger2
 	# Enough was taken for the test to mean something, and some answers were lost.
 	[ "$(grep -c '^250' ledger)" -gt 50 ]
@@ -340,7 +340,7 @@ message_gets()
 	grep -cv -e '^250' -e '^452' ledger && { cat ledger; return 1; }
 	smtpload -C spool ledger
 	[ -z "$(ls -A spool/new)" ]
-	[ "$(relayq -d spool list | wc -l)" -eq "$(grep -c '^250' ledger)" ]
+	[ "$(relayq -s spool list | wc -l)" -eq "$(grep -c '^250' ledger)" ]
 	relay_forget
 	message_gets '354 250'
 }

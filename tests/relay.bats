@@ -110,10 +110,10 @@ arrives()
 	[ "$id" = "$(relay_ids)" ] || { echo "$output"; return 1; }
 	[[ $(ls spool/queue) == "$id",*,relay.example ]]
 	grep -q ": $id accepted session=in-[12].1 client=127.0.0.1 from=a@client.example recipients=1 size=3 tls=1" log
-	run relayq -d spool cat "$id"
+	run relayq -s spool cat "$id"
 	[[ $output == "Received: from client.example "*127.0.0.1*"by relay.example"*ESMTPS*"id $id"*TLSv1.3* ]] ||
 	    { echo "$output"; return 1; }
-	run relayq -d spool show "$id"
+	run relayq -s spool show "$id"
 	[[ $output == *'protocol ESMTPS'*'tls TLSv1.3 TLS_'*'from <a@client.example>'*'rcpt <user@relay.example>: waiting' ]]
 }
 
@@ -123,13 +123,13 @@ arrives()
 	for i in {1..300}; do many+="RCPT TO:<user$i@relay.example>\r\n"; done
 	relay_says "250 $(printf '250 %.0s' {1..300})354 250 221 closed" \
 	    'MAIL FROM:<> BODY=8BITMIME SIZE=10\r\n' = "$many" =300 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
-	run relayq -d spool show "$(relay_ids)"
+	run relayq -s spool show "$(relay_ids)"
 	[[ $output == *'from <> BODY=8BITMIME'* ]] || { echo "$output"; return 1; }
 	[ "$(grep -c ': waiting' <<< "$output")" -eq 300 ]
 	relay_forget
 	run say "$RELAY_PORT" = 'HELO old\r\n' = "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
 	[ "$output" = '220 250 250 250 354 250 221 closed' ]
-	relayq -d spool show "$(relay_ids)" | grep -qx 'protocol SMTP'
+	relayq -s spool show "$(relay_ids)" | grep -qx 'protocol SMTP'
 }
 
 # ---- when 250 is said ----
@@ -434,7 +434,7 @@ from()
 	    "$(for i in {1..1010}; do printf 'RCPT TO:<u%s@relay.example>\\r\\n' "$i"; done)" =1010 \
 	    'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
 	[ "$output" = "220 250 250$(printf ' 250%.0s' {1..1000})$(printf ' 452%.0s' {1..10}) 354 250 221 closed" ]
-	[ "$(relayq -d spool show "$(relay_ids)" | grep -c waiting)" -eq 1000 ]
+	[ "$(relayq -s spool show "$(relay_ids)" | grep -c waiting)" -eq 1000 ]
 }
 
 @test "size: announced and found out" {
@@ -494,8 +494,8 @@ from()
 	swaks --server "127.0.0.1:$RELAY_PORT" --tls --from a@b.example --to user@relay.example --body 'two' \
 	    --pipeline > out2
 	[ "$(relay_ids | wc -l)" -eq 2 ]
-	relayq -d spool cat "$(relay_ids | head -n 1)" | grep -qx $'one\r'
-	relayq -d spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
+	relayq -s spool cat "$(relay_ids | head -n 1)" | grep -qx $'one\r'
+	relayq -s spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
 }
 
 @test "Python's smtplib delivers, in clear and over TLS" {
@@ -551,8 +551,8 @@ from()
 	relay_await 30 eval '[ "$(relay_ids | wc -l)" -ge 20 ]' || { cat postfix/log; "$lab_here/postfix" stop "$RELAY/postfix"; return 1; }
 	"$lab_here/postfix" stop "$RELAY/postfix"
 	for id in $(relay_ids); do
-		relayq -d spool show "$id" | grep -q '^tls TLSv1.3'
-		[ "$(relayq -d spool cat "$id" | sed -n '/^X-Load/,$p' | wc -c)" -gt 20000 ]
+		relayq -s spool show "$id" | grep -q '^tls TLSv1.3'
+		[ "$(relayq -s spool cat "$id" | sed -n '/^X-Load/,$p' | wc -c)" -gt 20000 ]
 	done
 }
 

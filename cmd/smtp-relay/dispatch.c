@@ -752,7 +752,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (d->stopping || d->route == NULL || least_loaded(d) == NULL)
+	if (d->stopping || !d->conf.conf->deliver || d->route == NULL || least_loaded(d) == NULL)
 		return;
 	while ((m = sched_next(d->sched, now(), &why)) != NULL)
 		activate(d, m, why);

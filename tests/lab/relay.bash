@@ -41,6 +41,7 @@ relay_conf()
 {
 	cat > "$RELAY/conf" <<-END
 		hostname relay.example
+		deliver ${RELAY_DELIVER:-no}
 		dir $RELAY/etc
 		spool $RELAY_SPOOL
 		user news
@@ -157,12 +158,12 @@ relay_message()
 
 relay_ids()
 {
-	relayq -d "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
+	relayq -s "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
 }
 
 relay_cat()
 {
-	relayq -d "$RELAY_SPOOL" cat "$1" | perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//'
+	relayq -s "$RELAY_SPOOL" cat "$1" | perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//'
 }
 
 # Empties the spool of a relay that runs.
