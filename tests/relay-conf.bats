@@ -136,6 +136,13 @@ fails_with()
 	[[ $stderr == *mx* ]]
 	run -1 smtp-relay -n -c conf
 	[ ! -e spool ]
+	mkcert -d etc -n mx relay.example > made
+	run -0 smtp-relay -n -c conf
+	[[ $output == *'certificate mx,'* ]]
+	relay_start
+	run ! grep -q 'master certificate' log
+	openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" < /dev/null > shown 2>&1
+	grep -qx 'subject=CN = relay.example' shown
 }
 
 @test "a port in use, a privileged address that is not here" {
@@ -205,4 +212,32 @@ fails_with()
 	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/nowhere/pid" 3>&-
 	[[ $stderr == *nowhere/pid* ]]
 	relay_await 5 relay_is_gone
+}
+
+@test "in the background it logs to syslog" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, for a /dev of its own"
+	relay_conf
+	mkdir dev
+	cp -a /dev/null /dev/zero /dev/random /dev/urandom dev/
+	/usr/bin/python3 -c 'import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("dev/log")
+s.settimeout(20)
+while True:
+    line = s.recv(9000).decode()
+    print(line, flush=True)
+    if "master stopped" in line:
+        break' > syslog 3>&- &
+	job=$!
+	relay_await 5 test -S dev/log
+	unshare -m true 2>/dev/null || skip "no namespaces here"
+	unshare -m sh -c 'mount --bind dev /dev && exec smtp-relay -c "$0" -p "$1"' "$RELAY/conf" "$RELAY/pid" 3>&-
+	relay_says '221 closed' 'QUIT\r\n'
+	kill -TERM "$(< pid)"
+	relay_await 10 relay_is_gone
+	wait $job
+	# Facility mail, level info; what the roles say comes through the master.
+	grep -q '^<22>.*smtp-relay\[[0-9]*\]: master ready' syslog || { cat syslog; return 1; }
+	grep -q '^<22>.*smtp-relay\[[0-9]*\]: in-[12].1 disconnect .*end=quit' syslog
+	grep -q '^<20>.*: master certificate' syslog
 }

@@ -191,6 +191,7 @@ judge_trace()
 }
 
 @test "strace: data synced, renamed, both folders synced, and only then 250" {
+	export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0	# which needs ptrace(2) for itself
 	RELAY_PREFIX=(strace -f -y -s 512 -o "$RELAY/trace"
 	    -e 'trace=write,pwrite64,fdatasync,fsync,syncfs,rename,renameat,renameat2,sendto,sendmsg' --)
 	relay_start

@@ -85,7 +85,7 @@ on_connection(evutil_socket_t lfd, short what, void *arg)
 
 	(void)what;
 	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		len = sizeof ss;
+		memset(&ss, 0, len = sizeof ss);
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
 			take_connection(l, fd, &ss);

@@ -6,7 +6,7 @@
 # its teardown: it fails where the relay died or left a process, and prints the log.
 
 relay_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${BUILD:=$relay_here/../../build}" "${BIN:=$relay_here/../../bin}"
+: "${BUILD:=$relay_here/../../build}" "${BIN:=$relay_here/../../bin}" "${ASAN_OPTIONS:=}"
 PATH=$BIN:$BUILD/lab:$relay_here:$PATH:/usr/sbin:/sbin
 
 # The folder, reachable for the roles' users, and ports.
@@ -187,7 +187,7 @@ relay_with_faults()
 {
 	head -c 8192 /dev/zero > "$RELAY/faults"
 	RELAY_PREFIX+=(env "LD_PRELOAD=$BUILD/lab/faults.so" "FAULTS_FILE=$RELAY/faults"
-	    "ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0")
+	    "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0")
 }
 
 # RULES: what goes wrong from now on; none: nothing.

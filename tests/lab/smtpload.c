@@ -59,7 +59,7 @@ static int ledger = -1;
 static SSL_CTX *ctx;
 static atomic_long next_number, taken, refused, lost;
 
-static void
+__attribute__((noreturn)) static void
 die(const char *what)
 {
 	fprintf(stderr, "smtpload: ");
@@ -98,7 +98,7 @@ make_message(const char *tag, long n, size_t *len)
 		if (i % 64 == 62 && i + 1 < n)
 			p[head + i] = '\r', p[head + ++i] = '\n';
 	}
-	memcpy(p + head + n, "\r\n", 2);
+	p[head + n] = '\r', p[head + n + 1] = '\n';
 	*len = head + n + 2;
 	return p;
 }
@@ -117,8 +117,7 @@ stuff(const char *p, size_t len, size_t *out_len)
 			out[n++] = '.';
 		out[n++] = p[i];
 	}
-	memcpy(out + n, ".\r\n", 3);
-	*out_len = n + 3;
+	*out_len = n + sprintf(out + n, ".\r\n");
 	return out;
 }
 
@@ -156,7 +155,7 @@ reply(struct client *c, char *text, size_t size)
 
 	for (;;) {
 		while ((nl = memchr(c->in, '\n', c->len)) != NULL) {
-			code = atoi(c->in);
+			code = (int)strtol(c->in, NULL, 10);
 			more = c->in[3] == '-';
 			if (text != NULL)
 				snprintf(text, size, "%.*s", (int)(nl - c->in - 5), c->in + 4);
@@ -347,18 +346,20 @@ static void
 read_ledger(const char *file)
 {
 	FILE *f = fopen(file, "r");
-	char line[700], code[16];
-	struct entry e;
+	char line[700], code[16], octets_text[32];
+	struct entry e, *more;
 
 	if (f == NULL)
 		die(file);
 	while (fgets(line, sizeof line, f) != NULL) {
 		memset(&e, 0, sizeof e);
-		if (sscanf(line, "%15s %39s %ld %*s %63s", code, e.tag, &e.octets, e.id) != 4)
+		if (sscanf(line, "%15s %39s %31s %*s %63s", code, e.tag, octets_text, e.id) != 4)
 			die(line);
-		e.code = atoi(code);
-		if ((entries = realloc(entries, (nentries + 1) * sizeof e)) == NULL)
+		e.code = (int)strtol(code, NULL, 10);
+		e.octets = strtol(octets_text, NULL, 10);
+		if ((more = realloc(entries, (nentries + 1) * sizeof e)) == NULL)
 			die("realloc");
+		entries = more;
 		entries[nentries++] = e;
 	}
 	fclose(f);
@@ -389,13 +390,12 @@ static void
 check_message(const char *name, const char *p, size_t len)
 {
 	struct entry key, *e;
-	char head[200], *want;
+	char head[200], octets_text[32], *want;
 	size_t want_len;
-	long n;
 
 	memset(&key, 0, sizeof key);
 	snprintf(head, sizeof head, "%.*s", (int)(len < 150 ? len : 150), p);
-	if (sscanf(head, "X-Load: %39s %ld", key.tag, &n) != 2) {
+	if (sscanf(head, "X-Load: %39s %31s", key.tag, octets_text) != 2) {
 		problem("not one of our messages", name);
 		return;
 	}
@@ -410,7 +410,7 @@ check_message(const char *name, const char *p, size_t len)
 	if (e->code == 250 && strncmp(e->id, name, strlen(e->id)) != 0)
 		problem("was answered with another ID", name);
 	want = make_message(e->tag, e->octets, &want_len);
-	if (n != e->octets || len != want_len || memcmp(p, want, len) != 0)
+	if (strtol(octets_text, NULL, 10) != e->octets || len != want_len || memcmp(p, want, len) != 0)
 		problem("is damaged", name);
 	free(want);
 }
@@ -419,6 +419,7 @@ static void
 check_file(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY);
+	char offset_text[9], size_text[13];
 	unsigned long offset, size;
 	const char *body;
 	struct stat st;
@@ -430,8 +431,14 @@ check_file(int dir, const char *name)
 		die(name);
 	close(fd);
 	p[st.st_size] = '\0';
-	if (sscanf(p, "mtatls-spool 1 %*s %8lu %12lu", &offset, &size) != 2 ||
-	    offset + size > (unsigned long)st.st_size)
+	if (sscanf(p, "mtatls-spool 1 %*s %8s %12s", offset_text, size_text) != 2) {
+		problem("is no file of a spool", name);
+		free(p);
+		return;
+	}
+	offset = strtoul(offset_text, NULL, 10);
+	size = strtoul(size_text, NULL, 10);
+	if (offset + size > (unsigned long)st.st_size)
 		problem("is torn", name);
 	else {
 		body = skip_received(p + offset, p + offset + size);
@@ -488,14 +495,14 @@ main(int argc, char **argv)
 	while ((ch = getopt(argc, argv, "C:I:L:Tc:d:l:m:n:r:")) != -1)
 		switch (ch) {
 		case 'C': spool = optarg; break;
-		case 'I': nidle = atoi(optarg); break;
+		case 'I': nidle = (int)strtol(optarg, NULL, 10); break;
 		case 'L': ledger = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644); break;
 		case 'T': use_tls = 1; break;
-		case 'c': clients = atoi(optarg); break;
-		case 'd': deadline = now() + atof(optarg); break;
-		case 'l': octets = atol(optarg); break;
-		case 'm': per_connection = atoi(optarg); break;
-		case 'n': limit = atol(optarg); break;
+		case 'c': clients = (int)strtol(optarg, NULL, 10); break;
+		case 'd': deadline = now() + strtod(optarg, NULL); break;
+		case 'l': octets = strtol(optarg, NULL, 10); break;
+		case 'm': per_connection = (int)strtol(optarg, NULL, 10); break;
+		case 'n': limit = strtol(optarg, NULL, 10); break;
 		case 'r': rcpt = optarg; break;
 		default: return usage();
 		}
@@ -508,6 +515,6 @@ main(int argc, char **argv)
 	server.sin_family = AF_INET;
 	if (argc != 2 || inet_pton(AF_INET, argv[0], &server.sin_addr) != 1 || (nidle == 0 && ledger == -1))
 		return usage();
-	server.sin_port = htons(atoi(argv[1]));
+	server.sin_port = htons((int)strtol(argv[1], NULL, 10));
 	return nidle > 0 ? idle(nidle) : load(clients);
 }
