@@ -68,6 +68,7 @@ struct io {
 #define IO_TURN_MAX 65536
 
 static char scratch[IO_SCRATCH];
+static size_t alive;
 
 static void
 free_io(struct io *io)
@@ -84,6 +85,7 @@ free_io(struct io *io)
 	buf_clear(&io->in);
 	buf_wipe(&io->out);
 	free(io);
+	alive--;
 }
 
 /* Ends the stream's life and tells its user, if it still has one; leave() frees. */
@@ -594,6 +596,7 @@ new_io(struct event_base *base, int fd, enum state state, const struct io_handle
 	struct io *io = xcalloc(1, sizeof *io);
 	int on = 1;
 
+	alive++;
 	/* Not every stream socket is TCP: a failure here costs nothing but time. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	io->fd = fd;
@@ -852,4 +855,10 @@ io_abort(struct io *io)
 		return;
 	io->state = DEAD;
 	settle(io);
+}
+
+size_t
+io_count(void)
+{
+	return alive;
 }

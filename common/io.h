@@ -105,4 +105,7 @@ void io_close(struct io *);
 /* Gives the stream up at once.  NULL is allowed, here and in io_close(). */
 void io_abort(struct io *);
 
+/* How many streams the process has, with those that io_close() still ends: 0 where all words are out. */
+size_t io_count(void);
+
 #endif

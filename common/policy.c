@@ -349,6 +349,18 @@ policy_plan(const struct policy *policy, const struct facts *facts, struct plan 
 }
 
 void
+plan_explain(struct buf *b, const struct plan *p)
+{
+	size_t i;
+
+	buf_printf(b, "%s: policy tls %s dane %s\n", p->facts->domain, tls_names[p->policy.tls],
+	    dane_names[p->policy.dane]);
+	for (i = 0; i < p->trace.n; i++)
+		buf_printf(b, "    %s [%s] -> %s\n", p->trace.v[i].fact, p->trace.v[i].rule,
+		    p->trace.v[i].then);
+}
+
+void
 plan_clear(struct plan *p)
 {
 	size_t i;

@@ -15,6 +15,7 @@
 
 #include "facts.h"
 #include "fail.h"
+#include "text.h"
 #include "verify.h"
 
 /* Ordered: a later level never delivers what an earlier one refuses. */
@@ -107,6 +108,9 @@ struct plan {
 
 void policy_plan(const struct policy *, const struct facts *, struct plan *out);
 void plan_clear(struct plan *);
+
+/* The trace in words, a line for each step: "    fact [rule] -> consequence". */
+void plan_explain(struct buf *, const struct plan *);
 
 const char *plan_need_name(enum plan_need);	/* "clear" "may" "encrypt" "dane" */
 

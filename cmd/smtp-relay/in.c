@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "io.h"
 #include "log.h"
 #include "text.h"
 
 #define ACCEPTS_AT_ONCE 16	/* connections taken in one turn: the other workers want some too */
+#define STOP_CHECK_MS 20		/* while stopping: is all done? */
 #define PAUSE_MS 200		/* no accepting after the system ran out of descriptors or memory */
 
 struct listening {
@@ -26,10 +28,11 @@ struct listening {
 
 static struct listening *listening;
 
+/* Not before the last replies are out: a session's stream outlives it. */
 static void
 end_if_done(struct in *in)
 {
-	if (in->stopping && in->nsessions == 0)
+	if (in->stopping && in->nsessions == 0 && io_count() == 0)
 		role_end(&in->role);
 }
 
@@ -132,7 +135,6 @@ on_queue_record(void *arg, struct order *o)
 	}
 	if (in->slot[slot] != NULL)
 		session_committed(in->slot[slot], o->v[2], code, o->v[4], o->v[5]);
-	end_if_done(in);
 }
 
 /* The master starts all roles anew; what was not answered was not promised. */
@@ -155,15 +157,25 @@ on_stop_over(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	end_if_done(arg);
+}
+
+static void
 on_stop(void *arg)
 {
 	struct in *in = arg;
-	struct timeval tv = { IN_STOP_S, 0 };
+	struct timeval tv = { IN_STOP_S, 0 }, often = { 0, STOP_CHECK_MS * 1000 };
+	struct event *tick;
 	size_t i;
 
 	if (in->stopping)
 		return;
 	in->stopping = 1;
+	tick = event_new(in->role.base, -1, EV_PERSIST, on_tick, in);
 	for (i = 0; i < in->start->nlisteners; i++) {
 		event_del(listening[i].readable);
 		event_del(listening[i].pause);
@@ -171,7 +183,8 @@ on_stop(void *arg)
 	for (i = 0; i < in->nslots; i++)
 		if (in->slot[i] != NULL)
 			session_shutdown(in->slot[i]);
-	if (event_base_once(in->role.base, -1, EV_TIMEOUT, on_stop_over, &in->role, &tv) == -1)
+	if (tick == NULL || event_add(tick, &often) == -1 ||
+	    event_base_once(in->role.base, -1, EV_TIMEOUT, on_stop_over, &in->role, &tv) == -1)
 		alloc_failed();
 }
 
@@ -182,7 +195,6 @@ prepare_servers(struct in *in)
 	size_t i;
 
 	in->server = xcalloc(in->start->nlisteners, sizeof *in->server);
-	in->open = xcalloc(in->start->nlisteners, sizeof *in->open);
 	for (i = 0; i < in->start->nlisteners; i++) {
 		struct smtp_server_conf *s = &in->server[i];
 		struct smtp_server_limits limits = SMTP_SERVER_LIMITS;
@@ -194,20 +206,10 @@ prepare_servers(struct in *in)
 	}
 }
 
-static void
-on_tick(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	end_if_done(arg);
-}
-
 void
 in_main(const struct in_start *start)
 {
 	static struct in in;
-	struct timeval second = { 1, 0 };
-	struct event *tick;
 
 	in.start = start;
 	in.role.stop = on_stop;
@@ -220,9 +222,6 @@ in_main(const struct in_start *start)
 	spool_ids_init(&in.ids, start->number);
 	prepare_servers(&in);
 	listen_all(&in);
-	if ((tick = event_new(in.role.base, -1, EV_PERSIST, on_tick, &in)) == NULL ||
-	    event_add(tick, &second) == -1)
-		alloc_failed();
 	role_ready(&in.role);
 	event_base_dispatch(in.role.base);
 	role_end(&in.role);

@@ -8,6 +8,7 @@
 #define RELAY_IN_H
 
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 
 #include "channel.h"
 #include "conf.h"
@@ -34,6 +35,12 @@ struct in_start {
 	size_t nlisteners;
 	int queue;		/* socket to the queue; the worker's now */
 	int newfd;		/* descriptor of spool/new */
+	/*
+	 * Sessions open, in memory that all workers share: open[listener * nworkers + worker], each
+	 * counting its own.  One that a peer took over can only turn clients away with it.
+	 */
+	atomic_uint *open;
+	size_t worker, nworkers;
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -48,7 +55,6 @@ struct in {
 	struct channel *queue;
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
-	unsigned *open;				/* sessions of each listener */
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;
 	uint64_t sessions_seen;

@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "conf.h"
+#include "explain.h"
 #include "file.h"
 #include "log.h"
 #include "master.h"
@@ -17,9 +18,10 @@
 #include "tool.h"
 
 static const char usage[] =
-    "usage: smtp-relay [-Fn] [-c CONF] [-p FILE]\n"
+    "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
     "  -c, --config CONF      configuration (default DIR/smtp-relay.conf, DIR from MTATLS_DIR\n"
     "                         or /etc/mtatls)\n"
+    "  -e, --explain ADDRESS  say what would happen to a message to user@domain, send nothing\n"
     "  -F, --foreground       stay in the foreground and log to stderr\n"
     "  -n, --check            check the configuration, print what it means, and end\n"
     "  -p, --pid-file FILE    write the master's process number there\n"
@@ -28,6 +30,7 @@ static const char usage[] =
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
+	{ "explain", required_argument, NULL, 'e' },
 	{ "foreground", no_argument, NULL, 'F' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "pid-file", required_argument, NULL, 'p' },
@@ -39,8 +42,10 @@ static const struct option options[] = {
 struct settings {
 	char *conf;
 	const char *pid_file;
+	const char *explain;	/* an address; NULL: none */
 	int foreground, check;
 	int parent;		/* in the background: where the starter waits for our word; else -1 */
+	int pid_written;
 };
 
 static void
@@ -48,12 +53,13 @@ read_options(int argc, char **argv, struct settings *s)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":c:Fnp:hV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:e:Fnp:hV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c':
 			free(s->conf);
 			s->conf = xstrdup(optarg);
 			break;
+		case 'e': s->explain = optarg; break;
 		case 'F': s->foreground = 1; break;
 		case 'n': s->check = 1; break;
 		case 'p': s->pid_file = optarg; break;
@@ -128,27 +134,50 @@ leave_terminal(void)
 		exit(TOOL_CANNOT);
 }
 
-static void
-on_ready(void *arg)
-{
-	struct settings *s = arg;
-	char word = TOOL_YES;
-
-	if (s->parent == -1)
-		return;
-	(void)!write(s->parent, &word, 1);
-	close(s->parent);
-	s->parent = -1;
-	leave_terminal();
-}
-
 static int
-write_pid(const char *file, struct fail *f)
+write_pid(struct settings *s, struct fail *f)
 {
 	char text[32];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 
-	return file == NULL ? 0 : file_write(file, 0644, FILE_REPLACE, text, n, f);
+	if (s->pid_file == NULL)
+		return 0;
+	if (file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
+		return -1;
+	s->pid_written = 1;
+	return 0;
+}
+
+/* Not before: the file may be that of a relay which works on this spool. */
+static int
+on_ready(void *arg)
+{
+	struct fail f = FAIL_INIT;
+	struct settings *s = arg;
+	char word = TOOL_YES;
+
+	if (write_pid(s, &f) == -1) {
+		tool_failed(&f);
+		return -1;
+	}
+	if (s->parent == -1)
+		return 0;
+	(void)!write(s->parent, &word, 1);
+	close(s->parent);
+	s->parent = -1;
+	leave_terminal();
+	return 0;
+}
+
+/* Until the relay serves, what is wrong is also the starter's to see. */
+static void
+sink_background(enum log_level level, const char *line, void *arg)
+{
+	const struct settings *s = arg;
+
+	log_sink_syslog(level, line, NULL);
+	if (s->parent != -1 && level >= LOG_LEVEL_WARN)
+		talk(NULL, "%s", line);
 }
 
 static enum tool_exit
@@ -160,17 +189,16 @@ serve(struct settings *s, const struct conf *conf)
 
 	if (!s->foreground)
 		go_background(s);
-	if ((m = master_new(conf, 0, &f)) == NULL || write_pid(s->pid_file, &f) == -1) {
-		tool_failed(&f);
-		master_free(m);
-		return TOOL_CANNOT;
-	}
 	if (!s->foreground) {
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
-		log_set_sink(log_sink_syslog, NULL);
+		log_set_sink(sink_background, s);
 	}
-	rc = master_run(m, on_ready, s);
-	if (s->pid_file != NULL)
+	if ((m = master_new(conf, 0, &f)) == NULL) {
+		tool_failed(&f);
+		return TOOL_CANNOT;
+	}
+	rc = master_run(m, !s->foreground, on_ready, s);
+	if (s->pid_written)
 		unlink(s->pid_file);
 	master_free(m);
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
@@ -192,7 +220,10 @@ main(int argc, char **argv)
 		free(s.conf);
 		return s.check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
 	}
-	status = s.check ? check(conf) : serve(&s, conf);
+	if (s.explain != NULL)
+		status = explain(conf, s.explain);
+	else
+		status = s.check ? check(conf) : serve(&s, conf);
 	conf_free(conf);
 	free(s.conf);
 	return tool_finish(status);

@@ -1,7 +1,9 @@
 #include "master.h"
 
-#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <arpa/inet.h>
@@ -63,8 +65,9 @@ struct master {
 	int signals;
 	struct child *child;
 	size_t nchildren;
+	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	unsigned next_number;
-	int stopping, failed, was_ready;
+	int stopping, failed, was_ready, detach;
 	time_t stop_until;
 };
 
@@ -279,6 +282,12 @@ fail:
 	return NULL;
 }
 
+static size_t
+open_size(const struct master *m)
+{
+	return m->nlisteners * m->conf->workers * sizeof *m->open;
+}
+
 void
 master_free(struct master *m)
 {
@@ -296,6 +305,8 @@ master_free(struct master *m)
 	if (m->signals != -1)
 		close(m->signals);
 	SSL_CTX_free(m->client_tls);
+	if (m->open != NULL)
+		munmap(m->open, open_size(m));
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
@@ -326,6 +337,13 @@ close_others(const struct master *m, const struct child *mine, int listeners)
 		close(m->newfd);
 }
 
+/* Which one of the workers: in and out take turns behind queue and route. */
+static unsigned
+worker_of(const struct master *m, const struct child *c)
+{
+	return (unsigned)(c - m->child - 2) / 2;
+}
+
 static void
 become_queue(const struct master *m, const struct child *c, int sock)
 {
@@ -333,7 +351,7 @@ become_queue(const struct master *m, const struct child *c, int sock)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
-		.user = m->drop ? &m->queue_user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL };
 	queue_main(&start);
 }
 
@@ -341,11 +359,12 @@ static void
 become_in(const struct master *m, const struct child *c, int sock, int queue)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
-		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd };
+		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd, .open = m->open,
+		.worker = worker_of(m, c), .nworkers = m->conf->workers };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	in_main(&start);
 }
 
@@ -510,6 +529,7 @@ kill_all(struct master *m)
 }
 
 static void take_records(struct master *, struct child *);
+static void tell_stop(struct child *);
 
 static void
 log_death(const struct child *c, int status)
@@ -528,6 +548,16 @@ log_death(const struct child *c, int status)
 	log_send(&l);
 }
 
+/* Its clients are gone with it. */
+static void
+forget_sessions(struct master *m, const struct child *c)
+{
+	size_t i;
+
+	for (i = 0; i < m->nlisteners; i++)
+		atomic_store(&m->open[i * m->conf->workers + worker_of(m, c)], 0);
+}
+
 /* The death of the queue restarts all roles; a worker's only itself. */
 static void
 child_died(struct master *m, struct child *c, int status)
@@ -540,12 +570,14 @@ child_died(struct master *m, struct child *c, int status)
 	if (m->stopping)
 		return;
 	log_death(c, status);
-	if (c->kind != CHILD_QUEUE && c->kind != CHILD_ROUTE)
-		return;
-	kill_all(m);
+	if (c->kind == CHILD_IN)
+		forget_sessions(m, c);
+	if (c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || (starting && !m->was_ready))
+		kill_all(m);
 	if (starting && !m->was_ready) {
 		m->failed = 1;
 		m->stopping = 1;
+		tell_stop(queue_child(m));
 	}
 }
 
@@ -687,7 +719,7 @@ wait_for_something(struct master *m)
 }
 
 static void
-announce(struct master *m, void (*ready)(void *), void *arg)
+announce(struct master *m, int (*ready)(void *), void *arg)
 {
 	if (m->was_ready || !all_up(m))
 		return;
@@ -696,7 +728,32 @@ announce(struct master *m, void (*ready)(void *), void *arg)
 		say(LOG_LEVEL_WARN, "unprivileged", "consequence",
 		    "not started as root: all roles share one user and see all its files");
 	say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
-	ready(arg);
+	if (ready(arg) == -1) {
+		m->failed = 1;
+		begin_stop(m);
+	}
+}
+
+static int
+share_counts(struct master *m, struct fail *f)
+{
+	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (m->open != MAP_FAILED)
+		return 0;
+	m->open = NULL;
+	return fail_errno(f, "shared memory");
+}
+
+/* A session takes two descriptors; the usual soft limit of 1024 is for programs with select(2). */
+static void
+raise_limits(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur == l.rlim_max)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
 }
 
 static void
@@ -719,13 +776,15 @@ make_children(struct master *m)
 }
 
 int
-master_run(struct master *m, void (*ready)(void *), void *arg)
+master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 {
 	struct fail f = FAIL_INIT;
 	size_t i;
 
+	m->detach = detach;
 	make_children(m);
-	if (block_signals(m, &f) == -1) {
+	raise_limits();
+	if (share_counts(m, &f) == -1 || block_signals(m, &f) == -1) {
 		say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 		return -1;
 	}

@@ -21,9 +21,10 @@ struct master *master_new(const struct conf *, int dry, struct fail *);
 void master_free(struct master *);
 
 /*
- * Runs the relay until SIGTERM or SIGINT.  ready is called once all roles have started.  Returns 0
- * after an orderly end; -1 where a role cannot start at all.
+ * Runs the relay until SIGTERM or SIGINT.  With detach the roles leave standard input, output and error.
+ * ready is called once all roles have started; where it returns -1 they are stopped.  Returns 0 after an
+ * orderly end; -1 where a role cannot start at all, or ready failed.
  */
-int master_run(struct master *, void (*ready)(void *), void *arg);
+int master_run(struct master *, int detach, int (*ready)(void *), void *arg);
 
 #endif

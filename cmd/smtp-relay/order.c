@@ -49,14 +49,30 @@ order_send(int sock, const char *text, size_t len, int fd, struct fail *f)
 	return 1;
 }
 
+/* The first is the record's.  Padding leaves room for a second, and whoever sends that fills our table. */
+static void
+take_fds(struct order *o, const struct cmsghdr *c)
+{
+	size_t i, n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	int fd;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+		if (o->fd == -1)
+			o->fd = fd;
+		else
+			close(fd);
+	}
+}
+
 static void
 take_fd(struct order *o, struct msghdr *msg)
 {
 	struct cmsghdr *c;
 
 	for (c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && o->fd == -1)
-			memcpy(&o->fd, CMSG_DATA(c), sizeof o->fd);
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			take_fds(o, c);
 }
 
 /* The sender may be a process that a peer took over: nothing about the bytes is believed. */

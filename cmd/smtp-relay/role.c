@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,10 +74,25 @@ settle_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Who waits for the end of what the relay prints must not wait for the roles. */
+static void
+leave_descriptors(void)
+{
+	int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (fd = STDIN_FILENO; null != -1 && fd <= STDERR_FILENO; fd++)
+		if (dup2(null, fd) == -1)
+			_exit(1);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
 void
 role_begin(struct role *r, const struct role_start *start)
 {
 	role_name = start->name;
+	if (start->detach)
+		leave_descriptors();
 	settle_signals();
 	prctl(PR_SET_NAME, start->name, 0, 0, 0);
 	if ((r->base = event_base_new()) == NULL)

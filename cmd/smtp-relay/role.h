@@ -16,6 +16,7 @@ struct role_start {
 	int master;				/* socket to the master; the role's now */
 	const char *root;			/* its root directory; NULL: stays where it is */
 	const struct sandbox_user *user;	/* NULL: stays who it is */
+	int detach;				/* from the standard descriptors, which are a starter's */
 };
 
 /* A role's link to its master. */

@@ -27,51 +27,6 @@ struct question {
 	uint16_t port;
 };
 
-/* ---- the configuration ---- */
-
-/* How well a pattern fits: its length, so that the longest wins; -1 where it does not. */
-static int
-fit(const char *pattern, const char *domain)
-{
-	size_t n = strlen(pattern), len = strlen(domain);
-
-	if (strcmp(pattern, "default") == 0)
-		return 0;
-	if (pattern[0] != '.')
-		return strcmp(pattern, domain) == 0 ? 1000 : -1;
-	return len > n && strcmp(domain + len - n, pattern) == 0 ? (int)n : -1;
-}
-
-void
-route_policy(const struct conf *c, const char *domain, struct policy *out)
-{
-	static const struct policy standard = POLICY_DEFAULT;
-	int best = -1, now;
-	size_t i;
-
-	*out = standard;
-	for (i = 0; i < c->ndestinations; i++)
-		if ((now = fit(c->destination[i].pattern, domain)) > best) {
-			best = now;
-			*out = c->destination[i].policy;
-		}
-}
-
-const struct conf_route *
-route_hop(const struct conf *c, const char *domain)
-{
-	const struct conf_route *found = NULL;
-	int best = -1, now;
-	size_t i;
-
-	for (i = 0; i < c->nroutes; i++)
-		if ((now = fit(c->route[i].pattern, domain)) > best) {
-			best = now;
-			found = &c->route[i];
-		}
-	return found;
-}
-
 /* ---- questions ---- */
 
 /* planned SEQ PORT, then the plan */
@@ -111,7 +66,7 @@ static void
 ask(struct route *r, const char *seq, const char *domain)
 {
 	const struct conf *conf = r->start->conf;
-	const struct conf_route *hop = route_hop(conf, domain);
+	const struct conf_route *hop = conf_route_to(conf, domain);
 	struct question *q = xcalloc(1, sizeof *q);
 	struct lookup_conf lookup = { .port = hop != NULL ? hop->next.port : conf->mx_port };
 	char *destination = hop != NULL ? xasprintf("[%s]", hop->next.host) : xstrdup(domain);
@@ -120,7 +75,7 @@ ask(struct route *r, const char *seq, const char *domain)
 	q->r = r;
 	q->port = lookup.port;
 	snprintf(q->seq, sizeof q->seq, "%s", seq);
-	route_policy(conf, domain, &q->policy);
+	conf_policy(conf, domain, &q->policy);
 	lookup.want_tlsa = q->policy.dane != POLICY_DANE_NONE;
 	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
 	if ((literal = lookup_literal(destination)) != NULL)

@@ -19,8 +19,4 @@ struct route_start {
 
 void route_main(const struct route_start *) __attribute__((noreturn));
 
-/* What the configuration says of a domain: its policy; its next hop (NULL: MX). */
-void route_policy(const struct conf *, const char *domain, struct policy *);
-const struct conf_route *route_hop(const struct conf *, const char *domain);
-
 #endif

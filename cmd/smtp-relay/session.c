@@ -141,6 +141,24 @@ log_message(const struct session *s, const char *verb, enum log_level level, con
 
 /* ---- the life of a session ---- */
 
+static atomic_uint *
+own_count(const struct in *in, size_t listener)
+{
+	return &in->start->open[listener * in->start->nworkers + in->start->worker];
+}
+
+/* Of all workers: which of them takes a connection is chance, and the limit is the listener's. */
+static unsigned
+count_sessions(const struct in *in, size_t listener)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < in->start->nworkers; i++)
+		n += atomic_load(&in->start->open[listener * in->start->nworkers + i]);
+	return n;
+}
+
 static size_t
 take_slot(struct in *in, struct session *s)
 {
@@ -170,7 +188,7 @@ session_free(struct session *s)
 	tls_info_clear(&s->tls);
 	smtp_server_clear(&s->smtp);
 	in->slot[s->slot] = NULL;
-	in->open[s->listener]--;
+	atomic_fetch_sub(own_count(in, s->listener), 1);
 	in->nsessions--;
 	free(s);
 }
@@ -209,6 +227,16 @@ want_mail(struct session *s)
 	smtp_server_accept(&s->smtp);
 }
 
+/*
+ * A mailbox of ours whose local part routes on: "user%other.example", "other.example!user".  We would not
+ * follow it, but the next hop may, and it trusts us.
+ */
+static int
+is_routed(const struct mailbox *m)
+{
+	return m->local[strcspn(m->local, "@%!")] != '\0';
+}
+
 /* Never an open relay: the listener's own domains, or a host that may relay. */
 static void
 want_rcpt(struct session *s)
@@ -217,7 +245,8 @@ want_rcpt(struct session *s)
 	int may_relay = s->rule != NULL && s->rule->action == CONF_RELAY;
 	struct buf b = BUF_INIT;
 
-	if (m->domain[0] != '\0' && !may_relay && !conf_has_domain(conf_of(s), m->domain)) {
+	if (!may_relay && (is_routed(m) ||
+	    (m->domain[0] != '\0' && !conf_has_domain(conf_of(s), m->domain)))) {
 		smtp_server_answer(&s->smtp, 550, "5.7.1", "relaying is not allowed");
 		return;
 	}
@@ -571,8 +600,7 @@ greet(struct session *s)
 		smtp_server_refuse(&s->smtp, 554, "5.7.1", "no service for this host");
 	else if (s->in->stopping)
 		smtp_server_refuse(&s->smtp, 421, "4.3.2", "shutting down");
-	else if (s->in->open[s->listener] > (conf_of(s)->concurrency + s->in->start->conf->workers - 1) /
-	    s->in->start->conf->workers)
+	else if (count_sessions(s->in, s->listener) > conf_of(s)->concurrency)
 		smtp_server_refuse(&s->smtp, 421, "4.7.0", "too many connections; try later");
 	else
 		smtp_server_greet(&s->smtp);
@@ -591,7 +619,7 @@ session_new(struct in *in, size_t listener, const struct conf_hosts *rule, const
 	snprintf(s->client, sizeof s->client, "%s", client);
 	snprintf(s->name, sizeof s->name, "%s.%" PRIu64, in->start->role.name, ++in->sessions_seen);
 	s->slot = take_slot(in, s);
-	in->open[listener]++;
+	atomic_fetch_add(own_count(in, listener), 1);
 	in->nsessions++;
 	evtimer_assign(&s->timer, in->role.base, on_timer, s);
 	smtp_server_init(&s->smtp, &in->server[listener]);

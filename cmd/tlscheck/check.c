@@ -197,7 +197,7 @@ probe_hosts(struct check *c)
 {
 	size_t i, connections = 0;
 
-	policy_plan(&c->env->conf.policy, c->facts, &c->plan);
+	policy_plan(&c->policy, c->facts, &c->plan);
 	make_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */
 	c->open = c->nprobe + 1;
@@ -289,27 +289,49 @@ on_facts(void *arg, struct facts *facts)
 		diagnose(c);
 }
 
+/* The policy, and where to: as the relay's configuration has it for this domain, or as the options say. */
+static char *
+settle_destination(struct check *c)
+{
+	const struct check_conf *conf = &c->env->conf;
+	const struct conf_route *hop;
+
+	c->policy = conf->policy;
+	c->port = conf->port;
+	if (conf->relay == NULL)
+		return xstrdup(c->destination);
+	conf_policy(conf->relay, c->destination, &c->policy);
+	if ((hop = conf_route_to(conf->relay, c->destination)) == NULL)
+		return xstrdup(c->destination);
+	c->port = hop->next.port;
+	return xasprintf("[%s]", hop->next.host);
+}
+
 struct check *
 check_start(struct check_env *env, const char *destination, void (*fn)(struct check *, void *),
     void *arg, struct fail *f)
 {
-	struct lookup_conf conf = { .port = env->conf.port,
-		.want_tlsa = env->conf.policy.dane != POLICY_DANE_NONE };
-	struct facts *literal = lookup_literal(destination);
-	struct check *c;
+	struct check *c = xcalloc(1, sizeof *c);
+	struct lookup_conf conf = { .port = 0 };
+	struct facts *literal;
+	char *to;
 
-	if (literal == NULL && env->dns == NULL &&
-	    (env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
-		return NULL;
-	c = xcalloc(1, sizeof *c);
 	c->env = env;
 	c->destination = xstrdup(destination);
 	c->fn = fn;
 	c->arg = arg;
-	if (literal != NULL)
+	to = settle_destination(c);
+	conf.port = c->port;
+	conf.want_tlsa = c->policy.dane != POLICY_DANE_NONE;
+	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
-	else
-		c->lookup = lookup_start(env->dns, destination, &conf, on_facts, c);
+	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)
+		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
+	else {
+		check_free(c);
+		c = NULL;
+	}
+	free(to);
 	return c;
 }
 

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <openssl/ssl.h>
 
+#include "conf.h"
 #include "contact.h"
 #include "dns.h"
 #include "facts.h"
@@ -28,6 +29,7 @@
 
 struct check_conf {
 	struct policy policy;
+	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
 	struct dns_conf dns;
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
@@ -61,6 +63,8 @@ struct probe {
 struct check {
 	struct check_env *env;
 	char *destination;
+	struct policy policy;
+	uint16_t port;
 	struct lookup *lookup;
 	struct facts *facts;
 	struct plan plan;

@@ -8,6 +8,8 @@
 
 #include "alloc.h"
 #include "check.h"
+#include "conf.h"
+#include "log.h"
 #include "name.h"
 #include "ossl.h"
 #include "text.h"
@@ -15,9 +17,11 @@
 #include "tool.h"
 
 static const char usage[] =
-    "usage: tlscheck [-jqv] [-l LEVEL] [--dane SETTING] [--anchor FILE] [--resolver WHERE]\n"
+    "usage: tlscheck [-jqv] [-c CONF] [-l LEVEL] [--dane SETTING] [--anchor FILE] [--resolver WHERE]\n"
     "                [--root-hints FILE] [--port N] [-t TIME] [--ehlo NAME] DESTINATION...\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
+    "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
+    "                       routes, anchor, resolver and port; not with -l and --dane\n"
     "  -l, --level LEVEL    tls level: no, preferred (default) or required\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
     "      --anchor FILE    DNSSEC trust anchor (default " DNS_ROOT_ANCHOR ")\n"
@@ -35,6 +39,7 @@ static const char usage[] =
 enum { OPT_DANE = 256, OPT_ANCHOR, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO };
 
 static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
 	{ "level", required_argument, NULL, 'l' },
 	{ "dane", required_argument, NULL, OPT_DANE },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
@@ -65,7 +70,9 @@ struct run {
 struct settings {
 	struct check_conf conf;
 	struct out_conf out;
-	int dane_given;
+	const char *conf_file;
+	struct conf *relay;
+	int level_given, dane_given, port_given;
 };
 
 static long long
@@ -99,6 +106,7 @@ take_level(struct settings *s, const char *word)
 
 	if (policy_parse_level(word, &s->conf.policy.tls, &f) == -1)
 		tool_usage("%s", f.text);
+	s->level_given = 1;
 }
 
 static void
@@ -140,14 +148,18 @@ read_options(int argc, char **argv, struct settings *s)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":l:t:jqvhV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:l:t:jqvhV", options, NULL)) != -1)
 		switch (ch) {
+		case 'c': s->conf_file = optarg; break;
 		case 'l': take_level(s, optarg); break;
 		case OPT_DANE: take_dane(s, optarg); break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
 		case OPT_HINTS: s->conf.dns.root_hints = optarg; break;
-		case OPT_PORT: s->conf.port = number_or_usage(optarg, 1, 65535, "port"); break;
+		case OPT_PORT:
+			s->conf.port = number_or_usage(optarg, 1, 65535, "port");
+			s->port_given = 1;
+			break;
 		case 't': s->conf.timeout_ms = timeout_or_usage(optarg); break;
 		case OPT_EHLO:
 			free(s->conf.ehlo);
@@ -163,10 +175,44 @@ read_options(int argc, char **argv, struct settings *s)
 }
 
 static void
+print_error(void *arg, const char *file, unsigned line, const char *text)
+{
+	char *escaped = text_escape(text, strlen(text));
+
+	(void)arg;
+	talk(NULL, "%s:%u: %s", file, line, escaped);
+	free(escaped);
+}
+
+/* What the options do not say, the relay's configuration does. */
+static void
+read_relay(struct settings *s)
+{
+	struct fail f = FAIL_INIT;
+
+	if (s->conf_file == NULL)
+		return;
+	if (s->level_given || s->dane_given)
+		tool_usage("-c says the policy: -l and --dane are not for use with it");
+	if ((s->relay = conf_read(s->conf_file, print_error, NULL, &f)) == NULL)
+		exit(tool_failed(&f));
+	s->conf.relay = s->relay;
+	if (s->conf.dns.anchor == NULL)
+		s->conf.dns.anchor = s->relay->anchor;
+	if (s->conf.dns.resolver == NULL)
+		s->conf.dns.resolver = s->relay->resolver;
+	if (!s->port_given)
+		s->conf.port = s->relay->mx_port;
+	if (s->conf.ehlo == NULL)
+		s->conf.ehlo = xstrdup(s->relay->hostname);
+}
+
+static void
 settle(struct settings *s)
 {
 	struct fail f = FAIL_INIT;
 
+	read_relay(s);
 	/* Inherited, DANE goes with TLS; asked for beside -l no, it is a contradiction. */
 	if (s->conf.policy.tls == POLICY_TLS_NO && !s->dane_given)
 		s->conf.policy.dane = POLICY_DANE_NONE;
@@ -346,5 +392,6 @@ main(int argc, char **argv)
 	start_more(&r);
 	event_base_dispatch(r.env.base);
 	run_clear(&r);
+	conf_free(s.relay);
 	return tool_finish(r.status);
 }

@@ -39,7 +39,7 @@ print_probe(const struct check *c, const struct probe *p)
 		printf("%u ", fh->preference);
 	printf("%s", host);
 	if (p->addr != NULL && c->facts->mx == FACTS_MX_LOCAL && text_is_address(fh->name))
-		printf("@%u", c->env->conf.port);
+		printf("@%u", c->port);
 	else if (p->addr != NULL)
 		printf(" %s", facts_addr_text(p->addr, addr));
 	printf(": %s", verdict_name(p->verdict.word));
@@ -135,16 +135,11 @@ print_details(const struct probe *p)
 static void
 print_trace(const struct check *c)
 {
-	const struct policy *policy = &c->plan.policy;
-	size_t i;
+	struct buf b = BUF_INIT;
 
-	printf("%s: policy tls %s dane %s\n", c->destination, policy_tls_name(policy->tls),
-	    policy_dane_name(policy->dane));
-	for (i = 0; i < c->plan.trace.n; i++) {
-		const struct policy_step *s = &c->plan.trace.v[i];
-
-		printf("    %s [%s] -> %s\n", s->fact, s->rule, s->then);
-	}
+	plan_explain(&b, &c->plan);
+	fwrite(b.p, 1, b.len, stdout);
+	buf_clear(&b);
 }
 
 /* Whoever reads only the last line must know what it rests on. */

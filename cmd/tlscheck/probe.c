@@ -51,7 +51,7 @@ probe_start(struct probe *p)
 	struct contact_conf conf = { .base = env->base, .tls = env->tls, .ehlo = env->conf.ehlo,
 		.timeout_ms = env->conf.timeout_ms };
 	struct contact_target target = { .host = p->host, .facts = p->check->facts, .addr = p->addr,
-		.port = env->conf.port };
+		.port = p->check->port };
 
 	p->started = 1;
 	contact_start(&p->contact, &conf, &target, &handlers, p);

@@ -535,6 +535,51 @@ set_route(void *ctx, const struct table_line *line, struct fail *f)
 	return 0;
 }
 
+/* ---- which one applies ---- */
+
+/* How well a pattern fits: its length, so that the longest wins; -1 where it does not. */
+static int
+fit(const char *pattern, const char *domain)
+{
+	size_t n = strlen(pattern), len = strlen(domain);
+
+	if (strcmp(pattern, "default") == 0)
+		return 0;
+	if (pattern[0] != '.')
+		return strcmp(pattern, domain) == 0 ? 1000 : -1;
+	return len > n && strcmp(domain + len - n, pattern) == 0 ? (int)n : -1;
+}
+
+void
+conf_policy(const struct conf *c, const char *domain, struct policy *out)
+{
+	static const struct policy standard = POLICY_DEFAULT;
+	int best = -1, now;
+	size_t i;
+
+	*out = standard;
+	for (i = 0; i < c->ndestinations; i++)
+		if ((now = fit(c->destination[i].pattern, domain)) > best) {
+			best = now;
+			*out = c->destination[i].policy;
+		}
+}
+
+const struct conf_route *
+conf_route_to(const struct conf *c, const char *domain)
+{
+	const struct conf_route *found = NULL;
+	int best = -1, now;
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if ((now = fit(c->route[i].pattern, domain)) > best) {
+			best = now;
+			found = &c->route[i];
+		}
+	return found;
+}
+
 /* ---- the file ---- */
 
 static const struct table_row rows[] = {

@@ -1,10 +1,11 @@
 /*
- * conf - smtp-relay.conf: what the relay is told, checked and ready for use; smtp-relay.conf(5).
+ * conf - smtp-relay.conf: what the relay is told, checked and ready for use; smtp-relay.conf(5).  The
+ * probe reads it too, to judge as that relay would.
  *
  * Everything is owned by struct conf and stays as it is once read; conf_free() frees.
  */
-#ifndef RELAY_CONF_H
-#define RELAY_CONF_H
+#ifndef MTATLS_CONF_H
+#define MTATLS_CONF_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -95,6 +96,12 @@ const struct conf_hosts *conf_find_hosts(const struct conf_listen *, int family,
 
 /* True where the listener takes mail for the domain. */
 int conf_has_domain(const struct conf_listen *, const char *domain);
+
+/* The policy for a destination: exact beats the longest ".suffix" beats default beats the built-in. */
+void conf_policy(const struct conf *, const char *domain, struct policy *);
+
+/* The next hop, by the same order; NULL: MX. */
+const struct conf_route *conf_route_to(const struct conf *, const char *domain);
 
 /* What -n prints: listeners with who may use them, destinations, routes. */
 void conf_print(const struct conf *);

@@ -1,0 +1,208 @@
+#!/usr/bin/env bats
+# smtp-relay's options and configuration: what it says of errors, what -n prints, how it starts and goes to the background.
+
+bats_require_minimum_version 1.5.0
+load lab/relay.bash
+
+setup()
+{
+	relay_setup
+}
+
+teardown()
+{
+	relay_end
+}
+
+# STATUS TEXT [OPTION…]: the relay ends with it, and its last line on stderr is that.
+fails_with()
+{
+	local want=$1 text=$2
+	shift 2
+	run --separate-stderr timeout 20 "$BIN/smtp-relay" -F -c "$RELAY/conf" "$@"
+	[ "$status" -eq "$want" ] || { echo "status $status: $output $stderr"; return 1; }
+	[[ $stderr == *"$text"* ]] || { echo "wanted: $text"; echo "got: $stderr"; return 1; }
+	relay_is_gone
+}
+
+@test "help, version, usage" {
+	run --separate-stderr smtp-relay -h
+	[ "$status" -eq 0 ]
+	[[ $output == usage:* && -z $stderr ]]
+	run smtp-relay --version
+	[ "$status" -eq 0 ]
+	[[ $output == smtp-relay* ]]
+	for args in -x '-c' 'operand' '-F operand'; do
+		# shellcheck disable=SC2086
+		run -2 --separate-stderr smtp-relay $args
+		[[ $stderr == smtp-relay:*usage:* ]]
+	done
+}
+
+@test "all errors of a file in one run, as file:line" {
+	cat > conf <<- 'END'
+		hostname bad..name
+		dir relative
+		listen a 127.0.0.1@25 type publik domains x.example
+		listen b host.example@25 type public domains x.example
+		listen c 127.0.0.1@99999 type public domains x.example
+		listen d 127.0.0.1@25 type public
+		listen e 127.0.0.1@25 type private domains x.example
+		listen f 127.0.0.1@25 type private tls no cert x
+		listen f 127.0.0.1@26 type private
+		hosts nobody 10.0.0.0/8 relay
+		hosts f 10.0.0.1/8 relay
+		hosts f 10.0.0.0/33 relay
+		hosts f 10.0.0.0/8 relai
+		frobnicate yes
+		workers 0
+		max-size 10
+		mx-port 25x
+		resolver name.example
+		destination x.example tls sometimes
+		route default 127.0.0.1@0
+		user
+	END
+	run -2 --separate-stderr smtp-relay -F -c conf
+	[ -z "$output" ]
+	[ "$(grep -c '^smtp-relay: conf:[0-9]*: ' <<< "$stderr")" -eq 21 ] || { echo "$stderr"; return 1; }
+	[ "$(grep -o 'conf:[0-9]*:' <<< "$stderr" | sort -u | wc -l)" -eq 21 ] || { echo "$stderr"; return 1; }
+	[[ $stderr == *'conf: 21 errors' ]]
+	run -1 smtp-relay -n -c conf
+}
+
+@test "no file, an empty file, a file of odd bytes" {
+	run -2 --separate-stderr smtp-relay -F -c nowhere
+	[[ $stderr == *'nowhere: No such file or directory' ]]
+	: > conf
+	run -2 --separate-stderr smtp-relay -F -c conf
+	[[ $stderr == *listen* ]]
+	head -c 3000 /dev/urandom > conf
+	run -2 --separate-stderr smtp-relay -F -c conf
+	[ -z "$(tr -d '\40-\176\n' <<< "$stderr")" ]
+}
+
+@test "-n prints what the file means, binds and makes nothing" {
+	cat >> conf <<- END
+		hostname relay.example
+		dir $RELAY/etc
+		spool $RELAY/spool
+		user news
+		queue-user games
+		workers 3
+		listen in 127.0.0.1@$RELAY_PORT type public tls preferred concurrency 7 domains a.example .b.example
+		listen sub ::1@587 type private tls required backlog 9
+		hosts in 10.0.0.0/8 relay
+		hosts in default reject
+		hosts sub 192.0.2.1 relay
+		destination strict.test tls required dane mandatory
+		route default 127.0.0.1@2626
+	END
+	run -0 --separate-stderr smtp-relay -n -c conf
+	diff - <(echo "$output") <<- END
+		host name relay.example, identities in $RELAY/etc/certs, spool $RELAY/spool, 3 workers
+		listener in on 127.0.0.1@$RELAY_PORT: public, tls preferred, certificate _demo (demonstration only), 7 sessions, backlog 511
+		    takes mail for a.example
+		    takes mail for .b.example
+		    hosts 10.0.0.0/8: relay
+		    hosts default: reject
+		listener sub on ::1@587: private, tls required, certificate _demo (demonstration only), 1000 sessions, backlog 9
+		    hosts 192.0.2.1/32: relay
+		    all other hosts: reject
+		destination strict.test: tls required, dane mandatory
+		route default: 127.0.0.1@2626
+	END
+	[ ! -e etc ]
+	[ ! -e spool ]
+}
+
+@test "users: missing, unknown, root, the same" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	relay_conf
+	sed -i '/^user/d' conf
+	fails_with 2 'user and queue-user must be named'
+	echo 'user nosuchuser' >> conf
+	fails_with 2 'no user "nosuchuser" on this system'
+	sed -i 's/nosuchuser/root/' conf
+	fails_with 2 'user "root" is root'
+	sed -i 's/^user root/user games/' conf
+	fails_with 2 'user and queue-user must differ'
+	[ ! -e spool ]
+}
+
+@test "an identity that is missing, and one that is there" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred cert mx domains relay.example"
+	fails_with 2 'listener in: '
+	[[ $stderr == *mx* ]]
+	run -1 smtp-relay -n -c conf
+	[ ! -e spool ]
+}
+
+@test "a port in use, a privileged address that is not here" {
+	relay_start
+	cp conf conf2
+	sed -i "s,spool .*,spool $RELAY/spool2," conf2
+	run -2 --separate-stderr smtp-relay -F -c conf2
+	[[ $stderr == *"listener in: 127.0.0.1@$RELAY_PORT: Address already in use"* ]] || { echo "$stderr"; return 1; }
+	[ ! -e spool2 ]
+	sed -i "s,127.0.0.1@,192.0.2.77@," conf2
+	run -2 --separate-stderr smtp-relay -F -c conf2
+	[[ $stderr == *'192.0.2.77@'*'Cannot assign requested address'* ]]
+}
+
+@test "a spool that cannot be made or used" {
+	relay_conf
+	: > spool
+	fails_with 2 "$RELAY/spool"
+	rm spool
+	ln -s nowhere spool
+	fails_with 2 "$RELAY/spool"
+	rm spool
+	mkdir -p spool/new
+	: > spool/queue
+	fails_with 2 "$RELAY/spool"
+}
+
+@test "two relays on one spool: the second refuses, the first goes on" {
+	relay_start
+	cp pid pid.first
+	sed "s/@$RELAY_PORT /@$RELAY_PORT2 /" conf > conf2
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2
+	[[ $stderr == *'another process works on this spool'* ]] || { echo "$stderr"; return 1; }
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf2
+	[[ $stderr == *'another process works on this spool'* ]] || { echo "in the background: $stderr"; return 1; }
+	# With the same pid file: it is still the first one's.
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2 -p pid
+	cmp pid pid.first
+	smtpload -n 5 -L ledger 127.0.0.1 "$RELAY_PORT"
+	smtpload -C spool ledger
+}
+
+@test "in the background: 0 when it serves, the pid file, an end by SIGTERM" {
+	relay_conf
+	cd /
+	run -0 --separate-stderr timeout 20 smtp-relay -c "$RELAY/conf" -p "$RELAY/pid" 3>&-
+	# What is said before it serves is on stderr, what comes later in the syslog.
+	[[ $stderr == *'a demonstration certificate'* ]]
+	[ -z "$output" ]
+	RELAY_PID=$(< "$RELAY/pid")
+	[ "$(cat "/proc/$RELAY_PID/comm")" = smtp-relay ]
+	[ "$(readlink "/proc/$RELAY_PID/fd/2")" = /dev/null ]
+	[ "$(ps -o sid= -p "$RELAY_PID" | tr -d ' ')" = "$RELAY_PID" ]
+	[ "$(readlink "/proc/$RELAY_PID/cwd")" = / ]
+	relay_says '221 closed' 'QUIT\r\n'
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ ! -e "$RELAY/pid" ]
+}
+
+@test "in the background: 2 with the reason where it cannot start" {
+	relay_conf "listen in 192.0.2.77@$RELAY_PORT type public domains relay.example"
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/pid" 3>&-
+	[[ $stderr == *'Cannot assign requested address'* ]]
+	[ ! -e pid ]
+	relay_conf
+	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/nowhere/pid" 3>&-
+	[[ $stderr == *nowhere/pid* ]]
+	relay_await 5 relay_is_gone
+}

@@ -1,0 +1,354 @@
+#!/usr/bin/env bats
+# smtp-relay and what goes wrong below it: processes killed, disks full or broken.  What was answered 250 is in the
+# spool afterwards, whole.  RELAY_CRASH_SECONDS: how long each of the three kinds of kill goes on (7).
+# shellcheck disable=SC2034 # RELAY_PREFIX and RELAY_MAY_DIE are for lab/relay.bash
+
+bats_require_minimum_version 1.5.0
+load lab/relay.bash
+
+setup()
+{
+	relay_setup
+	: "${RELAY_CRASH_SECONDS:=7}"
+}
+
+teardown()
+{
+	[ ! -e tmpfs-mounted ] || { relay_stop; umount "$RELAY_SPOOL"; }
+	[ -z "${LOAD:-}" ] || kill "$LOAD" 2>/dev/null || true
+	relay_end
+}
+
+MAIL='MAIL FROM:<a@client.example>\r\n'
+RCPT='RCPT TO:<user@relay.example>\r\n'
+
+# ---- deaths ----
+
+# SECONDS: clients in the background, some of them with TLS, some with large messages.
+start_load()
+{
+	smtpload -c 12 -m 20 -d "$1" -L ledger 127.0.0.1 "$RELAY_PORT" > said 3>&- &
+	LOAD=$!
+	smtpload -c 3 -m 5 -T -l 30000 -d "$1" -L ledger2 127.0.0.1 "$RELAY_PORT" > said2 3>&- &
+	LOAD2=$!
+}
+
+end_load()
+{
+	wait "$LOAD"
+	wait "$LOAD2"
+	LOAD=
+	cat said said2
+}
+
+# Ends the relay, starts it again, and holds the spool against the ledgers.
+judge_spool()
+{
+	relay_stop
+	smtpload -C spool ledger ledger2
+	relay_start
+	[ -z "$(ls -A spool/new)" ]
+	[ -z "$(ls -A spool/bad)" ]
+	relayq -d spool list > listed
+	smtpload -C spool ledger ledger2
+	# Enough was taken for the test to mean something, and some answers were lost.
+	[ "$(grep -c '^250' ledger)" -gt 50 ]
+}
+
+# A moment, below a second.
+doze()
+{
+	sleep "0.$((RANDOM % 9 + 1))"
+}
+
+@test "kill -9 of a worker, at random under load: nothing is lost, the others go on" {
+	local until queue
+	RELAY_MAY_DIE=1
+	relay_start
+	queue=$(relay_role queue)
+	start_load "$RELAY_CRASH_SECONDS"
+	until=$((SECONDS + RELAY_CRASH_SECONDS))
+	while [ $SECONDS -lt $until ]; do
+		doze
+		kill -KILL "$(relay_role "in-$((RANDOM % 2 + 1))")" 2>/dev/null || true
+	done
+	end_load
+	[ "$(relay_role queue)" = "$queue" ]
+	grep -q 'role-died role=in-' log
+	run ! grep -q 'role-died role=queue' log
+	judge_spool
+}
+
+@test "kill -9 of the queue, at random under load: all roles start again, nothing is lost" {
+	local until
+	RELAY_MAY_DIE=1
+	relay_start
+	start_load "$RELAY_CRASH_SECONDS"
+	until=$((SECONDS + RELAY_CRASH_SECONDS))
+	while [ $SECONDS -lt $until ]; do
+		doze
+		kill -KILL "$(relay_role queue)" 2>/dev/null || true
+	done
+	end_load
+	grep -q 'role-died role=queue' log
+	judge_spool
+}
+
+@test "kill -9 of everything, at random under load: nothing is lost" {
+	local until
+	RELAY_MAY_DIE=1
+	relay_start
+	start_load "$RELAY_CRASH_SECONDS"
+	until=$((SECONDS + RELAY_CRASH_SECONDS))
+	while [ $SECONDS -lt $until ]; do
+		doze
+		# shellcheck disable=SC2046 # pids
+		kill -KILL $(relay_pids)
+		wait "$RELAY_JOB" || true
+		relay_await 5 relay_is_gone
+		relay_start
+	done
+	end_load
+	judge_spool
+}
+
+@test "kill -9 of the master alone: the roles end by themselves" {
+	RELAY_MAY_DIE=1
+	relay_start
+	start_load 2
+	sleep 0.7
+	kill -KILL "$RELAY_PID"
+	wait "$RELAY_JOB" || true
+	relay_await 5 relay_is_gone
+	relay_start
+	end_load
+	judge_spool
+}
+
+@test "a worker dies: another's session goes on, its own files in new/ go" {
+	local first second
+	RELAY_MAY_DIE=1
+	relay_start
+	mkfifo go
+	# Sessions until both workers have one that is within a message.
+	for i in {1..8}; do
+		say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'Subject: x\r\n' \
+		    '+' '+' '+' '+' '+' '+' '+' '+' '+' '+' '+' '+' '\r\nx\r\n.\r\n' = 'QUIT\r\n' > "said.$i" 3>&- &
+	done
+	relay_await 10 eval '[ "$(ls spool/new | wc -l)" -eq 8 ]'
+	first=$(relay_role in-1) second=$(relay_role in-2)
+	kill -KILL "$first"
+	relay_await 10 eval '[ -n "$(relay_role in-1)" ] && [ "$(relay_role in-1)" != "'"$first"'" ]'
+	[ "$(relay_role in-2)" = "$second" ]
+	relay_await 10 eval '[ "$(cat said.* | wc -l)" -eq 8 ]'
+	relay_await 5 eval '[ -z "$(ls -A spool/new)" ]'
+	good=$(cat said.* | grep -c '354 250 221 closed')
+	lost=$(cat said.* | grep -cE '354 (closed|reset)')
+	[ $((good + lost)) -eq 8 ]
+	[ "$good" -gt 0 ]
+	[ "$(relay_ids | wc -l)" -eq "$good" ]
+	[ "$lost" -eq 0 ] || grep -q 'queue leftovers-removed' log
+}
+
+@test "what a crash left in new/ is gone after the start; what is no file of a spool goes to bad/" {
+	relay_start
+	relay_stop
+	echo half > spool/new/8QkZ2a1Bc00aaa
+	echo strange > spool/new/strange
+	echo strange > spool/queue/strange
+	relay_start
+	[ -z "$(ls -A spool/new)" ]
+	[ "$(ls spool/bad)" = strange ]
+	[ -z "$(ls -A spool/queue)" ]
+	grep -q 'unfinished-removed=2 set-aside=1' log
+}
+
+# PID: sends what makes no sense over each of its sockets to master and queue, as if a client had taken it over.
+# Status 77 where this kernel does not hand out descriptors.
+take_over()
+{
+	/usr/bin/python3 - "$1" <<- 'END'
+		import array, ctypes, os, socket, sys
+		pid = int(sys.argv[1])
+		libc = ctypes.CDLL(None, use_errno=True)
+		try:
+		    pidfd = os.pidfd_open(pid)
+		except OSError:
+		    sys.exit(77)
+		found = []
+		for fd in sorted(map(int, os.listdir(f"/proc/{pid}/fd"))):
+		    if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+		        continue
+		    mine = libc.syscall(438, pidfd, fd, 0)	# pidfd_getfd
+		    if mine == -1:
+		        sys.exit(77)
+		    s = socket.socket(fileno=mine)
+		    if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+		        found.append(s)
+		id = b"8QkZ2a1Bc00aaa"
+		records = [b"commit", b"commit 1", b"commit 1 2 3", b"commit 99999999999999999999 " + id, b"commit 1 " + id,
+		    b"commit 1 ../../../etc/passwd", b"commit %00 %2F%2E%2E", b"commit " + b"9" * 1000 + b" " + id,
+		    b"commit 1 " + b"A" * 15000, b"worker 5", b"done 0 " + id + b" 250 2.0.0 x", b"stop x", b"ready", b"log 9 x", b"log 2 %0Ax",
+		    b"log 3 " + b"%1B" * 4000, b"log 1", b"# comment", b"\"", b"%zz", b" ", b"\n", b"x" * 16382, b"\0\0\0", b"a b c d e f g h i j"]
+		assert len(found) == 2, found
+		null = os.open("/dev/null", os.O_RDONLY)
+		for record in records * 3:
+		    for s in found:
+		        s.setblocking(True)
+		        for fds in ([], [null], [null] * 20):
+		            try:
+		                s.sendmsg([record], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+		            except OSError:
+		                pass
+		        try:
+		            s.send(b"y" * 100000)
+		        except OSError:
+		            pass
+	END
+}
+
+@test "a worker that a client took over: neither queue nor master believe it" {
+	local queue one status
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	relay_start
+	queue=$(relay_role queue)
+	for round in 1 2 3; do
+		relay_await 10 eval '[ -n "$(relay_role in-1)" ]'
+		status=0
+		take_over "$(relay_role in-1)" || status=$?
+		[ $status -ne 77 ] || skip "no pidfd_getfd here"
+		[ $status -eq 0 ]
+		relay_await 10 eval '[ -n "$(relay_role in-1)" ]'
+		smtpload -c 4 -n 20 -L ledger 127.0.0.1 "$RELAY_PORT"
+	done
+	[ "$(relay_role queue)" = "$queue" ]
+	kill -0 "$RELAY_PID"
+	run ! grep -q 'role=queue' log
+	run -0 find "/proc/$queue/fd" "/proc/$RELAY_PID/fd" -lname /dev/null
+	[ "${#lines[@]}" -le 4 ] || { echo "descriptors left open: $output"; return 1; }
+	smtpload -C spool ledger
+}
+
+# ---- disks ----
+
+# WANT: what the end of a message gets now: a code, or 250.
+message_gets()
+{
+	local words=('DATA\r\n' "=" 'Subject: x\r\n\r\nx\r\n.\r\n' "=")
+	[[ $1 == 354* ]] || words=('DATA\r\n' "=")
+	run say -l "$RELAY_PORT" "=" 'EHLO c\r\n' "=" "$MAIL" "=" "$RCPT" "=" "${words[@]}" 'QUIT\r\n'
+	[ "${lines[-1]}" = "220 250 250 250 $1 221 closed" ] || { echo "wanted $1: $output"; return 1; }
+}
+
+@test "errors at open, write and rename: 451 or 452, and nothing else is disturbed" {
+	local call error want n=0
+	relay_with_faults
+	relay_start
+	for call in 'openat /new/' 'write /new/' 'rename /queue/'; do
+		for error in 'ENOSPC 452' 'EIO 451' 'EDQUOT 452'; do
+			read -r error want <<< "$error"
+			[ "$call" = 'openat /new/' ] || want="354 $want"
+			relay_faults "$call 1 $error *"
+			message_gets "$want"
+			[ -z "$(ls -A spool/new)" ]
+			[ "$(relay_ids | wc -l)" -eq $n ]
+			relay_faults ''
+			message_gets '354 250'
+			n=$((n + 1))
+		done
+	done
+	run ! grep -q spool-sick log
+	[ "$(relay_ids | wc -l)" -eq $n ]
+	grep -q 'not-accepted .*reason=".*No space left on device' log
+}
+
+@test "a failed sync: 451, nothing is taken until a probe was synced, then it is again" {
+	local call n=0
+	relay_with_faults
+	relay_start
+	for call in 'fdatasync /new/' 'fsync /queue' 'fsync /new'; do
+		: > log
+		message_gets '354 250'
+		n=$((n + 1))
+		# The next such sync fails, and all probes until the rule goes.
+		relay_faults "$call 1 EIO *"
+		message_gets '354 451'
+		message_gets '354 451'
+		relay_await 5 grep -q 'queue spool-sick .*Input/output error' log
+		sleep 2
+		run ! grep -q 'queue spool-well' log
+		message_gets '354 451'
+		[ "$(relay_ids | wc -l)" -eq $n ]
+		relay_faults ''
+		relay_await 5 grep -q 'queue spool-well' log
+		message_gets '354 250'
+		n=$((n + 1))
+		[ "$(relay_ids | wc -l)" -eq $n ]
+	done
+}
+
+@test "a batch whose sync fails: all of it is refused, none is there, then all goes on" {
+	relay_with_faults
+	relay_start
+	relay_faults 'syncfs /spool 3 ENOSPC;sync /spool 1 delay=20000 *'
+	smtpload -c 20 -m 20 -d 5 -L ledger 127.0.0.1 "$RELAY_PORT"
+	grep -q '^452' ledger
+	[ "$(grep -c '^250' ledger)" -gt 100 ]
+	grep -q spool-sick log
+	grep -q spool-well log
+	relay_stop
+	smtpload -C spool ledger
+}
+
+@test "random errors of the disk under load: what was answered 250 is there" {
+	relay_with_faults
+	relay_start
+	relay_faults 'write /new/ 40 EIO 3;rename /queue/ 30 EIO 2;rename /queue/ 60 ENOSPC 2;sync /spool 25 EIO;sync /spool 90 EIO 3;openat /new/ 100 ENOSPC 5;write /new/ 200 ENOSPC 9'
+	smtpload -c 10 -m 20 -d 8 -L ledger 127.0.0.1 "$RELAY_PORT"
+	grep -q '^45' ledger
+	[ "$(grep -c '^250' ledger)" -gt 50 ]
+	relay_stop
+	smtpload -C spool ledger
+	[ -z "$(ls -A spool/new)" ]
+}
+
+@test "killed at each call on the way of a message: whole where it was answered, and never half" {
+	local call
+	RELAY_MAY_DIE=1
+	relay_with_faults
+	for call in 'write /new/' 'pwrite /new/' 'fdatasync /new/' 'rename /queue/' 'fsync /queue' 'fsync /new'; do
+		relay_start
+		relay_faults "$call 5 kill"
+		smtpload -c 2 -m 20 -d 2 -L ledger 127.0.0.1 "$RELAY_PORT"
+		relay_faults ''
+		relay_stop
+		smtpload -C spool ledger
+	done
+	grep -q '^lost' ledger
+}
+
+@test "a full file system: 452, nothing accepted is lost, and mail again when there is room" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to mount"
+	mkdir spool
+	mount -t tmpfs -o size=2m none spool 2>/dev/null || skip "no file system can be mounted here"
+	: > tmpfs-mounted
+	relay_start
+	smtpload -c 4 -m 10 -l 60000 -d 3 -L ledger 127.0.0.1 "$RELAY_PORT"
+	grep -q '^452' ledger
+	[ "$(grep -c '^250' ledger)" -gt 10 ]
+	grep -cv -e '^250' -e '^452' ledger && { cat ledger; return 1; }
+	smtpload -C spool ledger
+	[ -z "$(ls -A spool/new)" ]
+	[ "$(relayq -d spool list | wc -l)" -eq "$(grep -c '^250' ledger)" ]
+	relay_forget
+	message_gets '354 250'
+}
+
+@test "no descriptors left: the connection waits, and is served" {
+	RELAY_PREFIX=(bash -c 'ulimit -n 40; exec "$0" "$@"')
+	relay_start
+	smtpload -c 60 -n 300 -m 1 -L ledger 127.0.0.1 "$RELAY_PORT"
+	run ! grep -q '^lost' ledger
+	smtpload -C spool ledger
+}

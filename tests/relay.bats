@@ -1,0 +1,621 @@
+#!/usr/bin/env bats
+# smtp-relay takes mail: what arrives, what is refused, when 250 is said, who may relay, how it starts and ends.
+# Deaths and disk errors are in relay-crash.bats, the configuration's words in relay-conf.bats.
+# shellcheck disable=SC2034 # RELAY_PREFIX and RELAY_MAY_DIE are for lab/relay.bash
+
+bats_require_minimum_version 1.5.0
+load lab/relay.bash
+
+setup()
+{
+	relay_setup
+}
+
+teardown()
+{
+	relay_end
+}
+
+MAIL='MAIL FROM:<a@client.example>\r\n'
+RCPT='RCPT TO:<user@relay.example>\r\n'
+
+# ---- messages ----
+
+# FILE: as it goes over the wire behind DATA.
+stuffed()
+{
+	sed 's/^\./../' "$1"
+	printf '.\r\n'
+}
+
+make_messages()
+{
+	mkdir m
+	: > m/nothing
+	printf '\r\n' > m/empty-line
+	printf 'Subject: no body\r\n\r\n' > m/no-body
+	printf '.\r\n' > m/one-dot
+	printf '..\r\n.\r\n.x\r\n...\r\n\r\n.\r\n' > m/dots
+	printf 'Subject: x\r\n\r\n.\r\n..\r\n\r\n.' > m/last-dot
+	printf '\r\n' >> m/last-dot
+	{ printf 'X: y\r\n\r\n'; head -c 60000 /dev/zero | tr '\0' a; printf '\r\n'; } > m/long-line
+	{ printf 'X: y\r\n\r\n'; printf '\377\376\200 \303\266 \001\177\t\v\r\n%.0s' {1..50}; } > m/eight-bit
+	{ printf 'X: y\r\n\r\n'; head -c 3000 /dev/urandom | base64 -w 70 | sed 's/$/\r/' | head -c 4088; } > m/4k
+	printf '\r\n' >> m/4k
+	{ printf 'X: y\r\n\r\n'; head -c 15000000 /dev/urandom | base64 -w 76 | sed 's/$/\r/; s/^a/./'; } > m/20M
+}
+
+# Sends message file $1 over one of the four ways and compares what stands in the spool.
+arrives()
+{
+	local file=$1 way=$2 words=("=")
+	stuffed "$file" > wire
+	case $way in
+	tls*) words+=('EHLO c\r\n' "=" 'STARTTLS\r\n' "=" tls) ;;
+	esac
+	words+=('EHLO c\r\n' "=")
+	case $way in
+	*pipelined) words+=("$MAIL$RCPT"'DATA\r\n' "=3" @wire "=" 'QUIT\r\n') ;;
+	*) words+=("$MAIL" "=" "$RCPT" "=" 'DATA\r\n' "=" @wire "=" 'QUIT\r\n') ;;
+	esac
+	run say "$RELAY_PORT" "${words[@]}"
+	[[ $output == *'250 250 354 250 221 closed' ]] || { echo "$file $way: $output"; return 1; }
+	relay_message | cmp - "$file" || { echo "$file, $way"; return 1; }
+	relay_forget
+}
+
+@test "messages arrive octet for octet: in clear and over TLS, command by command and pipelined" {
+	local way file
+	make_messages
+	[ "$(wc -c < m/20M)" -gt 20000000 ]
+	relay_start
+	for way in plain pipelined tls tls-pipelined; do
+		for file in m/*; do arrives "$file" $way; done
+	done
+}
+
+@test "a message in segments of one octet" {
+	local words=() i text='Subject: x\r\n\r\n..\r\n...\r\n.a\r\n\r\n.\r\n'
+	relay_start
+	text=$(printf '%b.' "$text")
+	for ((i = 0; i < ${#text} - 1; i++)); do
+		case ${text:i:1} in
+		$'\r') words+=('\r') ;;
+		$'\n') words+=('\n') ;;
+		*) words+=("${text:i:1}") ;;
+		esac
+	done
+	relay_says '250 250 354 250 221 closed' "$MAIL" "=" "$RCPT" "=" 'DATA\r\n' "=" "${words[@]}" "=" 'QUIT\r\n'
+	relay_message | cmp - <(printf 'Subject: x\r\n\r\n.\r\n..\r\na\r\n\r\n')
+}
+
+@test "several messages over one connection, one aborted, one reset" {
+	relay_start
+	relay_says '250 250 354 250 250 250 250 250 250 354 250 221 closed' \
+	    "$MAIL" = "$RCPT" = 'DATA\r\n' = 'one\r\n.\r\n' = "$MAIL$RCPT"'RSET\r\n' =3 \
+	    "$MAIL$RCPT"'DATA\r\n' =3 'two\r\n.\r\n' = 'QUIT\r\n'
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	relay_says '250 250 354 left' "$MAIL$RCPT"'DATA\r\n' =3 'thr' '!'
+	relay_await 5 grep -q 'end=lost stage=message' "$RELAY_LOG"
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	[ -z "$(ls -A spool/new)" ]
+}
+
+@test "the queue ID is in the reply, in the log, in the Received field and in the spool's names" {
+	local id
+	relay_start
+	run say -l "$RELAY_PORT" = 'EHLO client.example\r\n' = 'STARTTLS\r\n' = tls 'EHLO client.example\r\n' = \
+	    "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
+	id=$(sed -n 's/^250 2\.0\.0 .*queued as //p' <<< "$output")
+	[ "$id" = "$(relay_ids)" ] || { echo "$output"; return 1; }
+	[[ $(ls spool/queue) == "$id",*,relay.example ]]
+	grep -q ": $id accepted session=in-[12].1 client=127.0.0.1 from=a@client.example recipients=1 size=3 tls=1" log
+	run relayq -d spool cat "$id"
+	[[ $output == "Received: from client.example "*127.0.0.1*"by relay.example"*ESMTPS*"id $id"*TLSv1.3* ]] ||
+	    { echo "$output"; return 1; }
+	run relayq -d spool show "$id"
+	[[ $output == *'protocol ESMTPS'*'tls TLSv1.3 TLS_'*'from <a@client.example>'*'rcpt <user@relay.example>: waiting' ]]
+}
+
+@test "the envelope: null sender, many recipients, BODY, HELO" {
+	local i many=''
+	relay_start
+	for i in {1..300}; do many+="RCPT TO:<user$i@relay.example>\r\n"; done
+	relay_says "250 $(printf '250 %.0s' {1..300})354 250 221 closed" \
+	    'MAIL FROM:<> BODY=8BITMIME SIZE=10\r\n' = "$many" =300 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	run relayq -d spool show "$(relay_ids)"
+	[[ $output == *'from <> BODY=8BITMIME'* ]] || { echo "$output"; return 1; }
+	[ "$(grep -c ': waiting' <<< "$output")" -eq 300 ]
+	relay_forget
+	run say "$RELAY_PORT" = 'HELO old\r\n' = "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	[ "$output" = '220 250 250 250 354 250 221 closed' ]
+	relayq -d spool show "$(relay_ids)" | grep -qx 'protocol SMTP'
+}
+
+# ---- when 250 is said ----
+
+# Reads strace -f -y of all roles: for every 250 its file's last write, the sync of its data, the rename, the
+# syncs of both folders, in this order, each complete before the next begins.  Prints how many were right.
+judge_trace()
+{
+	awk '
+		function bad(why) { print NR ": " why ": " $0; failed = 1 }
+		function id_in(s) { return match(s, /[0-9A-Za-z]{14}/) ? substr(s, RSTART, 14) : "" }
+		# A call begins; its whole text where it is complete at once.
+		{
+			pid = $1
+			text = $0
+			sub(/^[0-9]+ +/, "", text)
+			begins = ends = 1
+			if (text ~ /<unfinished \.\.\.>$/) { open[pid] = text; began[pid] = NR; ends = 0 }
+			else if (text ~ /^<\.\.\. [a-z0-9_]+ resumed>/) {
+				sub(/^<[^>]*>/, "", text)
+				text = open[pid] text
+				begins = 0
+			} else began[pid] = NR
+			good = text ~ / = [0-9]+$/
+		}
+		ends && good && text ~ /^p?write(64)?\([0-9]+<[^>]*\/new\/[0-9A-Za-z]+>/ {
+			match(text, /\/new\/[0-9A-Za-z]+/)
+			written[substr(text, RSTART + 5, 14)] = NR
+		}
+		ends && good && text ~ /^fdatasync\(/ {
+			match(text, /\/new\/[0-9A-Za-z]+/)
+			id = substr(text, RSTART + 5, 14)
+			if (began[pid] > written[id]) synced[id] = NR
+		}
+		ends && good && text ~ /^syncfs\(/ {
+			for (id in written) if (began[pid] > written[id]) synced[id] = NR
+		}
+		ends && good && text ~ /^renameat2?\(/ {
+			match(text, /"[0-9A-Za-z]+"/)
+			id = substr(text, RSTART + 1, 14)
+			if (!synced[id] || began[pid] < synced[id] || synced[id] < written[id])
+				bad("renamed before the sync of its data")
+			renamed[id] = NR
+		}
+		ends && good && text ~ /^fsync\([0-9]+<[^>]*\/queue>/ {
+			for (id in renamed) if (!named[id] && began[pid] > renamed[id]) named[id] = NR
+		}
+		ends && good && text ~ /^fsync\([0-9]+<[^>]*\/new>/ {
+			for (id in renamed) if (!unnamed[id] && began[pid] > renamed[id]) unnamed[id] = NR
+		}
+		begins && text ~ /^(sendto|sendmsg|write)\(.*250 2\.0\.0 .*queued as / {
+			sub(/.*queued as /, "", text)
+			id = substr(text, 1, 14)
+			if (!renamed[id]) bad("250 without a rename")
+			else if (!named[id] || !unnamed[id]) bad("250 before the sync of the folders")
+			else if (!answered[id]++) n++
+		}
+		END { print n + 0 " in order"; exit failed }' "$1"
+}
+
+@test "strace: data synced, renamed, both folders synced, and only then 250" {
+	RELAY_PREFIX=(strace -f -y -s 512 -o "$RELAY/trace"
+	    -e 'trace=write,pwrite64,fdatasync,fsync,syncfs,rename,renameat,renameat2,sendto,sendmsg' --)
+	relay_start
+	smtpload -n 5 -L ledger 127.0.0.1 "$RELAY_PORT"
+	smtpload -c 12 -n 60 -m 5 -L ledger 127.0.0.1 "$RELAY_PORT"
+	relay_stop
+	grep -q 'fdatasync' trace
+	grep -q 'syncfs' trace
+	run judge_trace trace
+	[ "$output" = "$(grep -c '^250' ledger) in order" ] || { echo "$output"; return 1; }
+	# And the judge sees what is wrong.
+	grep -v 'fsync([0-9]*<.*/queue>' trace > worse
+	run -1 judge_trace worse
+	grep -v '^[0-9]* *syncfs' trace > worse
+	run -1 judge_trace worse
+	smtpload -C spool ledger
+}
+
+@test "a slow disk: no 250 comes before the three syncs are over" {
+	relay_with_faults
+	relay_start
+	relay_faults 'sync /spool 1 delay=50000 *'
+	smtpload -n 4 -L ledger 127.0.0.1 "$RELAY_PORT"
+	smtpload -c 30 -n 200 -m 10 -L ledger 127.0.0.1 "$RELAY_PORT"
+	run awk '$1 != 250 || $4 < 150000 { print; bad = 1 } END { exit bad }' ledger
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	smtpload -C spool ledger
+}
+
+# ---- TLS ----
+
+require_tls()
+{
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls required domains relay.example"
+	relay_start
+}
+
+@test "tls required: before STARTTLS nothing but EHLO, NOOP, QUIT is served" {
+	local verb
+	require_tls
+	for verb in "$MAIL" "$RCPT" 'DATA\r\n' 'RSET\r\n' 'VRFY a\r\n' 'HELP\r\n' 'EXPN a\r\n'; do
+		relay_says '530 250 221 closed' "$verb" = 'NOOP\r\n' = 'QUIT\r\n'
+	done
+	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = 'QUIT\r\n'
+	[[ $output == *'530 5.7.0 Must issue a STARTTLS command first'* ]]
+	relay_await 5 grep -q 'refused client=127.0.0.1 command=MAIL .*code=530' log
+	relay_await 5 grep -q 'required="TLS was required and not used: closed without a recipient"' log
+	relay_says '220 250 250 250 354 250 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = \
+	    "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+}
+
+@test "what stands behind STARTTLS in one segment never runs" {
+	local behind
+	relay_start
+	for behind in "$MAIL" 'EHLO x\r\n' 'NOOP\r\n' '\r\n' 'x' "$MAIL$RCPT"'DATA\r\nx\r\n.\r\n'; do
+		run say "$RELAY_PORT" = 'EHLO c\r\n' = 'STARTTLS\r\n'"$behind"
+		[[ $output == '220 250 '@(reset|closed) ]] || { echo "$behind: $output"; return 1; }
+	done
+	# In a segment of its own it may come before or behind our 220; either way it is no command.
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = 'STARTTLS\r\n' 'NOOP\r\n' "$MAIL"
+	[[ $output == '220 250 '?('220 ')@(reset|closed) ]] || { echo "$output"; return 1; }
+	# The state before TLS is forgotten.
+	relay_says '250 220 503 250 503 221 closed' "$MAIL" = 'STARTTLS\r\n' = tls "$RCPT" = 'EHLO c\r\n' = \
+	    "$RCPT" = 'QUIT\r\n'
+	[ -z "$(relay_ids)" ]
+	grep -q 'end=injection' log
+}
+
+@test "handshakes that fail, twice, or never come" {
+	relay_start
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = 'STARTTLS\r\n' = '\x16\x03\x01\x00\x05hello'
+	[[ $output == '220 250 220 '*@(closed|reset) ]] || { echo "$output"; return 1; }
+	relay_says '220 left' 'STARTTLS\r\n' = '!'
+	relay_says '220 250 503 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'STARTTLS\r\n' = 'QUIT\r\n' ||
+	    relay_says '220 250 502 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'STARTTLS\r\n' = 'QUIT\r\n'
+	relay_says '250 221 closed' 'NOOP\r\n' = 'QUIT\r\n'
+	grep -q 'end=handshake' log
+}
+
+@test "tls no: STARTTLS is neither offered nor served" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls no domains relay.example"
+	relay_start
+	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = 'STARTTLS\r\n' = "$MAIL" = 'QUIT\r\n'
+	[[ $output != *-STARTTLS* && $output == *'220 250 502 250 221 closed' ]] || { echo "$output"; return 1; }
+}
+
+# ---- line ends ----
+
+FORMS=('\n.\n' '\n.\r\n' '\r\n.\n' '\r.\r' '\r\n.\r' '\r.\r\n' '\r\n.\r\r\n' '\r\r\n.\r\n' '\n.\r' '\r.\n' '\n\n.\n\n'
+    '\r\n.\0\r\n' '\r\n\0.\r\n' '\0' '\n' '\r' '\r\n.\n\r\n')
+
+SMUGGLED="$MAIL$RCPT"'DATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n'
+
+@test "ends of data that others take for one: nothing behind them is a second message" {
+	local form
+	relay_start
+	for form in "${FORMS[@]}"; do
+		run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 \
+		    'Subject: x\r\n\r\nfirst'"$form$SMUGGLED"'\r\n.\r\nQUIT\r\n'
+		[[ $output == '220 250 250 250 354 '?('554 ')@(reset|closed) ]] || { echo "$form: $output"; return 1; }
+		[ -z "$(relay_ids)" ] || { echo "$form: taken"; return 1; }
+	done
+	[ "$(grep -c 'end=line' log)" -eq ${#FORMS[@]} ]
+}
+
+@test "the same, split over segments anywhere" {
+	local form parts i text
+	relay_start
+	for form in "${FORMS[@]}"; do
+		text=$form parts=()
+		while [ -n "$text" ]; do
+			case $text in
+			\\*) parts+=("${text:0:2}" +) text=${text:2} ;;
+			*) parts+=("${text:0:1}" +) text=${text:1} ;;
+			esac
+		done
+		run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'Subject: x\r\n\r\nfirst' + "${parts[@]}" \
+		    "$SMUGGLED"'\r\n.\r\nQUIT\r\n'
+		[[ $output == '220 250 250 250 354 '?('554 ')@(reset|closed) ]] || { echo "$form: $output"; return 1; }
+		[ -z "$(relay_ids)" ] || { echo "$form: taken"; return 1; }
+	done
+}
+
+@test "bare line ends and NUL in commands end the session" {
+	local line
+	relay_start
+	for line in 'NOOP\n' 'NOOP\r' 'NO\0OP\r\n' 'NOOP\rNOOP\r\n' 'NOOP\r\r\n' "${MAIL%????}"'\nRCPT TO:<user@relay.example>\r\n' '\n'; do
+		run say "$RELAY_PORT" = 'EHLO c\r\n' = "$line"'\r\nNOOP\r\n'
+		[[ $output == '220 250 '?('500 '|'521 '|'554 '|'550 ')@(reset|closed) ]] || { echo "$line: $output"; return 1; }
+	done
+}
+
+@test "talk out of turn: before the banner, behind EHLO, behind DATA" {
+	relay_start
+	run say "$RELAY_PORT" = 'EHLO c\r\nNOOP\r\n'
+	[[ $output == '220 '?('250 ')'554 '@(reset|closed) || $output == '220 '?('250 ')'503 '@(reset|closed) ]] || { echo "$output"; return 1; }
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n'
+	[[ $output == '220 250 250 250 5'[0-9][0-9]' '@(reset|closed) ]] || { echo "$output"; return 1; }
+	run say "$RELAY_PORT" = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+	[[ $output == '220 '?('5'[0-9][0-9]' ')@(reset|closed) ]] || { echo "$output"; return 1; }
+	[ -z "$(relay_ids)" ]
+}
+
+# ---- who may relay ----
+
+# WANT ADDRESS…: the code of RCPT for each of them.
+rcpt_gets()
+{
+	local want=$1 address
+	shift
+	for address; do
+		run say "${PORT:-$RELAY_PORT}" = 'EHLO c\r\n' = "$MAIL" = "RCPT TO:$address\r\n" = 'QUIT\r\n'
+		[ "$output" = "220 250 250 $want 221 closed" ] || { echo "$address: $output"; return 1; }
+	done
+}
+
+@test "never an open relay: a public listener takes mail for its domains only" {
+	relay_start
+	rcpt_gets 250 '<user@relay.example>' '<user@RELAY.Example>' '<u@a.sub.example>' '<u@a.b.SUB.example>' \
+	    '<"quoted user"@relay.example>' '<postmaster>' '<PostMaster>' '<postmaster@relay.example>'
+	rcpt_gets 550 '<user@other.example>' '<user@sub.example>' '<user@xrelay.example>' '<user@a.relay.example>' \
+	    '<user@relay.example.evil.example>' '<user@[127.0.0.1]>' '<user@[IPv6:::1]>' '<user@[192.0.2.1]>' \
+	    '<user@localhost>' '<postmaster@other.example>' '<user@xsub.example>'
+	rcpt_gets 501 '<user@other.example.>' '<user@relay.example.>'
+	# A source route is left out; the mailbox behind it counts.
+	rcpt_gets 550 '<@relay.example:user@other.example>' '<@relay.example,@a.sub.example:user@other.example>'
+}
+
+@test "never an open relay: routing inside of a local part" {
+	relay_start
+	rcpt_gets 550 '<user%other.example@relay.example>' '<"user@other.example"@relay.example>' \
+	    '<other.example!user@relay.example>' '<"user%other.example"@relay.example>' \
+	    '<"@other.example:user"@relay.example>' '<user%other.example%relay.example@relay.example>'
+	rcpt_gets 501 '<user@other.example@relay.example>' '<user@relay.example,user@other.example>' \
+	    '<user@relay.example>,<user@other.example>' '<user@relay.example@other.example>' 'user other'
+}
+
+@test "hosts: relay, accept, reject, tcprefuse by network" {
+	relay_conf "listen in 0.0.0.0@$RELAY_PORT type public domains relay.example" \
+	    'hosts in 127.0.0.2 relay' 'hosts in 127.0.3.0/24 reject' 'hosts in 127.0.3.7 accept' \
+	    'hosts in 127.0.4.0/24 tcprefuse' 'hosts in default accept'
+	relay_start
+	PORT=127.0.0.1@$RELAY_PORT rcpt_gets 550 '<user@other.example>'
+	run from 127.0.0.2
+	[ "$output" = '220 250 250 250 221 closed' ] || { echo "$output"; return 1; }
+	run from 127.0.0.3
+	[ "$output" = '220 250 250 550 221 closed' ]
+	run from 127.0.3.1
+	[ "$output" = '554 closed' ]
+	run from 127.0.3.7
+	[ "$output" = '220 250 250 550 221 closed' ]
+	run from 127.0.4.1
+	[[ $output == *reset* ]] || { echo "$output"; return 1; }
+}
+
+# ADDR: a session from there, that asks for another's domain.
+from()
+{
+	say -b "$1" "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = 'RCPT TO:<user@other.example>\r\n' = 'QUIT\r\n'
+}
+
+@test "a private listener serves the hosts that it names" {
+	relay_conf "listen in 0.0.0.0@$RELAY_PORT type private" 'hosts in 127.0.0.2 relay' 'hosts in 127.0.0.3 accept' \
+	    'hosts in 127.0.0.4 tcprefuse' 'hosts in 127.0.0.5 reject'
+	relay_start
+	run from 127.0.0.1
+	[ "$output" = '554 closed' ]
+	run from 127.0.0.2
+	[ "$output" = '220 250 250 250 221 closed' ]
+	run from 127.0.0.3
+	[ "$output" = '220 250 250 550 221 closed' ]
+	run from 127.0.0.4
+	[[ $output == *reset* ]] || { echo "$output"; return 1; }
+	run from 127.0.0.5
+	[ "$output" = '554 closed' ]
+}
+
+# ---- limits ----
+
+@test "an endless command line, many errors, many refused recipients" {
+	relay_start
+	head -c 3000 /dev/zero | tr '\0' x > long
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = @long '\r\n' = 'NOOP\r\n' = 'QUIT\r\n'
+	[[ $output == '220 250 500 250 221 closed' || $output == '220 250 '[45]??' '@(closed|reset) ]] || { echo "$output"; return 1; }
+	head -c 3000000 /dev/zero | tr '\0' x > long
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = @long
+	[[ $output == '220 250 '*@(closed|reset) ]] || { echo "$output"; return 1; }
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = "$(printf 'FROB\\r\\n%.0s' {1..40})"
+	[[ $output == '220 250 5'*' 421 '@(closed|reset) ]] || { echo "$output"; return 1; }
+	[ "$(wc -w <<< "$output")" -le 25 ]
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = "$(printf 'RCPT TO:<x@other.example>\\r\\n%.0s' {1..150})"
+	[[ $output == '220 250 250 550 '*' 421 '@(closed|reset) ]] || { echo "$output"; return 1; }
+	[ "$(wc -w <<< "$output")" -le 106 ]
+	grep -q 'end=limit' log
+}
+
+@test "1000 recipients and no more" {
+	relay_start
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = \
+	    "$(for i in {1..1010}; do printf 'RCPT TO:<u%s@relay.example>\\r\\n' "$i"; done)" =1010 \
+	    'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	[ "$output" = "220 250 250$(printf ' 250%.0s' {1..1000})$(printf ' 452%.0s' {1..10}) 354 250 221 closed" ]
+	[ "$(relayq -d spool show "$(relay_ids)" | grep -c waiting)" -eq 1000 ]
+}
+
+@test "size: announced and found out" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public domains relay.example" 'max-size 70000'
+	relay_start
+	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = 'MAIL FROM:<a@b.example> SIZE=70001\r\n' = \
+	    'MAIL FROM:<a@b.example> SIZE=70000\r\n' = 'QUIT\r\n'
+	[[ $output == *'SIZE 70000'*'220 250 552 250 221 closed' ]] || { echo "$output"; return 1; }
+	{ printf 'X: y\r\n\r\n'; head -c 69000 /dev/zero | tr '\0' a | fold -w 70 | sed 's/$/\r/'; printf '\n.\r\n'; } > over
+	relay_says '250 250 354 552 250 221 closed' "$MAIL" = "$RCPT" = 'DATA\r\n' = @over = 'NOOP\r\n' = 'QUIT\r\n'
+	{ printf 'X: y\r\n\r\n'; head -c 60000 /dev/zero | tr '\0' a | fold -w 70 | sed 's/$/\r/'; printf '\n.\r\n'; } > below
+	relay_says '250 250 354 250 221 closed' "$MAIL" = "$RCPT" = 'DATA\r\n' = @below = 'QUIT\r\n'
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+	[ -z "$(ls -A spool/new)" ]
+}
+
+@test "a mail loop" {
+	relay_start
+	{ printf 'Received: from a by b; Sat, 21 Nov 2026 23:38:57 +0000\r\n%.0s' {1..150}; printf '\r\nx\r\n.\r\n'; } > loop
+	relay_says '250 250 354 554 221 closed' "$MAIL" = "$RCPT" = 'DATA\r\n' = @loop = 'QUIT\r\n'
+	[ -z "$(relay_ids)" ]
+}
+
+@test "concurrency: 421, and room again behind those who left" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public concurrency 4 domains relay.example" 'workers 2'
+	relay_start
+	mkfifo hold
+	smtpload -I 4 127.0.0.1 "$RELAY_PORT" < hold > idle 3>&- &
+	exec 8> hold
+	relay_await 10 grep -q '^ready 4' idle
+	run say "$RELAY_PORT" =
+	[ "$output" = '421 closed' ] || { echo "$output"; return 1; }
+	exec 8>&-
+	wait $!
+	relay_await 5 eval '[ "$(grep -c disconnect log)" -eq 5 ]'
+	relay_says '221 closed' 'QUIT\r\n'
+}
+
+@test "1000 connections that idle, under a usual limit of descriptors" {
+	RELAY_PREFIX=(bash -c 'ulimit -Sn 1024; exec "$0" "$@"')
+	relay_start
+	mkfifo hold
+	smtpload -I 1000 127.0.0.1 "$RELAY_PORT" < hold > idle 3>&- &
+	exec 8> hold
+	relay_await 30 grep -q '^ready 1000' idle || { cat idle; return 1; }
+	exec 8>&-
+	wait $!
+	[ "$(tail -n 1 idle)" = 'answered 1000' ]
+	relay_says '250 250 354 250 221 closed' "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
+}
+
+# ---- other programs ----
+
+@test "swaks delivers, in clear and over TLS" {
+	relay_start
+	swaks --server "127.0.0.1:$RELAY_PORT" --from a@b.example --to user@relay.example --body 'one' > out1
+	swaks --server "127.0.0.1:$RELAY_PORT" --tls --from a@b.example --to user@relay.example --body 'two' \
+	    --pipeline > out2
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	relayq -d spool cat "$(relay_ids | head -n 1)" | grep -qx $'one\r'
+	relayq -d spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
+}
+
+@test "Python's smtplib delivers, in clear and over TLS" {
+	relay_start
+	/usr/bin/python3 - "$RELAY_PORT" <<- 'END'
+		import smtplib, ssl, sys
+		from email.message import EmailMessage
+		m = EmailMessage()
+		m["From"], m["To"], m["Subject"] = "a@b.example", "user@relay.example", "x"
+		m.set_content(".\n..\ntext\n")
+		for tls in (False, True):
+		    with smtplib.SMTP("127.0.0.1", int(sys.argv[1])) as s:
+		        if tls:
+		            context = ssl.create_default_context()
+		            context.check_hostname = False
+		            context.verify_mode = ssl.CERT_NONE
+		            s.starttls(context=context)
+		        s.send_message(m)
+	END
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	for id in $(relay_ids); do
+		relay_cat "$id" | tail -n 3 | cmp - <(printf '.\r\n..\r\ntext\r\n')
+	done
+}
+
+@test "openssl s_client -starttls smtp delivers" {
+	require_tls
+	{
+		sleep 1
+		for line in 'EHLO c' 'MAIL FROM:<a@b.example>' 'rcpt to:<user@relay.example>' DATA; do
+			printf '%s\r\n' "$line"
+			sleep 0.5
+		done
+		printf 'Subject: x\r\n\r\nby openssl\r\n.\r\n'
+		sleep 1
+		printf 'QUIT\r\n'
+		sleep 1
+	} | timeout 20 openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" -quiet -ign_eof > out1 2>&1
+	relay_message | grep -qx $'by openssl\r' || { cat out1; return 1; }
+}
+
+@test "a real Postfix relays to us, with TLS" {
+	[ "$(id -u)" -eq 0 ] || skip "Postfix needs root"
+	load lab/lab.bash
+	mkdir certs
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=mx.good.test \
+	    -keyout certs/key.pem -out certs/cert.pem 2>/dev/null
+	relay_start
+	"$lab_here/postfix" start "$RELAY/postfix" 127.0.0.1 "$RELAY_PORT2" "$RELAY/certs" \
+	    'relay_domains = relay.example' 'relay_transport = smtp' 'smtp_tls_security_level = encrypt' \
+	    "relayhost = [127.0.0.1]:$RELAY_PORT" 3>&-
+	smtpload -c 5 -n 20 -m 4 -l 20000 -r user@relay.example -L ledger 127.0.0.1 "$RELAY_PORT2" || true
+	relay_await 30 eval '[ "$(relay_ids | wc -l)" -ge 20 ]' || { cat postfix/log; "$lab_here/postfix" stop "$RELAY/postfix"; return 1; }
+	"$lab_here/postfix" stop "$RELAY/postfix"
+	for id in $(relay_ids); do
+		relayq -d spool show "$id" | grep -q '^tls TLSv1.3'
+		[ "$(relayq -d spool cat "$id" | sed -n '/^X-Load/,$p' | wc -c)" -gt 20000 ]
+	done
+}
+
+# ---- processes ----
+
+@test "started as root: roles of their own users, roots and rights" {
+	local pid
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	relay_start
+	pid=$(relay_role queue)
+	grep -q "^Uid:$(printf '\t%s' {1..4} | sed "s/[1-4]/$(id -u games)/g")\$" "/proc/$pid/status"
+	[ "$(readlink "/proc/$pid/root")" = "$RELAY_SPOOL" ]
+	for pid in $(relay_role in-1) $(relay_role in-2); do
+		grep -q "^Uid:$(printf '\t%s' {1..4} | sed "s/[1-4]/$(id -u news)/g")\$" "/proc/$pid/status"
+		grep -q "^Gid:$(printf '\t%s' {1..4} | sed "s/[1-4]/$(id -g news)/g")\$" "/proc/$pid/status"
+		[ "$(readlink "/proc/$pid/root")" = "$RELAY_SPOOL/new" ]
+	done
+	for pid in $(relay_role queue) $(relay_role in-1) $(relay_role in-2); do
+		grep -q '^NoNewPrivs:.1$' "/proc/$pid/status"
+		grep -q '^Groups:[[:space:]]*$' "/proc/$pid/status"
+		grep -q '^Cap\(Eff\|Prm\):.0*$' "/proc/$pid/status"
+	done
+	# The worker holds no file of the spool, the queue no listening socket.
+	run -0 find "/proc/$(relay_role in-1)/fd" -lname "$RELAY/*" ! -lname '*/spool/new' ! -lname '*/log' ! -lname '*/out'
+	[ -z "$output" ]
+	[ "$(ss -Hltnp "sport = :$RELAY_PORT" | grep -c "pid=$(relay_role queue),")" -eq 0 ]
+}
+
+@test "works without root, and says that its roles share a user" {
+	[ "$(id -u)" -eq 0 ] || skip "the other tests do that"
+	relay_conf
+	chown nobody "$RELAY"
+	chmod o+rx "$RELAY"
+	RELAY_PREFIX=(setpriv --reuid nobody --regid nogroup --clear-groups)
+	relay_start
+	grep -q 'master unprivileged consequence="not started as root: all roles share one user' log
+	smtpload -c 4 -n 40 -L ledger 127.0.0.1 "$RELAY_PORT"
+	smtpload -C spool ledger
+	[ "$(stat -c %U spool/queue)" = nobody ]
+}
+
+@test "SIGTERM: what is under way is finished, then all roles end" {
+	relay_start
+	say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'Subject: x\r\n' + + + + + + + + 'y\r\n\r\nz\r\n.\r\n' = \
+	    'NOOP\r\n' > said 3>&- &
+	relay_await 5 grep -q connect log
+	sleep 0.5
+	relay_stop
+	wait $!
+	[[ $(< said) == '220 250 250 250 354 250 421 closed' || $(< said) == '220 250 250 250 354 250 421 reset' ]] || { cat said; return 1; }
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+}
+
+@test "SIGTERM under load: status 0, every answer is given" {
+	local i
+	for i in 1 2 3; do
+		relay_start
+		smtpload -c 20 -d 2 -m 1000 -L ledger 127.0.0.1 "$RELAY_PORT" > said 3>&- &
+		sleep 1
+		relay_stop
+		wait $!
+	done
+	cut -d' ' -f1 ledger | sort | uniq -c
+	run ! grep -q '^lost' ledger
+	smtpload -C spool ledger
+}
