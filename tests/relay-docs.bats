@@ -146,11 +146,15 @@ settle_conf()
 @test "every log line of the relay is in smtp-relay(8), with its keys" {
 	sed -n '/^\.Sh LOG/,/^\.Sh EX/p' "$MAN/smtp-relay.8" > log
 	cat "$ROOT"/cmd/smtp-relay/*.c | tr '\n' ' ' | sed 's/"master", //g' > source
-	grep -oE '(log_event|say|log_plain|log_message)\([^;"]*"[a-z-]+"' source | sed 's/.*"\(.*\)"/\1/' |
-	    sort -u > verbs
+	{
+		grep -oE '(log_event|say|log_plain|log_message|log_host)\([^;"]*"[a-z-]+"' source
+		# What becomes of a recipient is a verb too; spool's words for it stand there as well.
+		sed -n '/^\t\[SMTP_RCPT_[A-Z]*\] = "/p' "$ROOT/common/smtp_client.c" | grep -v _OPEN
+		echo '"failed"'
+	} | grep -oE '"[a-z-]+"' | tr -d '"' | sort -u > verbs
 	{
 		grep -oE 'log_key[a-z_]*\([^;"]*"[a-z-]+"' source
-		grep -oE ' say\([^;"]*"[a-z-]+", *"[a-z-]+"' source
+		grep -oE ' (say|log_message)\([^;"]*"[a-z-]+", *"[a-z-]+"' source
 	} | sed 's/.*"\(.*\)"/\1/' | sort -u > keys
 	[ "$(wc -l < verbs)" -ge 20 ]
 	while read -r word; do
