@@ -1,0 +1,197 @@
+# relay.bash - starts and ends an smtp-relay for a bats test, looks into its spool and its log.
+# shellcheck shell=bash disable=SC2034 # some variables are for the tests
+#
+# RELAY is its folder ($BATS_TEST_TMPDIR/r), RELAY_PORT the port of listener `in`, RELAY_PORT2 one more that is free,
+# RELAY_PID the master, RELAY_LOG its log, RELAY_SPOOL its spool.  Every test that starts one calls relay_end in
+# its teardown: it fails where the relay died or left a process, and prints the log.
+
+relay_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${BUILD:=$relay_here/../../build}" "${BIN:=$relay_here/../../bin}" "${ASAN_OPTIONS:=}"
+PATH=$BIN:$BUILD/lab:$relay_here:$PATH:/usr/sbin:/sbin
+
+# The folder, reachable for the roles' users, and ports.
+relay_setup()
+{
+	local dir
+	RELAY=$BATS_TEST_TMPDIR/r RELAY_PID='' RELAY_JOB='' RELAY_MAY_DIE=
+	RELAY_SPOOL=$RELAY/spool RELAY_LOG=$RELAY/log
+	RELAY_PREFIX=()
+	mkdir -p "$RELAY"
+	for dir in "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR" "$RELAY"; do
+		[ ! -d "$dir" ] || chmod 711 "$dir"
+	done
+	RELAY_PORT=$(relay_free_port)
+	RELAY_PORT2=$(relay_free_port)
+	cd "$RELAY" || return
+}
+
+# Below the ports that the kernel hands to clients.
+relay_free_port()
+{
+	local port
+	while :; do
+		port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+		(exec 9<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	echo $port
+}
+
+# [LINE…]: a configuration with these lines for the listeners; unless given: one public listener `in`.
+relay_conf()
+{
+	cat > "$RELAY/conf" <<-END
+		hostname relay.example
+		dir $RELAY/etc
+		spool $RELAY_SPOOL
+		user news
+		queue-user games
+	END
+	if [ $# -eq 0 ]; then
+		set -- "listen in 127.0.0.1@$RELAY_PORT type public tls preferred domains relay.example .sub.example"
+	fi
+	printf '%s\n' "$@" >> "$RELAY/conf"
+}
+
+relay_is_ready()
+{
+	grep -qs 'master ready' "$RELAY_LOG" && [ -s "$RELAY/pid" ]
+}
+
+# [OPTION…]: starts it in the foreground, behind RELAY_PREFIX, and waits until it is ready.
+relay_start()
+{
+	local i
+	[ -e "$RELAY/conf" ] || relay_conf
+	: > "$RELAY_LOG"
+	rm -f "$RELAY/pid"
+	"${RELAY_PREFIX[@]}" "$BIN/smtp-relay" -F -c "$RELAY/conf" -p "$RELAY/pid" "$@" \
+	    </dev/null >"$RELAY/out" 2>"$RELAY_LOG" 3>&- &
+	RELAY_JOB=$!
+	for ((i = 0; i < 1500; i++)); do
+		! relay_is_ready || break
+		kill -0 $RELAY_JOB 2>/dev/null || break
+		sleep 0.02
+	done
+	relay_is_ready || { echo "the relay does not start:"; cat "$RELAY_LOG"; return 1; }
+	RELAY_PID=$(< "$RELAY/pid")
+}
+
+# The processes of the relay: its roles have its command line.
+relay_pids()
+{
+	grep -alsF "$RELAY/conf" /proc/[0-9]*/cmdline | cut -d/ -f3 | while read -r pid; do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = strace ] || kill -0 "$pid" 2>/dev/null && echo "$pid"
+	done
+}
+
+# NAME: the pid of a role now: queue, in-1, in-2.
+relay_role()
+{
+	local pid
+	for pid in $(relay_pids); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$1" ] || echo "$pid"
+	done
+}
+
+# Waits up to SECONDS for CMD.
+relay_await()
+{
+	local i n=$(($1 * 20))
+	shift
+	for ((i = 0; i < n; i++)); do
+		! "$@" || return 0
+		sleep 0.05
+	done
+	echo "waited in vain for: $*"
+	return 1
+}
+
+relay_is_gone()
+{
+	[ -z "$(relay_pids)" ]
+}
+
+# Ends it with SIGTERM and hands on its status.
+relay_stop()
+{
+	local status=0
+	[ -n "$RELAY_JOB" ] || return 0
+	kill -TERM "$RELAY_PID" 2>/dev/null
+	wait "$RELAY_JOB" || status=$?
+	RELAY_JOB='' RELAY_PID=''
+	relay_await 5 relay_is_gone || status=1
+	return $status
+}
+
+# For teardown.  Set RELAY_MAY_DIE where roles are killed by the test.
+relay_end()
+{
+	local status=0 pid
+	relay_stop || { status=$?; echo "the relay ended with status $status"; }
+	[ -e "$RELAY_LOG" ] || return $status
+	if grep -E 'Sanitizer|runtime error|alloc|Assertion' "$RELAY_LOG"; then
+		status=1
+	elif [ -z "$RELAY_MAY_DIE" ] && grep -E 'role-died|role-failed|makes no sense' "$RELAY_LOG"; then
+		status=1
+	fi
+	for pid in $(relay_pids); do
+		echo "left running: $(ps -o pid=,args= -p "$pid")"
+		kill -KILL "$pid"
+		status=1
+	done
+	if [ $status -ne 0 ] || [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+		echo "== the relay's log, its end"
+		tail -n 60 "$RELAY_LOG"
+	fi
+	return $status
+}
+
+# The only message in the spool, without the field that the relay put before it; 1 where there is not one.
+relay_message()
+{
+	local ids
+	mapfile -t ids < <(relay_ids)
+	[ ${#ids[@]} -eq 1 ] || { echo "${#ids[@]} messages" >&2; return 1; }
+	relay_cat "${ids[0]}"
+}
+
+relay_ids()
+{
+	relayq -d "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
+}
+
+relay_cat()
+{
+	relayq -d "$RELAY_SPOOL" cat "$1" | perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//'
+}
+
+# Empties the spool of a relay that runs.
+relay_forget()
+{
+	rm -f "$RELAY_SPOOL"/queue/*
+}
+
+# WANT [OPTION…] WORD…: what `say` prints for a session that begins with banner and EHLO.
+relay_says()
+{
+	local want=$1
+	shift
+	run say "$RELAY_PORT" = 'EHLO client.example\r\n' = "$@"
+	[ "$output" = "220 250 $want" ] ||
+	    { echo "wanted: 220 250 $want"; echo "got:    $output"; printf 'sent:  '; printf ' %q' "$@"; echo; return 1; }
+}
+
+# The relay runs behind tests/lab/faults.c from now on.
+relay_with_faults()
+{
+	head -c 8192 /dev/zero > "$RELAY/faults"
+	RELAY_PREFIX+=(env "LD_PRELOAD=$BUILD/lab/faults.so" "FAULTS_FILE=$RELAY/faults"
+	    "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0")
+}
+
+# RULES: what goes wrong from now on; none: nothing.
+relay_faults()
+{
+	printf '%s' "$1" | dd of="$RELAY/faults" bs=4096 count=1 iflag=fullblock conv=notrunc,sync status=none
+	[ -n "$1" ] || head -c 4096 /dev/zero | dd of="$RELAY/faults" bs=4096 conv=notrunc status=none
+}
