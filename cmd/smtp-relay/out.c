@@ -366,6 +366,13 @@ on_ended(struct contact *c, void *arg)
 		free_later(ln);
 		return;
 	}
+	/* A server may close a connection that waited: that says nothing of the host. */
+	if (c->was_ready && ln->uses > 1 &&
+	    (c->client.txn.mail.code == 0 || c->client.txn.mail.code == 421)) {
+		free_later(ln);
+		try_next(d);
+		return;
+	}
 	if (c->was_ready) {
 		take_results(d, ln);
 		free_later(ln);

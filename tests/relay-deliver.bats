@@ -1,0 +1,402 @@
+#!/usr/bin/env bats
+# smtp-relay delivers: DANE and what becomes of mail where it fails, the same verdict as tlscheck's, nothing in
+# clear where it must not be, what a kill or a restart leaves, messages octet for octet.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # some variables are for lab/relay.bash, or bats' own
+
+bats_require_minimum_version 1.5.0
+load lab/relay.bash
+
+setup_file()
+{
+	[ "$(id -u)" -eq 0 ] || skip "needs root: the relay and Postfix work as several users"
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_start "$BATS_FILE_TMPDIR/lab"
+	lab_postfix
+	lab_peers
+}
+
+teardown_file()
+{
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	[ -n "${LAB_DIR:-}" ] || return 0
+	lab_postfix_stop
+	lab_stop
+}
+
+setup()
+{
+	. "$BATS_TEST_DIRNAME/lab/lab.bash"
+	lab_opts
+	relay_setup
+	SINK_PID=
+}
+
+teardown()
+{
+	local status=0
+	relay_end || status=1
+	[ -z "$SINK_PID" ] || kill "$SINK_PID"
+	return $status
+}
+
+# [LINE…]: a configuration that delivers to the lab's hosts, with these lines behind it.
+deliver_conf()
+{
+	cat > "$RELAY/conf" <<-END
+		hostname relay.example
+		dir $RELAY/etc
+		spool $RELAY_SPOOL
+		user news
+		queue-user games
+		anchor $LAB_ANCHOR
+		resolver $LAB_DNS
+		mx-port $LAB_PORT
+		retry ${RETRY:-2s}
+		listen in 127.0.0.1@$RELAY_PORT type private
+		hosts in 127.0.0.0/8 relay
+	END
+	[ $# -eq 0 ] || printf '%s\n' "$@" >> "$RELAY/conf"
+}
+
+# RCPT…: a message to each; its ID is ID, where there is one.
+mail_to()
+{
+	mailer send "$RELAY_PORT" a@good.test "$@" > "$RELAY/sent"
+	ID=$(cut -d' ' -f1 "$RELAY/sent")
+}
+
+log_says()
+{
+	grep -qE -- "$1" "$RELAY_LOG"
+}
+
+# REGEX: a line of message ID's says so, now or within 20 s.
+await_log()
+{
+	relay_await "${2:-20}" log_says "$ID $1"
+}
+
+# [OPTION…]: a sink at $SINK_PORT with log $RELAY/taken.
+start_sink()
+{
+	: "${SINK_PORT:=$(relay_free_port)}"
+	mailer sink "$@" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
+	SINK_PID=$!
+	relay_await 10 sink_listens
+}
+
+sink_listens()
+{
+	(exec 9<>"/dev/tcp/127.0.0.1/$SINK_PORT") 2>/dev/null
+}
+
+queue_is_empty()
+{
+	[ -z "$(ls -A "$RELAY_SPOOL/queue")" ] && [ -z "$(ls -A "$RELAY_SPOOL/new")" ]
+}
+
+# DOMAIN REGEX: Postfix has it in the domain's box.
+postfix_has()
+{
+	lab_postfix_mail "$1" 2>/dev/null | grep -qE -- "$2"
+}
+
+# ---- policy ----
+
+@test "DANE holds: delivered to Postfix, logged as verified" {
+	deliver_conf
+	relay_start
+	mail_to u@good.test
+	await_log 'accepted to=u@good.test .*wanted=dane reached=AUTH .*protocol=TLSv1.3 .*tlsa="?3 1 1 '
+	relay_await 10 postfix_has good.test "X-Original-To: u@good.test|for <u@good.test>"
+	relay_await 10 queue_is_empty
+}
+
+@test "no TLSA, no DNSSEC: encrypted where the host can" {
+	deliver_conf
+	relay_start
+	mail_to u@unsigned.test
+	await_log 'accepted to=u@unsigned.test .*reached=ENC'
+	mail_to u@absent-nodata.test
+	await_log 'accepted to=u@absent-nodata.test .*reached=ENC'
+}
+
+# DOMAIN REASON: a message to it stays queued, and log and relayq say why.
+stays_queued()
+{
+	mail_to "u@$1"
+	await_log "not-delivered domain=$1 .*$2"
+	await_log 'deferred '
+	run ! log_says "$ID accepted to="
+	run relayq -s "$RELAY_SPOOL" list
+	[[ $output == *"$ID"*"u@$1"* ]]
+	run relayq -s "$RELAY_SPOOL" show "$ID"
+	grep -qE -- "$2" <<< "$output" || { echo "relayq show: $output"; return 1; }
+}
+
+@test "a TLSA record that does not match, or is bogus: queued, with the reason" {
+	deliver_conf
+	relay_start
+	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
+	stays_queued bogus-tlsa.test 'the TLSA lookup failed'
+	stays_queued no-starttls.dane.test 'STARTTLS is not offered'
+}
+
+@test "put right, the queued message arrives: a TLSA record, a certificate" {
+	# Resolvers may keep a record for its time to live.
+	sed -i 's/^\$TTL .*/$TTL 1/' "$LAB_DIR/zones/wrong.test.zone"
+	lab_tlsa mx.wrong.test "$(lab_rdata other 3 1 1)"
+	deliver_conf
+	relay_start
+	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
+	lab_tlsa mx.wrong.test "$(lab_rdata good 3 1 1)"
+	await_log 'accepted to=u@wrong.test .*reached=AUTH' 40
+	lab_tlsa mx.wrong.test "$(lab_rdata other 3 1 1)"
+	relay_await 10 postfix_has wrong.test "for <u@wrong.test>|X-Original-To: u@wrong.test"
+	stays_queued mixed-wrong.test 'no TLSA record of mx.mixed-wrong.test matches'
+	lab_postfix_cert "$LAB_CERTS/other"
+	relay_await 40 log_says "$ID accepted to=.*reached=AUTH" || { lab_postfix_cert "$LAB_CERTS/good"; return 1; }
+	lab_postfix_cert "$LAB_CERTS/good"
+	relay_await 10 queue_is_empty
+}
+
+# DOMAIN STATUS: mail to it comes back with that status, in the three parts of RFC 3464.
+comes_back()
+{
+	mail_to "u@$1"
+	await_log "failed to=u@$1 .*$2"
+	await_log 'bounced .*as='
+	relay_await 20 postfix_has good.test "^Final-Recipient: rfc822; ?u@$1"
+	lab_postfix_mail good.test > "$RELAY/box"
+	awk -v RS='\nFrom ' -v want="u@$1" 'index($0, "Final-Recipient") && index($0, want)' "$RELAY/box" > "$RELAY/bounce"
+	grep -qE '^Content-Type: multipart/report;' "$RELAY/bounce"
+	grep -qE 'report-type="?delivery-status' "$RELAY/bounce"
+	grep -qE '^Content-Type: message/delivery-status' "$RELAY/bounce"
+	grep -qE '^Content-Type: (text/rfc822-headers|message/rfc822)' "$RELAY/bounce"
+	grep -qE '^Reporting-MTA: dns; ?relay.example' "$RELAY/bounce"
+	grep -qE '^Action: failed' "$RELAY/bounce"
+	grep -qE "^Status: $2\$" "$RELAY/bounce"
+	grep -qE '^Return-Path: <>|^MAILER-DAEMON' "$RELAY/bounce"
+	grep -q "$ID" "$RELAY/bounce"
+	relay_await 10 queue_is_empty
+}
+
+@test "null MX: a bounce 5.1.10; no such domain: 5.1.2" {
+	deliver_conf
+	relay_start
+	comes_back null-mx.test 5.1.10
+	comes_back nonexistent.test 5.1.2
+}
+
+@test "what comes from the null sender is never bounced" {
+	deliver_conf
+	relay_start
+	mailer send "$RELAY_PORT" '' u@null-mx.test > sent
+	ID=$(cut -d' ' -f1 sent)
+	await_log 'double-bounce'
+	relay_await 10 queue_is_empty
+	run ! log_says "$ID bounced"
+}
+
+@test "the next MX host or address where the first does not do" {
+	local domain
+	deliver_conf
+	relay_start
+	for domain in multi-down.test multi-mx.test multi-nostarttls.test multi-tlsafail.test; do
+		mail_to u@$domain
+		await_log "accepted to=u@$domain host=mx2.$domain .*reached=AUTH"
+	done
+	for domain in multi-addr.test multi-addr-wrong.test; do
+		mail_to u@$domain
+		await_log "accepted to=u@$domain host=mx.$domain address=127.0.0.25 .*reached=AUTH"
+	done
+	relay_await 10 queue_is_empty
+}
+
+# Not asked, because their answer takes a minute: no banner, no TLS octet, no connection.
+SLOW='banner-never.dane.test banner-never.plain.test starttls-silent.dane.test starttls-silent.plain.test
+blackhole.test'
+SLOW=${SLOW//$'\n'/ }
+
+rows()
+{
+	local domain rest
+	grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep . | sed 's/ *| */|/g' | while IFS= read -r rest; do
+		domain=${rest%%|*}
+		case " $SLOW " in *" $domain "*) ;; *) echo "$rest" ;; esac
+	done
+}
+
+# Every message of `sent` was tried once.
+all_tried()
+{
+	[ -z "$(awk 'NR == FNR { if ($0 ~ / (removed|deferred) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
+		!($1 in done)' "$RELAY_LOG" "$RELAY/sent")" ]
+}
+
+# What the relay did with the message to DOMAIN: its level where it went out, or queued, or failed.
+action()
+{
+	local id
+	id=$(awk -v to="u@$1" '$2 == to { print $1 }' sent)
+	if grep -q " $id accepted to=" lines; then
+		sed -n "s/.* $id accepted .* reached=\([A-Z]*\) .*/\1/p" lines
+	elif grep -q " $id failed to=" lines; then
+		echo failed
+	elif relayq -s "$RELAY_SPOOL" show "$id" > /dev/null; then
+		echo queued
+	else
+		echo lost
+	fi
+}
+
+@test "tlscheck's verdict and what the relay does agree on every domain; no clear text where DANE asks for TLS" {
+	local domain exit word rule hosts first want got wrong=0 lines
+	: > "$LAB_CAPTURE"
+	RETRY=300s
+	deliver_conf
+	relay_start
+	rows | cut -d'|' -f1 | sed 's/^/u@/' | xargs "$BATS_TEST_DIRNAME/lab/mailer" send "$RELAY_PORT" a@good.test > sent
+	relay_await 120 all_tried
+	sed 's/^/ /' "$RELAY_LOG" > lines
+	while IFS='|' read -r domain exit word rule hosts first; do
+		case "$word $rule" in
+		AUTH*|ENC*|CLEAR*) want=$(grep -oE 'AUTH|ENC|CLEAR' <<< "$hosts" | head -n 1) ;;
+		NOMAIL*) want=failed ;;
+		"SKIP RFC 5321 5.1")
+			# The domain is not there: no host to ask. A host without address may get one.
+			want=queued
+			[ -n "$hosts" ] || want=failed ;;
+		*) want=queued ;;
+		esac
+		got=$(action "$domain")
+		[ "$got" = "$want" ] || { echo "$domain: tlscheck says $word [$rule], the relay: $got, wanted $want"; wrong=1; }
+	done < <(rows)
+	[ $wrong -eq 0 ]
+	# The peers saw no envelope and no message in clear but for domains without TLSA records.
+	grep -E 'clear (MAIL|RCPT|DATA|BDAT)' "$LAB_CAPTURE" > clear
+	grep -oE 'clear RCPT TO:<[^>]*>' clear | sort -u > rcpts
+	cat rcpts
+	[ "$(grep -c . rcpts)" -ge 5 ]
+	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|554))\.plain\.test>$' rcpts
+	run ! grep -E '\.dane\.test' clear
+}
+
+# ---- connections ----
+
+connects()
+{
+	grep -c "^$1 connect" "$LAB_CAPTURE"
+}
+
+@test "two messages to one host go over one connection; one that needs something else does not" {
+	: > "$LAB_CAPTURE"
+	deliver_conf
+	relay_start
+	mail_to u@ok.dane.test
+	await_log 'accepted to='
+	mail_to v@ok.dane.test
+	await_log 'accepted to='
+	[ "$(connects 127.0.1.1)" -eq 1 ]
+	[ "$(grep -c '^127.0.1.1 tls MAIL' "$LAB_CAPTURE")" -eq 2 ]
+	mail_to u@ok.plain.test
+	await_log 'accepted to=.*reached=ENC'
+	[ "$(connects 127.0.1.1)" -eq 2 ]
+}
+
+# ---- what is kept ----
+
+@test "4 KiB and 20 MB arrive octet for octet" {
+	local n
+	mkdir got
+	{ printf 'Subject: x\r\n\r\n.\r\n..\r\n'; head -c 3000 /dev/urandom | base64 -w 70 | sed 's/$/\r/'; } > 4k
+	{ printf 'Subject: x\r\n\r\n'; head -c 15000000 /dev/urandom | base64 -w 76 | sed 's/$/\r/; s/^a/./'; } > 20M
+	[ "$(wc -c < 20M)" -gt 20000000 ]
+	start_sink -s got
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	n=0
+	for file in 4k 20M; do
+		mailer send -f $file "$RELAY_PORT" a@good.test u@good.test
+		relay_await 30 queue_is_empty
+		n=$((n + 1))
+		perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//' got/$n | cmp - $file
+	done
+}
+
+@test "queued mail survives a restart" {
+	SINK_PORT=$(relay_free_port)
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	mail_to u@good.test v@good.test
+	ID=$(head -n 1 sent | cut -d' ' -f1)
+	await_log 'deferred '
+	relay_stop
+	[ "$(relayq -s "$RELAY_SPOOL" list | wc -l)" -eq 2 ]
+	start_sink
+	relay_start
+	relay_await 30 queue_is_empty
+	[ "$(grep -c taken taken)" -eq 2 ]
+}
+
+relay_kill()
+{
+	local pids
+	case $1 in
+	all) pids=$(relay_pids) || : ;;
+	master) pids=$RELAY_PID ;;
+	*) pids=$(relay_role "$1") || : ;;
+	esac
+	# shellcheck disable=SC2086 # pids
+	kill -KILL $pids || :
+	case $1 in
+	all|master)
+		wait "$RELAY_JOB" || :
+		relay_await 5 relay_is_gone
+		cat "$RELAY_LOG" >> log.before
+		relay_start ;;
+	esac
+}
+
+# WINDOW ROLE…: each is killed while messages come and go, and some are deferred; then all that was accepted is
+# there, and twice only what was on its way within WINDOW seconds of a kill: its final reply was lost.
+kill_under_load()
+{
+	local role load window=$1
+	shift
+	RELAY_MAY_DIE=1
+	start_sink -f 3
+	RETRY=1s
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	: > kills
+	mailer load -c 4 -d $(($# * 2)) ledger "$RELAY_PORT" 3>&- &
+	load=$!
+	for role; do
+		sleep 1
+		date +%s.%N >> kills
+		relay_kill "$role"
+	done
+	wait $load
+	relay_await 60 queue_is_empty
+	run mailer check ledger taken kills "$window"
+	printf '# %s\n' "${lines[@]}" >&3
+	[ "$status" -eq 0 ]
+}
+
+@test "kill -9 of the roles that receive, under load: nothing missing, nothing twice" {
+	kill_under_load 0 in-1 in-2
+}
+
+@test "kill -9 of a role that sends, under load: nothing missing, twice only what was on its way" {
+	kill_under_load 1 out-1 out-2
+}
+
+# The death of either restarts all roles.
+@test "kill -9 of route and queue, under load: nothing missing, twice only what was on its way" {
+	kill_under_load 1 route queue
+}
+
+@test "kill -9 of the master, and of all, under load: nothing missing, twice only what was on its way" {
+	kill_under_load 1 master all
+}
