@@ -41,10 +41,7 @@ relay_conf()
 {
 	cat > "$RELAY/conf" <<-END
 		hostname relay.example
-<<<<<<< HEAD
 		deliver ${RELAY_DELIVER:-no}
-=======
->>>>>>> dtests
 		dir $RELAY/etc
 		spool $RELAY_SPOOL
 		user news
@@ -161,20 +158,12 @@ relay_message()
 
 relay_ids()
 {
-<<<<<<< HEAD
 	relayq -s "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
-=======
-	relayq -d "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
->>>>>>> dtests
 }
 
 relay_cat()
 {
-<<<<<<< HEAD
 	relayq -s "$RELAY_SPOOL" cat "$1" | perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//'
-=======
-	relayq -d "$RELAY_SPOOL" cat "$1" | perl -0777 -pe 's/\AReceived: [^\n]*\n([ \t][^\n]*\n)*//'
->>>>>>> dtests
 }
 
 # Empties the spool of a relay that runs.
