@@ -93,7 +93,7 @@ settle_conf()
 }
 
 @test "the keywords of the program are those of smtp-relay.conf(5)" {
-	source=$ROOT/cmd/smtp-relay/conf.c
+	source=$ROOT/common/conf.c
 	sed -n '/struct table_row rows/,/^}/p' "$source" | sed -n 's/^\t{ "\([a-z-]*\)".*/\1/p' > keywords
 	sed -n '/listen_options\[\]/,/;$/p' "$source" | grep -oE '\{ "[a-z-]+"' | grep -oE '[a-z-]+' > options
 	[ "$(wc -l < keywords)" -ge 14 ]
