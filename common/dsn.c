@@ -86,9 +86,9 @@ static void
 put_words(struct wrap *w, const char *s)
 {
 	char word[WORD_MAX], c[5];
-	size_t len = 0, n, i;
+	size_t len = 0, n, i, all = strlen(s), max = all < DSN_TEXT_MAX ? all : DSN_TEXT_MAX;
 
-	for (i = 0; s[i] != '\0' && i < DSN_TEXT_MAX; i++) {
+	for (i = 0; i < max; i++) {
 		n = is_space(s[i]) ? 0 : escape(c, s[i]);
 		if (n == 0 || len + n > sizeof word) {
 			put_word(w, word, len);
@@ -98,7 +98,7 @@ put_words(struct wrap *w, const char *s)
 		len += n;
 	}
 	put_word(w, word, len);
-	if (s[i] != '\0')
+	if (all > max)
 		put_word(w, "...", 3);
 }
 

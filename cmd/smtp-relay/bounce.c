@@ -8,19 +8,21 @@
 
 #include "alloc.h"
 #include "dsn.h"
+#include "smtp.h"
 #include "text.h"
 
 /* The enhanced status in "550 5.1.1 text" or "5.1.1 text"; a general one where there is none. */
 static void
 status_of(const char *said, char dst[16])
 {
-	unsigned a, b, c;
 	const char *p = said != NULL ? said : "";
+	struct smtp_status status;
+	char text[SMTP_STATUS_MAX];
 
 	if (strlen(p) > 4 && p[3] == ' ' && strspn(p, "0123456789") == 3)
 		p += 4;
-	if (sscanf(p, "%1u.%3u.%3u", &a, &b, &c) == 3 && a == 5)
-		snprintf(dst, 16, "%u.%u.%u", a, b, c);
+	if (smtp_status_parse(p, strlen(p), 550, &status) > 0)
+		snprintf(dst, 16, "%s", smtp_status_text(text, &status));
 	else
 		snprintf(dst, 16, "5.0.0");
 }
