@@ -375,7 +375,7 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	out_main(&start);
 }
 
@@ -387,7 +387,7 @@ become_route(const struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	route_main(&start);
 }
 
