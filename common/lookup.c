@@ -410,20 +410,23 @@ lookup_literal(const char *destination)
 	struct facts *facts = NULL;
 	struct facts_addr fa = { .family = AF_INET };
 	struct facts_host *fh;
-	char *text;
+	char *text, *ip;
 
 	if (!is_bracketed(destination))
 		return NULL;
-	text = xstrndup(destination + 1, strlen(destination) - 2);
+	ip = text = xstrndup(destination + 1, strlen(destination) - 2);
+	/* RFC 5321 4.1.3: an address literal in a mailbox has the tag. */
+	if (strncasecmp(ip, "IPv6:", 5) == 0)
+		ip += 5;
 	if (inet_pton(AF_INET, text, &fa.ip.v4) != 1) {
 		fa.family = AF_INET6;
-		if (inet_pton(AF_INET6, text, &fa.ip.v6) != 1)
+		if (inet_pton(AF_INET6, ip, &fa.ip.v6) != 1)
 			goto out;
 	}
 	facts = facts_new(destination);
 	facts->mx = FACTS_MX_LOCAL;
 	facts->mx_sec = DNS_SECURE;
-	fh = facts_add_host(facts, text, 0);
+	fh = facts_add_host(facts, ip, 0);
 	fh->addr = xmemdup(&fa, sizeof fa);
 	fh->naddr = 1;
 	fh->addrs = FACTS_ADDRS_FOUND;

@@ -1,5 +1,7 @@
 #include "channel.h"
 
+#include <sys/socket.h>
+
 #include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -131,12 +133,16 @@ void
 channel_send(struct channel *c, const char *text, size_t len, int fd)
 {
 	struct fail f = FAIL_INIT;
+	int sent;
 
 	if (c->gone)
 		return;
-	/* An end that is gone is told of by reading, from the loop. */
-	if (c->first != NULL || order_send(c->fd, text, len, fd, &f) == 0)
+	sent = c->first != NULL ? 0 : order_send(c->fd, text, len, fd, &f);
+	if (sent == 0)
 		wait_for_room(c, text, len, fd);
+	/* A record that cannot be sent must not be missed in silence: reading tells, from the loop. */
+	else if (sent == -1)
+		shutdown(c->fd, SHUT_RDWR);
 }
 
 int

@@ -231,7 +231,9 @@ keep_message(struct active *a, int64_t delay)
 	log_message(a, LOG_LEVEL_INFO, "deferred", "until", text_time(until, to.due));
 	key_of(&to, key, sizeof key);
 	active_free(a, outcome);
-	if (outcome == SCHED_BROKE)
+	if (f.kind != FAIL_NONE)
+		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S);
+	else if (outcome == SCHED_BROKE)
 		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S < to.due ? now() + DISPATCH_SLEEP_S : to.due);
 	sched_add(d->sched, to.id, to.due, spool_id_time_us(to.id) / 1000000 + SCHED_LIFETIME, key, NULL);
 	pump(d);
@@ -420,10 +422,16 @@ hand_out(struct part *p, const char *port, const char *plan, size_t len)
 	fd = openat(d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	put_order(&b, p, port, plan, len);
 	if (o == NULL || fd == -1 || b.len >= ORDER_MAX) {
-		p->a->soon = 1;
+		int large = b.len >= ORDER_MAX;
+
 		buf_clear(&b);
 		if (fd != -1)
 			close(fd);
+		if (large) {
+			settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
+			return;
+		}
+		p->a->soon = 1;
 		part_done(p);
 		return;
 	}
@@ -442,8 +450,7 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 
 	if (u == NULL) {
 		log_fault(p->a->d, p->a->name.id, &f);
-		p->a->soon = 1;
-		part_done(p);
+		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "its plan cannot be handed on");
 		return;
 	}
 	switch (u->plan.kind) {
@@ -717,7 +724,7 @@ static void
 activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 {
 	struct active *a = xcalloc(1, sizeof *a);
-	char name[SPOOL_NAME_SIZE];
+	char name[SPOOL_NAME_SIZE], key[SPOOL_DOMAIN_MAX + 32];
 	struct fail f = FAIL_INIT;
 
 	a->d = d;
@@ -737,7 +744,14 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 	/* Gone: somebody removed it, which is their right. */
 	if (f.err != ENOENT)
 		log_fault(d, m->id, &f);
+	snprintf(key, sizeof key, "%s", sched_key(m));
 	sched_finished(d->sched, m, SCHED_SAYS_NOTHING);
+	/* No descriptor, no memory, a fault of the disk: it is still owed. */
+	if (f.kind != FAIL_INPUT && f.err != ENOENT) {
+		sched_add(d->sched, a->name.id, a->name.due,
+		    spool_id_time_us(a->name.id) / 1000000 + SCHED_LIFETIME, key, NULL);
+		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S);
+	}
 	free(a);
 }
 

@@ -41,7 +41,8 @@ order_send(int sock, const char *text, size_t len, int fd, struct fail *f)
 		memcpy(CMSG_DATA(c), &fd, sizeof fd);
 	}
 	while (sendmsg(sock, &msg, MSG_NOSIGNAL) == -1) {
-		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM ||
+		    errno == ETOOMANYREFS)
 			return 0;
 		if (errno != EINTR)
 			return fail_errno(f, "to another process of the relay");
@@ -122,8 +123,12 @@ order_recv(int sock, struct order *o, struct fail *f)
 		if (errno != EINTR)
 			return fail_errno(f, "from another process of the relay");
 	}
-	if (n == 0)
-		return fail(f, FAIL_SYS, "another process of the relay has ended");
 	take_fd(o, &msg);
+	if (n == 0) {
+		if (o->fd != -1)
+			close(o->fd);
+		o->fd = -1;
+		return fail(f, FAIL_SYS, "another process of the relay has ended");
+	}
 	return split(o, n, (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0, f);
 }

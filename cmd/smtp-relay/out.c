@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -56,6 +57,8 @@ struct delivery {
 	size_t host, addr;		/* the next to try */
 	char *reason;			/* why the last one would not do */
 	int broke;			/* a host could not be used */
+	unsigned tries;			/* addresses */
+	time_t began;
 	const char **send;		/* recipients of the transaction under way */
 	size_t *send_index;
 	struct smtp_transaction order;
@@ -346,6 +349,9 @@ on_result(struct contact *c, void *arg)
 	struct timeval tv = { OUT_IDLE_MS / 1000, OUT_IDLE_MS % 1000 * 1000 };
 
 	(void)c;
+	/* An idle connection on which the server began to talk. */
+	if (d == NULL)
+		return;
 	take_results(d, ln);
 	ln->user = NULL;
 	if (ln->uses >= OUT_USES_MAX || ln->out->stopping)
@@ -453,6 +459,9 @@ try_next(struct delivery *d)
 		}
 		if (d->addr >= h->host->naddr)
 			continue;
+		/* One domain must not hold its place for hours. */
+		if (++d->tries > OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S)
+			break;
 		key = key_of(d);
 		if ((ln = find_idle(d->out, key)) == NULL) {
 			connect_line(d, key);
@@ -531,6 +540,7 @@ on_record(void *arg, struct order *o)
 
 	d->out = out;
 	d->fd = -1;
+	d->began = time(NULL);
 	out->deliveries++;
 	if (strcmp(o->v[0], "deliver") != 0 || read_order(d, o, &f) == -1)
 		role_fail(&f);

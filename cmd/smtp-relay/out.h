@@ -13,6 +13,8 @@
 #define OUT_TIMEOUT_MS 60000	/* for connecting, each reply and the handshake */
 #define OUT_IDLE_MS 2000	/* a connection waits so long for another message */
 #define OUT_USES_MAX 100	/* messages on one connection */
+#define OUT_TRIES_MAX 20	/* addresses tried for an order, and */
+#define OUT_TRIES_S 300		/* seconds */
 #define OUT_PIECE 32768		/* octets of a message read at once */
 
 struct out_start {

@@ -117,7 +117,8 @@ on_worker_record(void *arg, struct order *o)
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n != 3 || strcmp(o->v[0], "commit") != 0 || strlen(o->v[1]) >= sizeof r->slot) {
+	if (o->n != 3 || strcmp(o->v[0], "commit") != 0 || strlen(o->v[1]) >= sizeof r->slot ||
+	    !spool_id_valid(o->v[2]) || spool_id_worker(o->v[2]) != w->number) {
 		log_plain(w->q, LOG_LEVEL_ERROR, "worker-nonsense", "a record that makes no sense");
 		return;
 	}

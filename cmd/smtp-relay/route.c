@@ -10,6 +10,7 @@
 #include "dns.h"
 #include "log.h"
 #include "lookup.h"
+#include "name.h"
 #include "pack.h"
 #include "table.h"
 
@@ -62,6 +63,22 @@ on_facts(void *arg, struct facts *facts)
 	answer(arg, facts);
 }
 
+/* A mailbox may bear a literal that is no address ("[X:y]"): nothing there can take mail. */
+static int
+can_be_asked(const char *destination)
+{
+	size_t n = strlen(destination);
+	char *host;
+	int yes;
+
+	if (destination[0] != '[')
+		return name_is_host(destination, NAME_UNDERSCORE);
+	host = xstrndup(destination + 1, n > 2 ? n - 2 : 0);
+	yes = n > 2 && destination[n - 1] == ']' && name_is_host(host, NAME_UNDERSCORE);
+	free(host);
+	return yes;
+}
+
 static void
 ask(struct route *r, const char *seq, const char *domain)
 {
@@ -80,6 +97,11 @@ ask(struct route *r, const char *seq, const char *domain)
 	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
 	if ((literal = lookup_literal(destination)) != NULL)
 		answer(q, literal);
+	else if (!can_be_asked(destination)) {
+		literal = facts_new(domain);
+		literal->mx = FACTS_MX_NODOMAIN;
+		answer(q, literal);
+	}
 	else
 		lookup_start(r->dns, destination, &lookup, on_facts, q);
 	free(destination);
