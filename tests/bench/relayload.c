@@ -314,12 +314,14 @@ print_figures(double start)
 static void
 make_body(void)
 {
-	int i;
+	size_t i;
 
 	body = malloc((size_t)octets + 80);
-	for (i = 0; body != NULL && i < octets; i += 66) {
-		memcpy(body + body_len, "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqr\r\n", 66);
-		body_len += 66;
+	for (i = 0; body != NULL && i < (size_t)octets; i++)
+		body[body_len++] = i % 66 == 64 ? '\r' : i % 66 == 65 ? '\n' : (char)('a' + i % 26);
+	if (body != NULL) {
+		body[body_len++] = '\r';
+		body[body_len++] = '\n';
 	}
 }
 
@@ -385,7 +387,7 @@ main(int argc, char **argv)
 	arrived_at = calloc((size_t)total, sizeof *arrived_at);
 	t = calloc((size_t)clients, sizeof *t);
 	if (body == NULL || sent_at == NULL || arrived_at == NULL || t == NULL)
-		return 2;
+		exit(2);
 	fd = listen_sink();
 	pthread_create(&sink_thread, NULL, sink, &fd);
 	start = now();
@@ -397,5 +399,6 @@ main(int argc, char **argv)
 	while (atomic_load(&arrived) < atomic_load(&taken) && now() - end < WAIT_S)
 		usleep(5000);
 	print_figures(start);
+	free(t);
 	return atomic_load(&arrived) < atomic_load(&taken);
 }
