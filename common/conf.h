@@ -89,7 +89,7 @@ struct conf {
  * is returned where there was any.  What cannot be read at all is FAIL_SYS or FAIL_INPUT in *f, with
  * no call of the function.
  */
-struct conf *conf_read(const char *file, table_error_fn *, void *arg, struct fail *f);
+struct conf *conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f);
 void conf_free(struct conf *);
 
 /* The most specific entry of the listener for an address; NULL where there is none. */
