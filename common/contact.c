@@ -124,6 +124,32 @@ session_ready(struct contact *c)
 	c->handlers->ready(c, c->arg);
 }
 
+/* RFC 5321 4.5.3.2: whoever hangs up sooner behind the final dot sends everything once more. */
+static const int patience_s[SMTP_STAGES] = {
+	[SMTP_STAGE_BANNER] = 300,
+	[SMTP_STAGE_EHLO] = 300,
+	[SMTP_STAGE_HELO] = 300,
+	[SMTP_STAGE_STARTTLS] = 300,
+	[SMTP_STAGE_HANDSHAKE] = 300,
+	[SMTP_STAGE_EHLO_TLS] = 300,
+	[SMTP_STAGE_ORDER] = 300,
+	[SMTP_STAGE_RSET] = 300,
+	[SMTP_STAGE_MAIL] = 300,
+	[SMTP_STAGE_RCPT] = 300,
+	[SMTP_STAGE_DATA] = 120,
+	[SMTP_STAGE_BODY] = 180,	/* for the peer to take what was written */
+	[SMTP_STAGE_DOT] = 600,
+	[SMTP_STAGE_DONE] = 60,
+};
+
+static void
+set_deadline(struct contact *c)
+{
+	int ms = c->conf.timeout_ms;
+
+	io_deadline(c->io, ms != 0 ? ms : patience_s[c->client.stage] * 1000);
+}
+
 /* SNI is the TLSA base domain where DANE decides (RFC 7672 8.1), else the host's name. */
 static const char *
 sni_of(const struct contact *c)
@@ -146,7 +172,7 @@ begin_tls(struct contact *c)
 		session_ended(c);
 		return;
 	}
-	io_deadline(c->io, c->conf.timeout_ms);
+	set_deadline(c);
 	io_start_tls(c->io, ssl, IO_TLS_CLIENT);
 }
 
@@ -157,7 +183,7 @@ send_out(struct contact *c)
 		return;
 	io_write(c->io, c->client.out.p, c->client.out.len);
 	buf_drop(&c->client.out, c->client.out.len);
-	io_deadline(c->io, c->conf.timeout_ms);
+	set_deadline(c);
 }
 
 static void
@@ -198,8 +224,9 @@ on_connected(struct io *io, void *arg)
 {
 	struct contact *c = arg;
 
+	(void)io;
 	c->connected = 1;
-	io_deadline(io, c->conf.timeout_ms);
+	set_deadline(c);
 }
 
 static size_t
@@ -338,7 +365,7 @@ contact_start(struct contact *c, const struct contact_conf *conf,
 	smtp_client_init(&c->client, &client);
 	c->io = io_connect(conf->base, (struct sockaddr *)&ss, len, NULL, &io_handlers, c, &f);
 	if (c->io != NULL) {
-		io_deadline(c->io, conf->timeout_ms);
+		io_deadline(c->io, conf->timeout_ms != 0 ? conf->timeout_ms : CONTACT_CONNECT_MS);
 		return;
 	}
 	seen_is(c, SEEN_NO_CONNECTION, f.text);

@@ -7,7 +7,7 @@
  *	contact_start -> ready -> contact_send -> body ... -> result -> contact_send ... | contact_quit
  *
  * The probe and the relay share it, so that what one says is what the other does.  Callbacks come from
- * the loop.  ended() is the last; before, contact_free() may be called at any time, in callbacks too.
+ * the loop.  ended() is the last.  contact_clear() may come at any time but within a callback.
  */
 #ifndef MTATLS_CONTACT_H
 #define MTATLS_CONTACT_H
@@ -26,6 +26,8 @@
 
 #define CONTACT_OUT_HIGH 65536	/* octets waiting for the peer; more of a message is asked for below */
 
+#define CONTACT_CONNECT_MS 60000	/* where timeout_ms is 0; replies: RFC 5321 4.5.3.2 */
+
 struct contact;
 
 struct contact_handlers {
@@ -43,7 +45,7 @@ struct contact_conf {
 	struct event_base *base;
 	SSL_CTX *tls;		/* of tls_client_ctx() */
 	const char *ehlo;	/* outlives the contact */
-	int timeout_ms;		/* for connecting, each reply and the handshake */
+	int timeout_ms;		/* for connecting, each reply and the handshake; 0: as a relay must */
 };
 
 /* All borrowed, for the contact's life. */
