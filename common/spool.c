@@ -37,6 +37,7 @@ static const char *const folders[SPOOL_FOLDERS] = {
 	[SPOOL_QUEUE] = "queue",
 	[SPOOL_HOLD] = "hold",
 	[SPOOL_BAD] = "bad",
+	[SPOOL_RESULTS] = "results",
 };
 
 const char *

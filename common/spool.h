@@ -5,6 +5,7 @@
  *	queue/	taken: whole, synced, owed to its recipients
  *	hold/	as queue/, but not to be tried until it is released
  *	bad/	damaged or of no sense; kept for a person to look at
+ *	results/ no messages: what was read of final replies and perhaps not heard of (journal.h)
  *
  * This header has the folders, spool_file.h the files; mtatls-spool(5) has the format.  Who does what:
  *
@@ -33,9 +34,10 @@ enum spool_folder {
 	SPOOL_NEW,
 	SPOOL_QUEUE,
 	SPOOL_HOLD,
-	SPOOL_BAD
+	SPOOL_BAD,
+	SPOOL_RESULTS
 };
-#define SPOOL_FOLDERS 4
+#define SPOOL_FOLDERS 5
 
 const char *spool_folder_name(enum spool_folder);
 
@@ -51,7 +53,7 @@ struct spool {
 };
 
 /* All zero is none of them: set to SPOOL_INIT so that spool_close() is safe. */
-#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
+#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
 
 /*
  * Makes the spool's directory and its folders, or sets owner and mode of those that exist: new/ is
