@@ -4,12 +4,14 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "alloc.h"
 
 #define RECORDS_AT_ONCE 256	/* read in one turn of the loop */
+#define FLUSH_STEP_MS 10
 
 struct waiting {
 	struct waiting *next;
@@ -38,19 +40,27 @@ tell_gone(struct channel *c, const struct fail *f)
 	c->handlers->gone(c->arg, f);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+/* 1: there may be more; otherwise the channel may be gone. */
+static int
+take_some(struct channel *c)
 {
-	struct channel *c = arg;
 	struct fail f = FAIL_INIT;
 	struct order o;
 	int i, got = 1;
 
-	(void)what;
-	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(fd, &o, &f)) == 1; i++)
+	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(c->fd, &o, &f)) == 1; i++)
 		c->handlers->record(c->arg, &o);
 	if (got == -1)
 		tell_gone(c, &f);
+	return got == 1;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	take_some(arg);
 }
 
 static void
@@ -145,8 +155,20 @@ channel_send(struct channel *c, const char *text, size_t len, int fd)
 		shutdown(c->fd, SHUT_RDWR);
 }
 
-int
-channel_is_idle(const struct channel *c)
+void
+channel_flush(struct channel *c, int ms)
 {
-	return c->first == NULL || c->gone;
+	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+	int waited;
+
+	for (waited = 0; c->first != NULL && !c->gone && waited < ms; waited += FLUSH_STEP_MS)
+		if (poll(&p, 1, FLUSH_STEP_MS) > 0)
+			on_writable(c->fd, EV_WRITE, c);
+}
+
+void
+channel_drain(struct channel *c)
+{
+	while (!c->gone && take_some(c))
+		;
 }

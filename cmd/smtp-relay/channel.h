@@ -23,7 +23,11 @@ void channel_free(struct channel *);
 /* Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none. */
 void channel_send(struct channel *, const char *, size_t, int fd);
 
-/* True where nothing waits. */
-int channel_is_idle(const struct channel *);
+/*
+ * For the end of a process, from within a callback too: waits up to so many milliseconds until nothing is left
+ * to send; takes what has come already, which may end in gone() and the channel's end.
+ */
+void channel_flush(struct channel *, int ms);
+void channel_drain(struct channel *);
 
 #endif

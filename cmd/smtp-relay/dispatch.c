@@ -26,6 +26,9 @@ struct outlet {
 	unsigned number;
 	struct channel *channel;	/* NULL: gone */
 	size_t load;
+	char journal[SPOOL_ID_SIZE];	/* its name; "": there is none */
+	char before[SPOOL_ID_SIZE];	/* the one that it has still to leave; "": none */
+	size_t journaled;		/* octets, more or less, of journal's results that were taken */
 };
 
 /* A message under way. */
@@ -72,6 +75,15 @@ static int64_t
 now(void)
 {
 	return time(NULL);
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
 }
 
 static uint32_t
@@ -251,6 +263,12 @@ tries_of(const struct active *a)
 	return most;
 }
 
+static int
+is_open(const struct spool_rcpt *r)
+{
+	return r->state == SPOOL_RCPT_WAITING || r->state == SPOOL_RCPT_DEFERRED;
+}
+
 static size_t
 waiting(const struct active *a)
 {
@@ -294,7 +312,6 @@ bounce(struct active *a)
 	struct dispatch *d = a->d;
 	char id[SPOOL_ID_SIZE];
 	struct fail f = FAIL_INIT;
-	struct timespec ts;
 
 	if (a->msg.env.from[0] == '\0') {
 		log_message(a, LOG_LEVEL_WARN, "double-bounce", "consequence", "nobody is told (RFC 5321 6.1)");
@@ -302,9 +319,7 @@ bounce(struct active *a)
 		finish_rest(a);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
-	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg,
-	    ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, id, &f) == -1) {
+	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg, now_us(), id, &f) == -1) {
 		log_fault(d, a->name.id, &f);
 		keep_message(a, SCHED_BACKOFF_MIN);
 		return;
@@ -394,7 +409,7 @@ static void
 put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
 {
 	const struct spool_message *m = &p->a->msg;
-	char seq[24], offset[24], size[24], index[24];
+	char seq[24], offset[24], size[24], index[24], proof[JOURNAL_PROOF_SIZE];
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
@@ -404,7 +419,8 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	    m->env.from_options.n > 0 ? "1" : "0", m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
-		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, (char *)NULL);
+		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
+		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof, (char *)NULL);
 	}
 	buf_add(b, plan, len);
 }
@@ -578,6 +594,74 @@ dispatch_route(struct dispatch *d, int fd)
 	pump(d);
 }
 
+/* ---- journals ---- */
+
+/* Gives an out a journal to begin, or to go on in.  Without one it delivers too. */
+static void
+give_journal(struct outlet *o)
+{
+	struct dispatch *d = o->d;
+	struct fail f = FAIL_INIT;
+	char name[SPOOL_ID_SIZE];
+	int fd;
+
+	o->journaled = 0;
+	spool_id_next(&d->ids, now_us(), name);
+	if ((fd = journal_make(d->conf.spool, name, &f)) == -1) {
+		log_fault(d, d->conf.name, &f);
+		return;
+	}
+	memcpy(o->before, o->journal, sizeof o->before);
+	memcpy(o->journal, name, sizeof o->journal);
+	channel_send(o->channel, "journal", 7, fd);
+	close(fd);
+}
+
+/* Its results stood before this answer in the socket, so that all of them are in the messages' files. */
+static void
+take_switched(struct outlet *o)
+{
+	if (o->before[0] != '\0')
+		journal_remove(o->d->conf.spool, o->before);
+	o->before[0] = '\0';
+}
+
+/* A result that an out wrote down and did not tell, or whose record went with its socket. */
+static void
+take_written(void *arg, const struct journal_result *r)
+{
+	struct outlet *o = arg;
+	struct dispatch *d = o->d;
+	size_t i, k;
+
+	for (i = 0; i < d->nparts; i++) {
+		struct part *p = d->part[i];
+
+		if (p == NULL || p->outlet != o || strcmp(p->a->name.id, r->id) != 0)
+			continue;
+		for (k = 0; k < p->n; k++)
+			if (p->rcpt[k] == r->number && is_open(&p->a->msg.env.rcpt[r->number]))
+				result(p->a, r->number, r->state, r->text);
+	}
+}
+
+static void
+read_journal(struct outlet *o, char *name)
+{
+	const struct spool *s = o->d->conf.spool;
+	struct fail f = FAIL_INIT;
+	size_t damaged = 0;
+
+	if (name[0] == '\0')
+		return;
+	if (journal_read(s, name, o->d->conf.key, take_written, o, &damaged, &f) == 0 && damaged > 0)
+		fail(&f, FAIL_INPUT, "results/%s: %zu damaged lines are left out", name, damaged);
+	if (f.kind != FAIL_NONE)
+		log_fault(o->d, o->d->conf.name, &f);
+	journal_remove(s, name);
+	name[0] = '\0';
+}
+
 /* ---- results ---- */
 
 static int
@@ -607,6 +691,9 @@ take_result(struct outlet *o, const struct order *r)
 	for (i = 0; i < p->n; i++)
 		if ((long long)p->rcpt[i] == index)
 			result(p->a, index, (enum spool_rcpt_state)state, r->v[4]);
+	o->journaled += strlen(r->v[4]) + 64;
+	if (o->journaled >= JOURNAL_SWITCH_AT && o->before[0] == '\0')
+		give_journal(o);
 }
 
 static void
@@ -626,13 +713,15 @@ on_out_record(void *arg, struct order *r)
 {
 	if (r->fd != -1)
 		close(r->fd);
-	if (r->n == 5 && strcmp(r->v[0], "result") == 0)
+	if (r->n == 1 && strcmp(r->v[0], "switched") == 0)
+		take_switched(arg);
+	else if (r->n == 5 && strcmp(r->v[0], "result") == 0)
 		take_result(arg, r);
 	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)
 		take_finished(arg, r);
 }
 
-/* Whatever it had is tried again soon: what it delivered and did not tell is a duplicate. */
+/* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
 static void
 on_out_gone(void *arg, const struct fail *f)
 {
@@ -642,6 +731,8 @@ on_out_gone(void *arg, const struct fail *f)
 	(void)f;
 	channel_free(o->channel);
 	o->channel = NULL;
+	read_journal(o, o->before);
+	read_journal(o, o->journal);
 	for (i = 0; i < o->d->nparts; i++)
 		if (o->d->part[i] != NULL && o->d->part[i]->outlet == o) {
 			o->d->part[i]->a->soon = 1;
@@ -661,6 +752,7 @@ dispatch_out(struct dispatch *d, int fd, unsigned number)
 	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
 	o->next = d->outlets;
 	d->outlets = o;
+	give_journal(o);
 	pump(d);
 }
 
@@ -701,7 +793,7 @@ split(struct active *a)
 		char *domain;
 		struct part *p;
 
-		if (r->state != SPOOL_RCPT_WAITING && r->state != SPOOL_RCPT_DEFERRED)
+		if (!is_open(r))
 			continue;
 		domain = xstrdup(domain_of(r->address));
 		text_lower(domain);
@@ -793,7 +885,12 @@ pump(struct dispatch *d)
 void
 dispatch_stop(struct dispatch *d)
 {
+	struct outlet *o;
+
 	d->stopping = 1;
+	for (o = d->outlets; o != NULL; o = o->next)
+		if (o->channel != NULL)
+			channel_drain(o->channel);
 }
 
 struct dispatch *

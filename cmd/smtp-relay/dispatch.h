@@ -9,6 +9,7 @@
 #define RELAY_DISPATCH_H
 
 #include "conf.h"
+#include "journal.h"
 #include "role.h"
 #include "spool.h"
 
@@ -25,6 +26,7 @@ struct dispatch_conf {
 	const char *name;		/* of the role, for the log */
 	struct event_base *base;
 	struct spool *spool;
+	const struct journal_key *key;	/* of journal_replay() */
 	/*
 	 * Takes a finished file of new/ into the queue's next commit; committed is called with whether it
 	 * is safe.
@@ -42,7 +44,7 @@ void dispatch_add(struct dispatch *, const struct spool_name *);
 void dispatch_route(struct dispatch *, int fd);
 void dispatch_out(struct dispatch *, int fd, unsigned number);
 
-/* Nothing new is started. */
+/* The outs have ended: what they told last is taken.  Nothing new is started. */
 void dispatch_stop(struct dispatch *);
 
 #endif

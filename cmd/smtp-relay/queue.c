@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "dispatch.h"
+#include "journal.h"
 #include "log.h"
 #include "spool.h"
 #include "table.h"
@@ -39,6 +40,7 @@ struct queue {
 	struct role role;
 	const struct queue_start *start;
 	struct spool spool;
+	struct journal_key key;
 	struct spool_batch batch;
 	struct worker *workers;
 	struct dispatch *dispatch;
@@ -297,6 +299,37 @@ on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
 }
 
 static void
+on_problem(void *arg, const char *name, const struct fail *f)
+{
+	const struct queue *q = arg;
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_ERROR, spool_id_valid(name) ? name : q->start->role.name, "fault");
+	log_key(&l, "role", q->start->role.name);
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+}
+
+/* Before anything is tried: what an out had read and nobody heard of is not sent again. */
+static void
+replay(struct queue *q)
+{
+	struct journal_replayed got;
+	struct fail f = FAIL_INIT;
+	struct log_line l;
+
+	if (journal_replay(&q->spool, &q->key, on_problem, q, &got, &f) == -1)
+		role_fail(&f);
+	if (got.results + got.damaged + got.failed == 0)
+		return;
+	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "results-recovered");
+	log_key_num(&l, "results", (int64_t)got.results);
+	log_key_num(&l, "damaged", (int64_t)got.damaged);
+	log_key_num(&l, "failed", (int64_t)got.failed);
+	log_send(&l);
+}
+
+static void
 recover(struct queue *q)
 {
 	struct spool_recovered got = { 0 };
@@ -330,7 +363,7 @@ queue_main(const struct queue_start *start)
 {
 	static struct queue q;
 	struct dispatch_conf dispatch = { .conf = start->conf, .name = start->role.name,
-		.spool = &q.spool, .submit = submit, .arg = &q };
+		.spool = &q.spool, .key = &q.key, .submit = submit, .arg = &q };
 	struct fail f = FAIL_INIT;
 
 	q.start = start;
@@ -347,6 +380,7 @@ queue_main(const struct queue_start *start)
 		alloc_failed();
 	dispatch.base = q.role.base;
 	q.dispatch = dispatch_new(&dispatch);
+	replay(&q);
 	recover(&q);
 	role_ready(&q.role);
 	event_base_dispatch(q.role.base);
