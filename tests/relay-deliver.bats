@@ -500,3 +500,76 @@ written_lines()
 	judge_load
 	run ! grep -q results-recovered log.before
 }
+
+# ---- many recipients ----
+
+# The most messages at once of which the sink had not said yet that it took them.
+most_at_once()
+{
+	awk '$2 == "taken" && ++n > most { most = n } $2 == "told" { n-- } END { print most }' taken
+}
+
+# The descriptors of PID that lead to the message.
+message_descriptors()
+{
+	find "/proc/$1/fd" -lname "$RELAY_SPOOL/queue/*" | wc -l
+}
+
+@test "a message to 120 domains: 50 orders at once, two descriptors of the queue, and all arrive" {
+	local i domains=()
+	for i in {1..120}; do domains+=("u@d$i.test"); done
+	start_sink -w 1
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	mailer send -o "$RELAY_PORT" a@good.test "${domains[@]}" > sent
+	relay_await 20 taken_lines 50
+	[ "$(message_descriptors "$(relay_role queue)")" -eq 2 ]
+	relay_await 30 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 120 ]
+	[ "$(grep -oE 'accepted to=[^ ]*' "$RELAY_LOG" | sort -u | wc -l)" -eq 120 ]
+	[ "$(most_at_once)" -eq 50 ]
+}
+
+@test "few descriptors: no more orders than an out can carry, and all arrive" {
+	local i domains=()
+	for i in {1..60}; do domains+=("u@d$i.test"); done
+	RELAY_PREFIX=(bash -c 'ulimit -n 64; exec "$0" "$@"')
+	start_sink -w 0.3
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	mailer send -o "$RELAY_PORT" a@good.test "${domains[@]}" > sent
+	relay_await 60 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 60 ]
+	# (64 - 40) / 3 to each of two.
+	[ "$(most_at_once)" -le 16 ]
+	run ! log_says ' deferred | fault '
+}
+
+# An ID of this moment.
+fresh_id()
+{
+	python3 -c 'import string, time
+digits, n, id = string.digits + string.ascii_uppercase + string.ascii_lowercase, time.time_ns() // 1000, ""
+for i in range(9):
+    id, n = digits[n % 62] + id, n // 62
+print(id + "01abc")'
+}
+
+@test "an order too large for one record is halved until it fits" {
+	local i long rcpts=()
+	printf -v long '%1500s' ''
+	long=${long// /x}
+	for i in {1..100}; do rcpts+=("<$long$i@good.test>"); done
+	start_sink
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	relay_stop
+	ID=$(fresh_id)
+	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=$(date +%s) mkspool "spool/queue/$ID,1,good.test" "$ID" '<a@good.test>' "${rcpts[@]}"
+	chown games "spool/queue/$ID,1,good.test"
+	relay_start
+	relay_await 20 queue_is_empty
+	# An out had each of them: no host is offered addresses so long, which is final.
+	[ "$(grep -c "$ID perm to=xxx.*host=127.0.0.1" "$RELAY_LOG")" -eq 100 ]
+	run ! log_says "$ID deferred"
+}

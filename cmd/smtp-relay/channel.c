@@ -125,34 +125,40 @@ channel_free(struct channel *c)
 	free(c);
 }
 
-static void
+static int
 wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 {
-	struct waiting *w = xcalloc(1, sizeof *w);
+	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct waiting *w;
 
+	if (fd != -1 && copy == -1)
+		return -1;
+	w = xcalloc(1, sizeof *w);
 	w->text = xmemdup(text, len);
 	w->len = len;
-	w->fd = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	w->fd = copy;
 	*c->last = w;
 	c->last = &w->next;
 	if (event_add(c->writable, NULL) == -1)
 		alloc_failed();
+	return 0;
 }
 
-void
+int
 channel_send(struct channel *c, const char *text, size_t len, int fd)
 {
 	struct fail f = FAIL_INIT;
 	int sent;
 
 	if (c->gone)
-		return;
+		return 0;
 	sent = c->first != NULL ? 0 : order_send(c->fd, text, len, fd, &f);
 	if (sent == 0)
-		wait_for_room(c, text, len, fd);
+		return wait_for_room(c, text, len, fd);
 	/* A record that cannot be sent must not be missed in silence: reading tells, from the loop. */
-	else if (sent == -1)
+	if (sent == -1)
 		shutdown(c->fd, SHUT_RDWR);
+	return 0;
 }
 
 void

@@ -20,8 +20,11 @@ struct channel_handlers {
 struct channel *channel_new(struct event_base *, int fd, const struct channel_handlers *, void *arg);
 void channel_free(struct channel *);
 
-/* Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none. */
-void channel_send(struct channel *, const char *, size_t, int fd);
+/*
+ * Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none.  Returns
+ * -1 where that cannot be: then nothing is sent.  Without a descriptor it does not fail.
+ */
+int channel_send(struct channel *, const char *, size_t, int fd);
 
 /*
  * For the end of a process, from within a callback too: waits up to so many milliseconds until nothing is left

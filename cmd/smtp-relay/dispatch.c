@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,13 +33,24 @@ struct outlet {
 	size_t journaled;		/* octets, more or less, of journal's results that were taken */
 };
 
+/* A recipient that is to be tried; the domain is within its address. */
+struct todo {
+	const char *domain;
+	size_t rcpt;
+};
+
 /* A message under way. */
 struct active {
 	struct dispatch *d;
 	struct sched_message *m;
 	struct spool_name name;
 	struct spool_message msg;
+	int fd;				/* to read from, for all its orders; -1: not opened yet */
+	struct todo *todo;		/* by domain */
+	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
+	struct active *more;		/* the next in dispatch->more */
+	int listed;			/* it is there */
 	int worked, broke, soon;
 };
 
@@ -49,6 +62,7 @@ struct part {
 	size_t rcpt[DISPATCH_RCPTS_MAX];
 	size_t n;
 	struct outlet *outlet;		/* NULL: not handed out */
+	struct part *parked;		/* the next in dispatch->parked */
 };
 
 struct plan_kept {
@@ -67,6 +81,9 @@ struct dispatch {
 	struct part **part;		/* by the number in orders */
 	size_t nparts;
 	struct plan_kept *plans;
+	struct active *more;		/* have recipients that are in no part yet */
+	struct part *parked;		/* no out had room for them */
+	size_t fds;			/* messages that the descriptors of a role allow */
 	struct event *wake;
 	int stopping;
 };
@@ -167,6 +184,9 @@ active_free(struct active *a, enum sched_outcome outcome)
 {
 	sched_finished(a->d->sched, a->m, outcome);
 	spool_message_clear(&a->msg);
+	if (a->fd != -1)
+		close(a->fd);
+	free(a->todo);
 	free(a);
 }
 
@@ -361,18 +381,50 @@ take_slot(struct dispatch *d, struct part *p)
 	return i;
 }
 
+/* Its next parts are begun from the loop; it is freed only when there are none. */
+static void
+list_more(struct active *a)
+{
+	struct dispatch *d = a->d;
+
+	if (!a->listed) {
+		a->listed = 1;
+		a->more = d->more;
+		d->more = a;
+	}
+	pump(d);
+}
+
 static void
 part_done(struct part *p)
 {
 	struct active *a = p->a;
 
 	a->d->part[p->slot] = NULL;
-	if (p->outlet != NULL)
+	if (p->outlet != NULL) {
 		p->outlet->load--;
+		pump(a->d);
+	}
 	free(p->domain);
 	free(p);
-	if (--a->parts == 0)
+	a->parts--;
+	if (a->taken < a->ntodo)
+		list_more(a);
+	else if (a->parts == 0)
 		finish(a);
+}
+
+static struct part *
+part_new(struct active *a, const char *domain)
+{
+	struct part *p = xcalloc(1, sizeof *p);
+
+	p->a = a;
+	p->domain = xstrdup(domain);
+	text_lower(p->domain);
+	p->slot = take_slot(a->d, p);
+	a->parts++;
+	return p;
 }
 
 static void
@@ -394,13 +446,14 @@ settle_part(struct part *p, enum spool_rcpt_state state, const char *status, con
 	part_done(p);
 }
 
+/* NULL: there is none, or none takes one more. */
 static struct outlet *
 least_loaded(struct dispatch *d)
 {
 	struct outlet *o, *best = NULL;
 
 	for (o = d->outlets; o != NULL; o = o->next)
-		if (o->channel != NULL && (best == NULL || o->load < best->load))
+		if (o->channel != NULL && o->load < d->fds && (best == NULL || o->load < best->load))
 			best = o;
 	return best;
 }
@@ -425,36 +478,73 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	buf_add(b, plan, len);
 }
 
+/* One descriptor for all orders of a message, without the right to write that our own has. */
+static int
+open_for_outs(struct active *a)
+{
+	char name[SPOOL_NAME_SIZE];
+
+	spool_name_format(name, &a->name);
+	if (a->fd == -1)
+		a->fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return a->fd;
+}
+
+/* Until an out has room, or there is one again. */
+static void
+park(struct part *p)
+{
+	p->parked = p->a->d->parked;
+	p->a->d->parked = p;
+}
+
+static void
+send_order(struct part *p, struct outlet *o, const struct buf *b)
+{
+	int fd = open_for_outs(p->a);
+
+	if (fd != -1 && channel_send(o->channel, b->p, b->len, fd) == 0) {
+		p->outlet = o;
+		o->load++;
+		return;
+	}
+	/* No descriptor, or the file is gone. */
+	p->a->soon = 1;
+	part_done(p);
+}
+
+static void hand_out(struct part *, const char *port, const char *plan, size_t len);
+
+/* Long addresses: both halves go, and each may be halved again. */
+static void
+hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
+{
+	struct part *q = part_new(p->a, p->domain);
+
+	q->n = p->n / 2;
+	p->n -= q->n;
+	memcpy(q->rcpt, p->rcpt + p->n, q->n * sizeof q->rcpt[0]);
+	hand_out(p, port, plan, len);
+	hand_out(q, port, plan, len);
+}
+
 static void
 hand_out(struct part *p, const char *port, const char *plan, size_t len)
 {
-	struct dispatch *d = p->a->d;
-	struct outlet *o = least_loaded(d);
-	char name[SPOOL_NAME_SIZE];
+	struct outlet *o = least_loaded(p->a->d);
 	struct buf b = BUF_INIT;
-	int fd;
 
-	spool_name_format(name, &p->a->name);
-	fd = openat(d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	put_order(&b, p, port, plan, len);
-	if (o == NULL || fd == -1 || b.len >= ORDER_MAX) {
-		int large = b.len >= ORDER_MAX;
-
-		buf_clear(&b);
-		if (fd != -1)
-			close(fd);
-		if (large) {
-			settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
-			return;
-		}
-		p->a->soon = 1;
-		part_done(p);
+	if (o == NULL) {
+		park(p);
 		return;
 	}
-	p->outlet = o;
-	o->load++;
-	channel_send(o->channel, b.p, b.len, fd);
-	close(fd);
+	put_order(&b, p, port, plan, len);
+	if (b.len < ORDER_MAX)
+		send_order(p, o, &b);
+	else if (p->n > 1)
+		hand_out_halves(p, port, plan, len);
+	else
+		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
 	buf_clear(&b);
 }
 
@@ -766,50 +856,87 @@ domain_of(const char *address)
 	return at != NULL ? at + 1 : "";
 }
 
-static struct part *
-part_for(struct active *a, struct part **made, size_t n, const char *domain)
+static int
+by_domain(const void *a, const void *b)
 {
-	struct part *p;
-	size_t i;
+	const struct todo *x = a, *y = b;
+	int c = strcasecmp(x->domain, y->domain);
 
-	for (i = 0; i < n; i++)
-		if (strcmp(made[i]->domain, domain) == 0 && made[i]->n < DISPATCH_RCPTS_MAX)
-			return made[i];
-	p = xcalloc(1, sizeof *p);
-	p->a = a;
-	p->domain = xstrdup(domain);
-	p->slot = take_slot(a->d, p);
-	return p;
+	return c != 0 ? c : (x->rcpt > y->rcpt) - (x->rcpt < y->rcpt);
 }
 
 static void
-split(struct active *a)
+list_todo(struct active *a)
 {
-	struct part **made = xcalloc(a->msg.env.nrcpts, sizeof *made);
-	size_t i, n = 0;
+	size_t i;
 
-	for (i = 0; i < a->msg.env.nrcpts; i++) {
-		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
-		char *domain;
-		struct part *p;
+	a->todo = xcalloc(a->msg.env.nrcpts, sizeof *a->todo);
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		if (is_open(&a->msg.env.rcpt[i]))
+			a->todo[a->ntodo++] = (struct todo){ domain_of(a->msg.env.rcpt[i].address), i };
+	qsort(a->todo, a->ntodo, sizeof *a->todo, by_domain);
+}
 
-		if (!is_open(r))
-			continue;
-		domain = xstrdup(domain_of(r->address));
-		text_lower(domain);
-		p = part_for(a, made, n, domain);
-		if (p->n == 0)
-			made[n++] = p;
-		p->rcpt[p->n++] = i;
-		free(domain);
-	}
-	/* One more than there are, so that one that ends at once does not end the message. */
-	a->parts = n + 1;
-	for (i = 0; i < n; i++)
-		ask_plan(made[i]);
-	free(made);
+/* The next domain's recipients, or more of the same where they are too many for one. */
+static struct part *
+next_part(struct active *a)
+{
+	const struct todo *t = &a->todo[a->taken];
+	struct part *p = part_new(a, t->domain);
+
+	for (; a->taken < a->ntodo && p->n < DISPATCH_RCPTS_MAX &&
+	     strcasecmp(a->todo[a->taken].domain, t->domain) == 0; a->taken++)
+		p->rcpt[p->n++] = a->todo[a->taken].rcpt;
+	return p;
+}
+
+/* As many as may be out at once; part_done() asks for the rest. */
+static void
+begin_parts(struct active *a)
+{
+	/* One more than there are, so that one that ends at once does not end the message; nor lists it. */
+	a->parts++;
+	a->listed = 1;
+	while (a->taken < a->ntodo && a->parts <= DISPATCH_PARTS_MAX)
+		ask_plan(next_part(a));
+	a->listed = 0;
 	if (--a->parts == 0)
 		finish(a);
+}
+
+static void
+try(struct active *a)
+{
+	list_todo(a);
+	begin_parts(a);
+}
+
+static void
+begin_more(struct dispatch *d)
+{
+	struct active *a, *list = d->more;
+
+	d->more = NULL;
+	while ((a = list) != NULL) {
+		list = a->more;
+		begin_parts(a);
+	}
+}
+
+/* With its plan asked for anew: it may have waited long. */
+static void
+begin_parked(struct dispatch *d)
+{
+	struct part *p, *list = d->parked;
+
+	d->parked = NULL;
+	while ((p = list) != NULL) {
+		list = p->parked;
+		if (least_loaded(d) != NULL)
+			ask_plan(p);
+		else
+			park(p);
+	}
 }
 
 static void
@@ -823,12 +950,12 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 	a->m = m;
 	name_of(m, &a->name);
 	spool_name_format(name, &a->name);
-	a->msg.fd = -1;
+	a->msg.fd = a->fd = -1;
 	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == 0) {
 		if (why == SCHED_OVERDUE)
 			finish(a);
 		else
-			split(a);
+			try(a);
 		return;
 	}
 	if (f.kind == FAIL_INPUT && spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, NULL) == 0)
@@ -860,7 +987,9 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (d->stopping || !d->conf.conf->deliver || d->route == NULL || least_loaded(d) == NULL)
 		return;
-	while ((m = sched_next(d->sched, now(), &why)) != NULL)
+	begin_parked(d);
+	begin_more(d);
+	while (least_loaded(d) != NULL && (m = sched_next(d->sched, now(), &why)) != NULL)
 		activate(d, m, why);
 	at = sched_wake(d->sched);
 	if (at == SCHED_NEVER)
@@ -893,6 +1022,19 @@ dispatch_stop(struct dispatch *d)
 			channel_drain(o->channel);
 }
 
+/* The master's limit is that of all roles: what one out carries, and how many files we hold. */
+static unsigned
+fds_for_messages(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur < DISPATCH_FDS_KEPT + DISPATCH_FDS_EACH)
+		return 1;
+	if (l.rlim_cur > 1000000)
+		return 1000000;
+	return (unsigned)(l.rlim_cur - DISPATCH_FDS_KEPT) / DISPATCH_FDS_EACH;
+}
+
 struct dispatch *
 dispatch_new(const struct dispatch_conf *conf)
 {
@@ -900,7 +1042,8 @@ dispatch_new(const struct dispatch_conf *conf)
 	uint64_t seed = (uint64_t)random32() << 32 | random32();
 
 	d->conf = *conf;
-	d->sched = sched_new(DISPATCH_OUT_MAX, seed);
+	d->fds = fds_for_messages();
+	d->sched = sched_new(d->fds < DISPATCH_OUT_MAX ? d->fds : DISPATCH_OUT_MAX, seed);
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL)
 		alloc_failed();
