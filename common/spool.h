@@ -28,6 +28,8 @@
 #include "spool_file.h"
 
 #define SPOOL_DIR_DEFAULT "/var/spool/smtp-relay"
+#define SPOOL_ARRIVED_S 60	/* a file's arrived is that near to the time in its ID, */
+#define SPOOL_AHEAD_S 86400	/* and that at most so far ahead: a clock may have been set back */
 #define SPOOL_SYNC_EACH_MAX 2	/* files of a batch synced one by one; more: syncfs(2) */
 
 enum spool_folder {
@@ -73,7 +75,7 @@ int spool_lock(struct spool *, struct fail *);
  * Group commit.  Add what the writers have finished, commit, look at each item: with ok set it is on
  * disk, whole, under its name in queue/ (say 250); otherwise its file is gone and fail says why (say
  * 451; 452 for ENOSPC and EDQUOT).  An item of no sense (no such file, a link, a size that is not the
- * head's) fails by itself.  A failed sync fails all of the batch: the files are unlinked, never synced
+ * head's, times that cannot be: SPOOL_ARRIVED_S, SPOOL_AHEAD_S) fails by itself.  A failed sync fails all of the batch: the files are unlinked, never synced
  * again, and the spool is sick: it takes nothing until spool_probe() succeeded.
  */
 struct spool_item {

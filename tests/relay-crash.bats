@@ -230,6 +230,61 @@ take_over()
 	smtpload -C spool ledger
 }
 
+# PID RECORD: sends it over the sockets that this role has, as if the role had. Status 77 as above.
+send_as()
+{
+	/usr/bin/python3 - "$1" "$2" <<- 'END'
+		import ctypes, os, socket, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		try:
+		    pidfd = os.pidfd_open(int(sys.argv[1]))
+		except OSError:
+		    sys.exit(77)
+		for fd in os.listdir("/proc/%s/fd" % sys.argv[1]):
+		    if not os.readlink("/proc/%s/fd/%s" % (sys.argv[1], fd)).startswith("socket:"):
+		        continue
+		    mine = libc.syscall(438, pidfd, int(fd), 0)	# pidfd_getfd
+		    if mine == -1:
+		        sys.exit(77)
+		    s = socket.socket(fileno=mine)
+		    if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+		        s.send(sys.argv[2].encode())
+	END
+}
+
+# FILE ID ARRIVED: a message in new/ as a worker makes it.
+plant()
+{
+	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=$3 mkspool "spool/new/$1" "$2" '<a@client.example>' '<other@relay.example>'
+	chown news:games "spool/new/$1"
+	chmod 660 "spool/new/$1"
+}
+
+@test "a worker that a client took over: no ID twice" {
+	local id in status=0
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	relay_start
+	message_gets '354 250'
+	id=$(relay_ids)
+	in=in-1
+	grep -q "$id accepted session=in-1" log || in=in-2
+	plant "$id" "$id" "$(date +%s)"
+	send_as "$(relay_role $in)" "commit 99 $id" || status=$?
+	[ $status -ne 77 ] || skip "no pidfd_getfd here"
+	relay_await 10 grep -q "queue worker-nonsense reason=\"$id: the ID of another message\"" log
+	[ "$(relay_ids)" = "$id" ]
+	relayq -s spool show "$id" | grep -q 'user@relay.example'
+	[ -z "$(ls spool/new spool/bad | grep -v :)" ]
+	# Nor is a copy under another name tried beside its original.
+	relay_stop
+	cp -p "spool/queue/"$id,* "spool/queue/$id,5,copy.example"
+	relay_start
+	grep -q 'set aside in bad' log
+	[ "$(ls spool/bad | wc -l)" -eq 1 ]
+	[ "$(ls spool/queue | wc -l)" -eq 1 ]
+}
+
 # PID KEYFILE: how often that EC key's number is in the process's memory, in either order of octets or as the file has it.
 key_copies()
 {

@@ -167,14 +167,17 @@ name_of(const struct sched_message *m, struct spool_name *n)
 		snprintf(n->domain, sizeof n->domain, "%s", key);
 }
 
-void
+int
 dispatch_add(struct dispatch *d, const struct spool_name *n)
 {
 	char key[SPOOL_DOMAIN_MAX + 32];
 
 	key_of(n, key, sizeof key);
-	sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key, NULL);
+	if (sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key,
+	    NULL) == NULL)
+		return -1;
 	pump(d);
+	return 0;
 }
 
 /* ---- what becomes of a message ---- */

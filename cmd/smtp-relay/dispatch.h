@@ -40,8 +40,8 @@ struct dispatch_conf {
 
 struct dispatch *dispatch_new(const struct dispatch_conf *);
 
-/* A message in queue/: at the start, and after its commit. */
-void dispatch_add(struct dispatch *, const struct spool_name *);
+/* A message in queue/: at the start, and after its commit.  -1: a message of that ID is there already. */
+int dispatch_add(struct dispatch *, const struct spool_name *);
 
 /* The sockets to roles that the master introduces. */
 void dispatch_route(struct dispatch *, int fd);

@@ -217,6 +217,24 @@ answer(const struct spool_item *item)
 	buf_clear(&b);
 }
 
+/*
+ * A message that cannot be told from another by its ID is none: only a worker that was taken over gives an ID
+ * twice.  Refused after its commit, where nothing can come between any more.
+ */
+static void
+refuse_double(struct queue *q, struct spool_item *item)
+{
+	char name[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	item->ok = 0;
+	fail(&item->fail, FAIL_INPUT, "%s: the ID of another message", item->name.id);
+	log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", item->fail.text);
+	spool_name_format(name, &item->name);
+	if (spool_remove(&q->spool, SPOOL_QUEUE, name, &f) == -1)
+		log_plain(q, LOG_LEVEL_ERROR, "fault", f.text);
+}
+
 static void
 probe_later(struct queue *q)
 {
@@ -273,10 +291,10 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 	for (i = 0; i < done.n; i++) {
 		struct request *r = done.item[i].arg;
 
+		if (done.item[i].ok && dispatch_add(q->dispatch, &done.item[i].name) == -1)
+			refuse_double(q, &done.item[i]);
 		if (r->worker != NULL)
 			answer(&done.item[i]);
-		if (done.item[i].ok)
-			dispatch_add(q->dispatch, &done.item[i].name);
 		if (r->worker != NULL)
 			r->worker->asked--;
 		else
@@ -290,15 +308,6 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 /* ---- start and stop ---- */
 
 static void
-on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
-{
-	struct queue *q = arg;
-
-	if (folder == SPOOL_QUEUE)
-		dispatch_add(q->dispatch, name);
-}
-
-static void
 on_problem(void *arg, const char *name, const struct fail *f)
 {
 	const struct queue *q = arg;
@@ -308,6 +317,22 @@ on_problem(void *arg, const char *name, const struct fail *f)
 	log_key(&l, "role", q->start->role.name);
 	log_key(&l, "reason", f->text);
 	log_send(&l);
+}
+
+static void
+on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
+{
+	struct queue *q = arg;
+	char file[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	if (folder != SPOOL_QUEUE || dispatch_add(q->dispatch, name) == 0)
+		return;
+	/* A crash before refuse_double(), or somebody's copy: a person is to look at it. */
+	spool_name_format(file, name);
+	if (spool_set_aside(&q->spool, folder, file, &f) == 0)
+		fail(&f, FAIL_INPUT, "%s: the ID of another message; set aside in bad", name->id);
+	on_problem(q, name->id, &f);
 }
 
 /* Before anything is tried: what an out had read and nobody heard of is not sent again. */
