@@ -255,7 +255,7 @@ send_as()
 # FILE ID ARRIVED: a message in new/ as a worker makes it.
 plant()
 {
-	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=$3 mkspool "spool/new/$1" "$2" '<a@client.example>' '<other@relay.example>'
+	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=$3 mkspool "spool/new/$1" "$2" '<a@client.example>' '<other@else.example>'
 	chown news:games "spool/new/$1"
 	chmod 660 "spool/new/$1"
 }

@@ -229,10 +229,16 @@ refuse_double(struct queue *q, struct spool_item *item)
 
 	item->ok = 0;
 	fail(&item->fail, FAIL_INPUT, "%s: the ID of another message", item->name.id);
-	log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", item->fail.text);
 	spool_name_format(name, &item->name);
 	if (spool_remove(&q->spool, SPOOL_QUEUE, name, &f) == -1)
 		log_plain(q, LOG_LEVEL_ERROR, "fault", f.text);
+}
+
+/* What a worker in its senses does not ask for: a file that is none, an ID that is taken. */
+static int
+is_nonsense(const struct fail *f)
+{
+	return f->kind == FAIL_INPUT || f->err == EEXIST;
 }
 
 static void
@@ -293,6 +299,8 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 
 		if (done.item[i].ok && dispatch_add(q->dispatch, &done.item[i].name) == -1)
 			refuse_double(q, &done.item[i]);
+		if (is_nonsense(&done.item[i].fail))
+			log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", done.item[i].fail.text);
 		if (r->worker != NULL)
 			answer(&done.item[i]);
 		if (r->worker != NULL)
