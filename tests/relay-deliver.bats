@@ -479,6 +479,26 @@ written_lines()
 	[ "$(grep -c ' taken ' taken)" -eq 4 ] || { cat taken; return 1; }
 }
 
+journal_is_another()
+{
+	[ "$(ls "$RELAY_SPOOL/results")" != "$1" ] && [ "$(ls "$RELAY_SPOOL/results" | wc -l)" -eq 1 ]
+}
+
+@test "a journal of 1 MiB is followed by another, and removed" {
+	local first i rcpts=()
+	for i in {1..800}; do rcpts+=("u$i@good.test"); done
+	start_sink -t 380
+	deliver_conf "route default 127.0.0.1@$SINK_PORT" 'workers 1'
+	relay_start
+	first=$(ls "$RELAY_SPOOL/results")
+	[ "$(wc -w <<< "$first")" -eq 1 ]
+	for i in 1 2 3 4; do mailer send -o "$RELAY_PORT" a@good.test "${rcpts[@]}" > sent; done
+	relay_await 60 queue_is_empty
+	relay_await 5 journal_is_another "$first"
+	[ "$(grep -c ' accepted to=u' "$RELAY_LOG")" -eq 3200 ]
+	[ "$(cat "$RELAY_SPOOL"/results/* | wc -c)" -lt 1048576 ]
+}
+
 @test "a stop in the middle of deliveries: nothing missing, nothing twice" {
 	local load i
 	start_sink -f 3
