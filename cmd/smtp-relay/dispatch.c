@@ -458,13 +458,13 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 		hand_out(p, port, text, len);
 		break;
 	case PLAN_NOMAIL:
-		settle_part(p, SPOOL_RCPT_FAILED, "5.1.10", u->plan.why);
-		break;
 	case PLAN_NODOMAIN:
-		settle_part(p, SPOOL_RCPT_FAILED, "5.1.2", u->plan.why);
+	case PLAN_NOROUTE:
+	case PLAN_LOOP:
+		settle_part(p, SPOOL_RCPT_FAILED, u->plan.status, u->plan.why);
 		break;
 	case PLAN_DEFER:
-		settle_part(p, SPOOL_RCPT_DEFERRED, "4.4.3", u->plan.why);
+		settle_part(p, SPOOL_RCPT_DEFERRED, u->plan.status, u->plan.why);
 		break;
 	}
 	unpacked_free(u);
