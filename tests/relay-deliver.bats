@@ -77,18 +77,18 @@ await_log()
 	relay_await "${2:-20}" log_says "$ID $1"
 }
 
-# [OPTION…]: a sink at $SINK_PORT with log $RELAY/taken.
+# [OPTION…]: a sink at $SINK_ADDR, port $SINK_PORT, with log $RELAY/taken.
 start_sink()
 {
 	: "${SINK_PORT:=$(relay_free_port)}"
-	mailer sink "$@" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
+	mailer sink "$@" "$RELAY/taken" "${SINK_ADDR:=127.0.0.1}" "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_await 10 sink_listens
 }
 
 sink_listens()
 {
-	(exec 9<>"/dev/tcp/127.0.0.1/$SINK_PORT") 2>/dev/null
+	(exec 9<>"/dev/tcp/$SINK_ADDR/$SINK_PORT") 2>/dev/null
 }
 
 queue_is_empty()
@@ -398,6 +398,88 @@ connects()
 	mail_to u@ok.plain.test
 	await_log 'accepted to=.*reached=ENC'
 	[ "$(connects 127.0.1.1)" -eq 2 ]
+}
+
+# ---- many domains, one host ----
+
+# COUNT ZONE: a message to each of so many domains.
+mail_to_domains()
+{
+	# shellcheck disable=SC2046 # words
+	mailer send "$RELAY_PORT" a@good.test $(printf "u@d%d.$2 " $(seq "$1")) > "$RELAY/sent"
+}
+
+# COUNT: the sink took so many.
+sink_took()
+{
+	[ "$(grep -c ' taken ' "$RELAY/taken")" -ge "$1" ]
+}
+
+# The most connections that the sink had open at once.
+most_open()
+{
+	awk '$2 == "connect" { n++ } $2 == "gone" { n-- } n > most { most = n } END { print most + 0 }' "$RELAY/taken"
+}
+
+@test "450 domains at one slow host: no more connections than its places, and other mail passes by" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
+	start_sink -w 0.2
+	deliver_conf
+	relay_start
+	mail_to_domains 450 many.test
+	mail_to u@good.test
+	await_log 'accepted to=u@good.test '
+	run ! sink_took 450
+	relay_await 60 sink_took 450
+	relay_await 10 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 450 ]
+	echo "open at once: $(most_open)"
+	[ "$(most_open)" -ge 5 ]
+	[ "$(most_open)" -le 20 ]
+}
+
+@test "a host that broke is passed over by the other domains, which go to the next" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=30s
+	start_sink
+	deliver_conf
+	relay_start
+	mail_to_domains 60 fall.test
+	relay_await 30 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 60 ]
+	tries=$(grep -c 'not-delivered .*host=down.fall.test' "$RELAY_LOG")
+	echo "tries of the host that is down: $tries"
+	[ "$tries" -ge 1 ]
+	# Those that were under way before it was known, as many as its first places.
+	[ "$tries" -le 10 ]
+}
+
+@test "domains whose only host is down wait for it, and one tries: mail arrives when it is there" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=3s
+	deliver_conf
+	relay_start
+	mail_to_domains 40 many.test
+	relay_await 20 log_says 'not-delivered .*host=mx.many.test'
+	relay_await 20 log_says 'deferred from='
+	[ "$(grep -c 'not-delivered .*host=mx.many.test' "$RELAY_LOG")" -le 10 ]
+	start_sink
+	relay_await 40 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 40 ]
+}
+
+@test "a message to two domains, one behind a host without a place: the other gets it at once, and once" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
+	start_sink -w 0.5
+	deliver_conf
+	relay_start
+	mail_to_domains 60 many.test
+	mailer send -o "$RELAY_PORT" a@good.test u@good.test v@late.many.test u@banner-450.plain.test > sent
+	ID=$(cut -d' ' -f1 sent)
+	await_log 'accepted to=u@good.test '
+	run ! sink_took 61
+	await_log 'accepted to=v@late.many.test ' 30
+	[ "$(grep -c "$ID accepted to=u@good.test" "$RELAY_LOG")" -eq 1 ]
+	# The third was not tried each time that the message came and went.
+	[ "$(grep -c "$ID not-delivered .*host=mx.banner-450.plain.test" "$RELAY_LOG")" -le 2 ]
 }
 
 # ---- what is kept ----

@@ -14,8 +14,8 @@
 
 #define DISPATCH_OUT_MAX 400	/* messages under way at once */
 #define DISPATCH_RCPTS_MAX 100	/* recipients in one order */
-#define DISPATCH_PLAN_S 5	/* a plan is used again so long */
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
+#define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
 
 struct dispatch;
