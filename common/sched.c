@@ -203,7 +203,7 @@ TAILQ_HEAD(ring, sched_destination);
 
 struct sched_host {
 	struct gauge g;
-	TAILQ_HEAD(, sched_destination) held;	/* the longest so first */
+	struct ring held;			/* the longest so first */
 	size_t nheld, behind;			/* behind: destinations that go there */
 	unsigned called;			/* places kept */
 	uint32_t at;				/* in the heap of those that sleep */
@@ -212,10 +212,12 @@ struct sched_host {
 	char key[];
 };
 
+TAILQ_HEAD(host_list, sched_host);
+
 struct sched {
 	struct names messages, destinations, hosts;
 	struct heap sleepers;	/* hosts */
-	TAILQ_HEAD(, sched_host) idle_hosts;
+	struct host_list idle_hosts;
 	size_t nidle_hosts;
 	struct ring ready;
 	struct heap later;

@@ -398,7 +398,7 @@ leave_host(struct part *p, enum sched_outcome outcome)
 	struct sched_state st;
 	char *key;
 
-	if (!p->placed)
+	if (p->plan == NULL || !p->placed)
 		return;
 	p->placed = 0;
 	key = host_key(p, p->host);
@@ -770,7 +770,7 @@ take_moved(struct outlet *o, const struct order *r)
 	long long host;
 	char *key;
 
-	if (p == NULL || p->outlet != o ||
+	if (p == NULL || p->outlet != o || p->plan == NULL ||
 	    text_number(r->v[2], p->host + 1, p->plan->plan.nhost, "host", &host, &f) == -1)
 		return;
 	leave_host(p, outcome_named(r->v[3]));

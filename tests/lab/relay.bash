@@ -81,6 +81,8 @@ relay_start()
 relay_pids()
 {
 	grep -alsF "$RELAY/conf" /proc/[0-9]*/cmdline | cut -d/ -f3 | while read -r pid; do
+		# It finds itself, and may not be gone yet.
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != grep ] || continue
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = strace ] || kill -0 "$pid" 2>/dev/null && echo "$pid"
 	done
 }
