@@ -80,8 +80,8 @@ await_log()
 # [OPTION…]: a sink at $SINK_ADDR, port $SINK_PORT, with log $RELAY/taken.
 start_sink()
 {
-	: "${SINK_PORT:=$(relay_free_port)}"
-	mailer sink "$@" "$RELAY/taken" "${SINK_ADDR:=127.0.0.1}" "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
+	: "${SINK_ADDR:=127.0.0.1}" "${SINK_PORT:=$(relay_free_port)}"
+	mailer sink "$@" "$RELAY/taken" "$SINK_ADDR" "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_await 10 sink_listens
 }
