@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,14 +158,62 @@ set_workers(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
-set_deliver(void *ctx, const struct table_line *l, struct fail *f)
+set_flag(int *flag, const struct table_line *l, struct fail *f)
 {
 	static const char *const words[] = { "no", "yes" };
-	int i = find_word("deliver", l->v[0], words, COUNT(words), f);
+	int i = find_word(l->key, l->v[0], words, COUNT(words), f);
 
 	if (i == -1)
 		return -1;
-	((struct conf *)ctx)->deliver = i;
+	*flag = i;
+	return 0;
+}
+
+static int
+set_deliver(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_flag(&((struct conf *)ctx)->deliver, l, f);
+}
+
+static int
+set_loopback_mx(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_flag(&((struct conf *)ctx)->loopback_mx, l, f);
+}
+
+static struct conf_own *
+add_own(struct conf *c, int family, uint16_t port)
+{
+	struct conf_own *o;
+
+	c->own = xreallocarray(c->own, c->nown + 1, sizeof *c->own);
+	o = &c->own[c->nown++];
+	memset(o, 0, sizeof *o);
+	o->addr.family = family;
+	o->port = port;
+	return o;
+}
+
+/* 0: the text is no address. */
+static int
+add_own_text(struct conf *c, const char *text, uint16_t port)
+{
+	struct conf_own *o = add_own(c, strchr(text, ':') == NULL ? AF_INET : AF_INET6, port);
+
+	if (inet_pton(o->addr.family, text, &o->addr.ip) == 1)
+		return 1;
+	c->nown--;
+	return 0;
+}
+
+static int
+set_own_address(void *ctx, const struct table_line *l, struct fail *f)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (!add_own_text(ctx, l->v[i], 0))
+			return fail(f, FAIL_INPUT, "own-address: expected an address, not \"%.200s\"", l->v[i]);
 	return 0;
 }
 
@@ -575,6 +624,8 @@ conf_policy(const struct conf *c, const char *domain, struct policy *out)
 			best = now;
 			*out = c->destination[i].policy;
 		}
+	out->routed = conf_route_to(c, domain) != NULL;
+	out->guard = !out->routed && !c->loopback_mx;
 }
 
 const struct conf_route *
@@ -592,6 +643,81 @@ conf_route_to(const struct conf *c, const char *domain)
 	return found;
 }
 
+/* ---- the relay itself ---- */
+
+static int
+is_own(const struct conf *c, const struct facts_addr *a, uint16_t port)
+{
+	size_t i;
+
+	for (i = 0; i < c->nown; i++) {
+		const struct conf_own *o = &c->own[i];
+
+		if (o->addr.family == a->family && (o->port == 0 || o->port == port) &&
+		    memcmp(&o->addr.ip, &a->ip, a->family == AF_INET ? 4 : 16) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void
+conf_mark_own(const struct conf *c, const char *domain, uint16_t port, struct facts *facts)
+{
+	size_t i, j;
+
+	if (conf_route_to(c, domain) != NULL)
+		return;
+	for (i = 0; i < facts->nhost; i++) {
+		struct facts_host *h = &facts->host[i];
+
+		h->own = text_case_eq(h->name, c->hostname) || text_case_eq(h->canonical, c->hostname);
+		for (j = 0; j < h->naddr; j++)
+			h->addr[j].own = is_own(c, &h->addr[j], port);
+	}
+}
+
+/* A listener on all addresses is on those that the machine has now. */
+static void
+add_interfaces(struct conf *c, int family, uint16_t port)
+{
+	struct ifaddrs *list = NULL, *i;
+
+	if (getifaddrs(&list) == -1)
+		return;
+	for (i = list; i != NULL; i = i->ifa_next) {
+		struct sockaddr_in sin;
+		struct sockaddr_in6 sin6;
+
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family)
+			continue;
+		if (family == AF_INET) {
+			memcpy(&sin, i->ifa_addr, sizeof sin);
+			add_own(c, family, port)->addr.ip.v4 = sin.sin_addr;
+		} else {
+			memcpy(&sin6, i->ifa_addr, sizeof sin6);
+			add_own(c, family, port)->addr.ip.v6 = sin6.sin6_addr;
+		}
+	}
+	freeifaddrs(list);
+}
+
+static void
+find_own_addresses(struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++) {
+		const struct endpoint *at = &c->listen[i].at;
+
+		if (strcmp(at->host, "0.0.0.0") == 0)
+			add_interfaces(c, AF_INET, at->port);
+		else if (strcmp(at->host, "::") == 0)
+			add_interfaces(c, AF_INET6, at->port);
+		else
+			add_own_text(c, at->host, at->port);
+	}
+}
+
 /* ---- the file ---- */
 
 static const struct table_row rows[] = {
@@ -606,6 +732,8 @@ static const struct table_row rows[] = {
 	{ "workers", 1, 1, TABLE_ONCE, set_workers },
 	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
 	{ "deliver", 1, 1, TABLE_ONCE, set_deliver },
+	{ "loopback-mx", 1, 1, TABLE_ONCE, set_loopback_mx },
+	{ "own-address", 1, 64, TABLE_ONCE, set_own_address },
 	{ "retry", 1, 1, TABLE_ONCE, set_retry },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
 	{ "hosts", 3, 3, 0, set_hosts },
@@ -661,6 +789,7 @@ conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
 		c->dir = xstrdup(tool_dir(NULL));
 	if (c->spool == NULL)
 		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
+	find_own_addresses(c);
 	return c;
 }
 
@@ -691,6 +820,7 @@ conf_free(struct conf *c)
 	for (i = 0; i < c->nroutes; i++)
 		free(c->route[i].pattern);
 	free(c->listen);
+	free(c->own);
 	free(c->destination);
 	free(c->route);
 	free(c->hostname);
@@ -745,6 +875,8 @@ conf_print(const struct conf *c)
 	    c->spool, c->workers);
 	if (!c->deliver)
 		printf("nothing is delivered: mail waits in the queue\n");
+	if (c->loopback_mx)
+		printf("MX hosts may be on this machine\n");
 	for (i = 0; i < c->nlisten; i++)
 		print_listen(&c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)
@@ -754,4 +886,36 @@ conf_print(const struct conf *c)
 	for (i = 0; i < c->nroutes; i++)
 		printf("route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
 		    c->route[i].next.port);
+}
+
+/* Everybody, in one line; that nobody else reaches a loopback address is left to a private listener. */
+static int
+is_open(const struct conf_listen *l, const struct conf_hosts *h)
+{
+	struct facts_addr a = { .family = strchr(l->at.host, ':') == NULL ? AF_INET : AF_INET6 };
+	const char *special = NULL;
+
+	if (h->action != CONF_RELAY || h->bits > 0)
+		return 0;
+	if (inet_pton(a.family, l->at.host, &a.ip) == 1)
+		special = facts_addr_special(&a);
+	return l->type == CONF_PUBLIC || special == NULL || strcmp(special, "loopback") != 0;
+}
+
+size_t
+conf_warnings(const struct conf *c, struct buf *b)
+{
+	size_t i, j, n = 0;
+
+	for (i = 0; i < c->nlisten; i++) {
+		const struct conf_listen *l = &c->listen[i];
+
+		for (j = 0; j < l->nhosts; j++)
+			if (is_open(l, &l->hosts[j])) {
+				buf_printf(b, "listener %s on %s@%u: an open relay: its hosts line for "
+				    "everybody has the action relay\n", l->name, l->at.host, l->at.port);
+				n++;
+			}
+	}
+	return n;
 }

@@ -64,6 +64,12 @@ struct conf_route {
 	struct endpoint next;
 };
 
+/* An address by which this relay is known. */
+struct conf_own {
+	struct facts_addr addr;
+	uint16_t port;		/* 0: any */
+};
+
 struct conf {
 	char *file;
 	char *hostname;
@@ -74,10 +80,13 @@ struct conf {
 	uint16_t mx_port;
 	unsigned workers;
 	int deliver;			/* 0: mail waits in the queue */
+	int loopback_mx;		/* MX hosts may be on this machine */
 	int64_t retry;			/* seconds to the first retry */
 	uint64_t max_size;
 	struct conf_listen *listen;
 	size_t nlisten;
+	struct conf_own *own;		/* where connections would come back to us */
+	size_t nown;
 	struct conf_destination *destination;
 	size_t ndestinations;
 	struct conf_route *route;
@@ -103,6 +112,15 @@ void conf_policy(const struct conf *, const char *domain, struct policy *);
 
 /* The next hop, by the same order; NULL: MX. */
 const struct conf_route *conf_route_to(const struct conf *, const char *domain);
+
+/*
+ * Marks the hosts of a domain that are this relay itself, by their name or an address with that port
+ * (RFC 5321 5.1); a route is taken at its word.
+ */
+void conf_mark_own(const struct conf *, const char *domain, uint16_t port, struct facts *);
+
+/* What makes the relay an open one, a line of text each; returns how many. */
+size_t conf_warnings(const struct conf *, struct buf *);
 
 /* What -n prints: listeners with who may use them, destinations, routes. */
 void conf_print(const struct conf *);

@@ -121,6 +121,44 @@ facts_sockaddr(const struct facts_addr *a, uint16_t port, struct sockaddr_storag
 	return sizeof *sin6;
 }
 
+static const char *
+special_v4(const struct in_addr *in)
+{
+	uint32_t a = ntohl(in->s_addr);
+
+	if (a >> 24 == 127)
+		return "loopback";
+	if (a >> 24 == 0)
+		return "unspecified";
+	if (a >> 16 == 0xa9fe)
+		return "link-local";
+	if (a >> 28 == 0xe)
+		return "multicast";
+	return a == INADDR_BROADCAST ? "broadcast" : NULL;
+}
+
+const char *
+facts_addr_special(const struct facts_addr *a)
+{
+	const struct in6_addr *v6 = &a->ip.v6;
+	struct in_addr in;
+
+	if (a->family == AF_INET)
+		return special_v4(&a->ip.v4);
+	if (IN6_IS_ADDR_LOOPBACK(v6))
+		return "loopback";
+	if (IN6_IS_ADDR_UNSPECIFIED(v6))
+		return "unspecified";
+	if (IN6_IS_ADDR_LINKLOCAL(v6))
+		return "link-local";
+	if (IN6_IS_ADDR_MULTICAST(v6))
+		return "multicast";
+	if (!IN6_IS_ADDR_V4MAPPED(v6))
+		return NULL;
+	memcpy(&in, v6->s6_addr + 12, sizeof in);
+	return special_v4(&in);
+}
+
 const char *
 facts_addr_text(const struct facts_addr *a, char dst[INET6_ADDRSTRLEN])
 {

@@ -51,6 +51,7 @@ struct facts_addr {
 		struct in_addr v4;
 		struct in6_addr v6;
 	} ip;
+	int own;		/* a listener of the relay that asks: connecting there is a loop */
 };
 
 struct facts_host {
@@ -65,6 +66,7 @@ struct facts_host {
 	enum facts_tlsa tlsa_state;
 	char *tlsa_base;	/* whose records these are (RFC 7672 2.2.3); NULL where none */
 	char *tlsa_why;		/* FAILED: in words; else NULL */
+	int own;		/* named as the relay that asks is */
 	struct tlsa *tlsa;
 	size_t ntlsa;
 	size_t tlsa_damaged;	/* records too short to be one: left out */
@@ -101,6 +103,13 @@ size_t facts_reference_names(const struct facts *, const struct facts_host *,
 
 /* The address as a socket wants it; returns the length. */
 socklen_t facts_sockaddr(const struct facts_addr *, uint16_t port, struct sockaddr_storage *);
+
+/*
+ * Whether the address leads to no other host, in a word: "loopback", "unspecified", "link-local",
+ * "multicast", "broadcast" (RFC 6890 2.2; IPv4 in IPv6 likewise); NULL where it may be one of the
+ * internet or of a private network.
+ */
+const char *facts_addr_special(const struct facts_addr *);
 
 /* Text of an address, as inet_ntop(3) writes it. */
 const char *facts_addr_text(const struct facts_addr *, char dst[INET6_ADDRSTRLEN]);

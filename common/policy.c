@@ -257,10 +257,57 @@ by_tlsa(struct plan *p, struct plan_host *h)
 	}
 }
 
+/* ---- what a host's addresses lead to ---- */
+
+const char *
+policy_bars(const struct policy *policy, const struct facts_addr *a)
+{
+	if (a->own)
+		return "this relay itself";
+	return policy->guard ? facts_addr_special(a) : NULL;
+}
+
+/* None that may be connected to. */
+static int
+is_dead(const struct plan *p, const struct facts_host *fh)
+{
+	size_t i;
+
+	if (fh->addrs != FACTS_ADDRS_FOUND)
+		return fh->addrs == FACTS_ADDRS_NONE;
+	for (i = 0; i < fh->naddr; i++)
+		if (policy_bars(&p->policy, &fh->addr[i]) == NULL)
+			return 0;
+	return fh->naddr > 0;
+}
+
+/* Tells each address that is barred. */
+static void
+bar_addresses(struct plan *p, const struct facts_host *fh)
+{
+	char text[INET6_ADDRSTRLEN];
+	const char *what;
+	size_t i;
+
+	for (i = 0; i < fh->naddr; i++)
+		if ((what = policy_bars(&p->policy, &fh->addr[i])) != NULL)
+			step(p, "local", "this address is passed over", "%s: its address %s is %s", fh->name,
+			    facts_addr_text(&fh->addr[i], text), what);
+}
+
+static void
+skip_barred(struct plan *p, struct plan_host *h)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	decide(p, h, PLAN_SKIP, PLAN_MAY, "local", "its address %s is %s%s",
+	    facts_addr_text(&h->host->addr[0], text), policy_bars(&p->policy, &h->host->addr[0]),
+	    h->host->naddr > 1 ? ", and the others are no better" : "");
+}
+
 static void
 plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 {
-	h->host = fh;
 	switch (fh->addrs) {
 	case FACTS_ADDRS_NONE:
 		decide(p, h, PLAN_SKIP, PLAN_MAY, "RFC 5321 5.1", "%s",
@@ -274,6 +321,11 @@ plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 	case FACTS_ADDRS_FOUND:
 		break;
 	}
+	if (is_dead(p, fh)) {
+		skip_barred(p, h);
+		return;
+	}
+	bar_addresses(p, fh);
 	if (fh->addrs_why != NULL)
 		step(p, "RFC 7672 2.1.2", "the other family is used", "%s: %s", fh->name,
 		    fh->addrs_why);
@@ -283,21 +335,26 @@ plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 		by_tlsa(p, h);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-whole(struct plan *p, enum plan_kind kind, const char *rule, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void
+whole(struct plan *p, enum plan_kind kind, const char *status, const char *rule, const char *fmt, ...)
 {
-	static const char *const then[] = { [PLAN_HOSTS] = "its hosts in their order",
-		[PLAN_NOMAIL] = "permanent failure 5.1.10",
-		[PLAN_NODOMAIN] = "permanent failure 5.1.2",
-		[PLAN_DEFER] = "deferred" };
+	char then[64];
 	va_list ap;
 
+	free(p->why);
 	va_start(ap, fmt);
 	p->why = xvasprintf(fmt, ap);
 	va_end(ap);
 	p->kind = kind;
+	p->status = status;
 	p->rule = rule;
-	step(p, rule, then[kind], "%s: %s", p->facts->domain, p->why);
+	if (kind == PLAN_HOSTS)
+		snprintf(then, sizeof then, "its hosts in their order");
+	else if (kind == PLAN_DEFER)
+		snprintf(then, sizeof then, "deferred");
+	else
+		snprintf(then, sizeof then, "permanent failure %s", status);
+	step(p, rule, then, "%s: %s", p->facts->domain, p->why);
 }
 
 static void
@@ -307,32 +364,109 @@ by_mx(struct plan *p)
 
 	switch (f->mx) {
 	case FACTS_MX_NULL:
-		whole(p, PLAN_NOMAIL, "RFC 7505 3", "null MX: the domain takes no mail");
+		whole(p, PLAN_NOMAIL, "5.1.10", "RFC 7505 3", "null MX: the domain takes no mail");
 		break;
 	case FACTS_MX_NODOMAIN:
-		whole(p, PLAN_NODOMAIN, "RFC 5321 5.1", "the domain does not exist");
+		whole(p, PLAN_NODOMAIN, "5.1.2", "RFC 5321 5.1", "the domain does not exist");
 		break;
 	case FACTS_MX_FAILED:
-		whole(p, PLAN_DEFER, "RFC 7672 2.1.2", "the MX lookup failed (%s)",
+		whole(p, PLAN_DEFER, "4.4.3", "RFC 7672 2.1.2", "the MX lookup failed (%s)",
 		    f->mx_why != NULL ? f->mx_why : "no reason known");
 		break;
 	case FACTS_MX_IMPLICIT:
-		whole(p, PLAN_HOSTS, "RFC 5321 5.1", "no MX (%s): the domain itself is the host",
+		whole(p, PLAN_HOSTS, "", "RFC 5321 5.1", "no MX (%s): the domain itself is the host",
 		    dns_sec_name(f->mx_sec));
 		break;
 	case FACTS_MX_LOCAL:
-		whole(p, PLAN_HOSTS, "local", "host named directly: no MX lookup");
+		whole(p, PLAN_HOSTS, "", "local", "host named directly: no MX lookup");
 		break;
 	case FACTS_MX_FOUND:
-		whole(p, PLAN_HOSTS, "RFC 7672 2.2.1", "%zu MX host%s (%s)", f->nhost,
+		whole(p, PLAN_HOSTS, "", "RFC 7672 2.2.1", "%zu MX host%s (%s)", f->nhost,
 		    f->nhost == 1 ? "" : "s", dns_sec_name(f->mx_sec));
 		break;
 	}
 }
 
+/* ---- the relay among the hosts: RFC 5321 5.1 ---- */
+
+static int
+is_own(const struct facts_host *fh)
+{
+	size_t i;
+
+	if (fh->own)
+		return 1;
+	for (i = 0; i < fh->naddr; i++)
+		if (fh->addr[i].own)
+			return 1;
+	return 0;
+}
+
+/* The first host that is this relay; NULL: none is. */
+static const struct facts_host *
+find_own(const struct facts *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nhost; i++)
+		if (is_own(&f->host[i]))
+			return &f->host[i];
+	return NULL;
+}
+
+/* "all records at that preference level and higher-numbered ones MUST be discarded" */
+static int
+is_discarded(const struct facts_host *own, const struct facts_host *fh)
+{
+	return own != NULL && fh->preference >= own->preference;
+}
+
+static void
+discard(struct plan *p, struct plan_host *h, const struct facts_host *own)
+{
+	if (is_own(h->host))
+		decide(p, h, PLAN_SKIP, PLAN_MAY, "RFC 5321 5.1", "it is this relay itself");
+	else
+		decide(p, h, PLAN_SKIP, PLAN_MAY, "RFC 5321 5.1", "it is not preferred to %s, this relay",
+		    own->name);
+}
+
+/*
+ * Hosts of which none will ever do, as long as the DNS says so.  As in Postfix, what may be a fault of
+ * our own configuration waits, and so does mail for which we are a backup whose primary cannot be found.
+ */
+static void
+give_up(struct plan *p, const struct facts_host *own)
+{
+	const struct facts *f = p->facts;
+	size_t i, discarded = 0, dead = 0;
+
+	for (i = 0; i < f->nhost; i++)
+		if (is_discarded(own, &f->host[i]))
+			discarded++;
+		else
+			dead += is_dead(p, &f->host[i]);
+	if (f->hosts_left_out > 0 || f->nhost == 0 || discarded + dead < f->nhost)
+		return;
+	if (dead == 0)
+		whole(p, PLAN_LOOP, "5.4.6", "RFC 5321 5.1",
+		    "no host is preferred to %s, which is this relay: mail would loop", own->name);
+	else if (p->policy.routed)
+		whole(p, PLAN_DEFER, "4.3.5", "local", "the route leads nowhere: %s: %s", f->host[0].name,
+		    p->host[0].why);
+	else if (discarded > 0)
+		whole(p, PLAN_DEFER, "4.4.4", "RFC 5321 5.1",
+		    "no host that is preferred to this relay can be found: %s: %s", f->host[0].name,
+		    p->host[0].why);
+	else
+		whole(p, PLAN_NOROUTE, "5.4.4", "RFC 5321 5.1", "no host to connect to: %s: %s",
+		    f->host[0].name, p->host[0].why);
+}
+
 void
 policy_plan(const struct policy *policy, const struct facts *facts, struct plan *p)
 {
+	const struct facts_host *own = find_own(facts);
 	size_t i;
 
 	memset(p, 0, sizeof *p);
@@ -344,8 +478,14 @@ policy_plan(const struct policy *policy, const struct facts *facts, struct plan 
 		return;
 	p->host = xcalloc(facts->nhost, sizeof *p->host);
 	p->nhost = facts->nhost;
-	for (i = 0; i < p->nhost; i++)
-		plan_host(p, &p->host[i], &facts->host[i]);
+	for (i = 0; i < p->nhost; i++) {
+		p->host[i].host = &facts->host[i];
+		if (is_discarded(own, &facts->host[i]))
+			discard(p, &p->host[i], own);
+		else
+			plan_host(p, &p->host[i], &facts->host[i]);
+	}
+	give_up(p, own);
 }
 
 void

@@ -34,6 +34,8 @@ enum policy_dane {
 struct policy {
 	enum policy_tls tls;
 	enum policy_dane dane;
+	int guard;	/* addresses that lead to no other host are not connected to */
+	int routed;	/* the host is a route's: what is wrong with it is ours to mend */
 };
 
 /* What holds where nothing is configured. */
@@ -91,23 +93,31 @@ enum plan_kind {
 	PLAN_HOSTS,	/* try the hosts in their order */
 	PLAN_NOMAIL,	/* null MX: permanent, 5.1.10 */
 	PLAN_NODOMAIN,	/* no such domain: permanent, 5.1.2 */
-	PLAN_DEFER	/* the MX could not be asked: temporary */
+	PLAN_NOROUTE,	/* none of its hosts has an address for us: permanent, 5.4.4 */
+	PLAN_LOOP,	/* its best host is the relay itself: permanent, 5.4.6 */
+	PLAN_DEFER	/* the MX could not be asked, or the fault is ours: temporary */
 };
 
 struct plan {
 	enum plan_kind kind;
 	struct policy policy;
 	const struct facts *facts;	/* borrowed; must outlive the plan */
+	const char *status;		/* enhanced (RFC 3463), "" for PLAN_HOSTS: static */
 	const char *rule;
 	char *why;
 	int domain_bound; /* the host names follow from the domain securely: AUTH can hold for it */
-	struct plan_host *host;	/* for PLAN_HOSTS, in the order of preference */
+	/* For PLAN_HOSTS, in the order of preference; for NOROUTE and LOOP, and DEFER where a host is at
+	 * fault, those that will not do. */
+	struct plan_host *host;
 	size_t nhost;
 	struct policy_trace trace;
 };
 
 void policy_plan(const struct policy *, const struct facts *, struct plan *out);
 void plan_clear(struct plan *);
+
+/* Whether the plan lets the address of a host be connected to; NULL: yes, else why not in a word. */
+const char *policy_bars(const struct policy *, const struct facts_addr *);
 
 /* The trace in words, a line for each step: "    fact [rule] -> consequence". */
 void plan_explain(struct buf *, const struct plan *);

@@ -4,6 +4,10 @@
  * the first and puts it last; in the heap of the others by the time when they may be ready; in neither
  * while all its places are taken.  The ring is looked at late: whoever makes a destination in it unready
  * leaves it there, and sched_next() moves it away when its turn comes.
+ *
+ * A destination behind a host without a free place is held: it stands last in the host's line, and in the
+ * heap by the time when it must not wait any longer.  A place that gets free is kept for the first of the
+ * line, which is called: it goes into the ring, and nobody else gets that place before its turn.
  */
 #include "sched.h"
 
@@ -172,22 +176,49 @@ enum where {
 	IDLE		/* without a message, in the list of the idle */
 };
 
-struct sched_destination {
-	struct heap by_due, by_deadline;	/* the messages that wait */
+/* How many may be out at a destination or a host, and how it went. */
+struct gauge {
 	int64_t until;				/* sleeps; 0: does not */
-	int64_t wake;				/* its key in the heap of destinations */
 	unsigned out, places, worked, broke;
+	int slept;				/* and was not tried since */
+};
+
+struct sched_destination {
+	struct gauge g;
+	struct heap by_due, by_deadline;	/* the messages that wait */
+	int64_t wake;				/* its key in the heap of destinations */
 	uint32_t at;
 	enum where where;
-	int slept;				/* and was not tried since */
 	TAILQ_ENTRY(sched_destination) entry;	/* of the ring or of the idle */
+	struct sched_host *host;		/* its mail goes there; NULL: not known */
+	int64_t held_until;
+	TAILQ_ENTRY(sched_destination) held_entry;
+	uint8_t held;				/* waits for a place at the host */
+	uint8_t called;				/* one is kept for it there */
+	uint8_t alone;				/* no other host would do */
 	char key[];
 };
 
 TAILQ_HEAD(ring, sched_destination);
 
+struct sched_host {
+	struct gauge g;
+	struct ring held;			/* the longest so first */
+	size_t nheld, behind;			/* behind: destinations that go there */
+	unsigned called;			/* places kept */
+	uint32_t at;				/* in the heap of those that sleep */
+	int idle;
+	TAILQ_ENTRY(sched_host) entry;		/* of the idle */
+	char key[];
+};
+
+TAILQ_HEAD(host_list, sched_host);
+
 struct sched {
-	struct names messages, destinations;
+	struct names messages, destinations, hosts;
+	struct heap sleepers;	/* hosts */
+	struct host_list idle_hosts;
+	size_t nidle_hosts;
 	struct ring ready;
 	struct heap later;
 	struct ring idle;	/* the longest so first */
@@ -219,6 +250,14 @@ is_awake_before(const void *a, const void *b)
 	return d->wake != e->wake ? d->wake < e->wake : strcmp(d->key, e->key) < 0;
 }
 
+static int
+is_up_before(const void *a, const void *b)
+{
+	const struct sched_host *h = a, *i = b;
+
+	return h->g.until != i->g.until ? h->g.until < i->g.until : strcmp(h->key, i->key) < 0;
+}
+
 static uint32_t *
 at_due(void *item)
 {
@@ -243,9 +282,18 @@ at_wake(void *item)
 	return &d->at;
 }
 
+static uint32_t *
+at_until(void *item)
+{
+	struct sched_host *h = item;
+
+	return &h->at;
+}
+
 static const struct heap_type by_due = { is_due_before, at_due };
 static const struct heap_type by_deadline = { is_overdue_before, at_deadline };
 static const struct heap_type by_wake = { is_awake_before, at_wake };
+static const struct heap_type by_until = { is_up_before, at_until };
 
 static const char *
 message_name(const void *item)
@@ -263,17 +311,27 @@ destination_name(const void *item)
 	return d->key;
 }
 
+static const char *
+host_name(const void *item)
+{
+	const struct sched_host *h = item;
+
+	return h->key;
+}
+
 struct sched *
 sched_new(unsigned total, uint64_t seed)
 {
 	struct sched *s = xcalloc(1, sizeof *s);
 
 	s->total = total;
-	s->messages.seed = s->destinations.seed = seed;
+	s->messages.seed = s->destinations.seed = s->hosts.seed = seed;
 	s->messages.name = message_name;
 	s->destinations.name = destination_name;
+	s->hosts.name = host_name;
 	TAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->idle_hosts);
 	return s;
 }
 
@@ -297,9 +355,13 @@ sched_free(struct sched *s)
 	for (i = 0; i < s->destinations.room; i++)
 		if (s->destinations.v[i] != NULL)
 			destination_free(s->destinations.v[i]);
+	for (i = 0; i < s->hosts.room; i++)
+		free(s->hosts.v[i]);
 	free(s->messages.v);
 	free(s->destinations.v);
+	free(s->hosts.v);
 	heap_clear(&s->later);
+	heap_clear(&s->sleepers);
 	free(s);
 }
 
@@ -332,6 +394,147 @@ detach(struct sched *s, struct sched_destination *d)
 	d->where = BUSY;
 }
 
+/* To the end of the ring. */
+static void
+make_ready(struct sched *s, struct sched_destination *d)
+{
+	detach(s, d);
+	d->where = READY;
+	TAILQ_INSERT_TAIL(&s->ready, d, entry);
+}
+
+/* ---- hosts ---- */
+
+static int
+is_closed(const struct sched_host *h)
+{
+	return h->g.until != 0 || h->g.out + h->called >= h->g.places;
+}
+
+static void
+forget_host(struct sched *s, struct sched_host *h)
+{
+	TAILQ_REMOVE(&s->idle_hosts, h, entry);
+	s->nidle_hosts--;
+	if (h->g.until != 0)
+		heap_take(&s->sleepers, &by_until, h);
+	names_take(&s->hosts, h->key);
+	free(h);
+}
+
+/* Behind every change of a host, which may be gone then. */
+static void
+settle_host(struct sched *s, struct sched_host *h)
+{
+	int idle = h->g.out == 0 && h->behind == 0;
+
+	if (h->idle && !idle) {
+		TAILQ_REMOVE(&s->idle_hosts, h, entry);
+		s->nidle_hosts--;
+	} else if (!h->idle && idle) {
+		TAILQ_INSERT_TAIL(&s->idle_hosts, h, entry);
+		s->nidle_hosts++;
+	}
+	h->idle = idle;
+	if (s->nidle_hosts > SCHED_IDLE_MAX)
+		forget_host(s, TAILQ_FIRST(&s->idle_hosts));
+}
+
+static struct sched_host *
+host_find(const struct sched *s, const char *key)
+{
+	return names_find(&s->hosts, key);
+}
+
+/* Finds or makes it; settle_host() must follow. */
+static struct sched_host *
+host_get(struct sched *s, const char *key)
+{
+	struct sched_host *h = host_find(s, key);
+	size_t size = strlen(key) + 1;
+
+	if (h == NULL) {
+		h = xcalloc(1, sizeof *h + size);
+		memcpy(h->key, key, size);
+		h->g.places = SCHED_PLACES_INITIAL;
+		TAILQ_INIT(&h->held);
+		names_put(&s->hosts, h);
+	}
+	return h;
+}
+
+/* It neither waits for a place at its host nor has one kept. */
+static void
+let_go(struct sched_destination *d)
+{
+	struct sched_host *h = d->host;
+
+	if (d->held) {
+		TAILQ_REMOVE(&h->held, d, held_entry);
+		h->nheld--;
+	}
+	if (d->called)
+		h->called--;
+	d->held = d->called = 0;
+}
+
+/* Who waits longest gets what is free, and may not come before its turn in the ring. */
+static void
+call_held(struct sched *s, struct sched_host *h)
+{
+	struct sched_destination *d;
+
+	while ((d = TAILQ_FIRST(&h->held)) != NULL && !is_closed(h)) {
+		let_go(d);
+		d->called = 1;
+		h->called++;
+		make_ready(s, d);
+	}
+}
+
+/* Into the line; at its head if it was called already, and the place is gone. */
+static void
+hold(struct sched_destination *d, int64_t now, int first_in_line)
+{
+	d->held = 1;
+	d->held_until = now + SCHED_HELD_MAX;
+	if (first_in_line)
+		TAILQ_INSERT_HEAD(&d->host->held, d, held_entry);
+	else
+		TAILQ_INSERT_TAIL(&d->host->held, d, held_entry);
+	d->host->nheld++;
+}
+
+static void
+leave_host(struct sched *s, struct sched_destination *d)
+{
+	struct sched_host *h = d->host;
+
+	if (h == NULL)
+		return;
+	let_go(d);
+	d->host = NULL;
+	d->alone = 0;
+	h->behind--;
+	call_held(s, h);
+	settle_host(s, h);
+}
+
+static void
+wake_hosts(struct sched *s, int64_t now)
+{
+	struct sched_host *h;
+
+	while (s->sleepers.n > 0 && (h = s->sleepers.v[0])->g.until <= now) {
+		heap_take(&s->sleepers, &by_until, h);
+		h->g.until = 0;
+		call_held(s, h);
+		settle_host(s, h);
+	}
+}
+
+/* ---- destinations without, and with, messages ---- */
+
 static void
 forget(struct sched *s, struct sched_destination *d)
 {
@@ -344,6 +547,7 @@ forget(struct sched *s, struct sched_destination *d)
 static void
 retire(struct sched *s, struct sched_destination *d)
 {
+	leave_host(s, d);
 	detach(s, d);
 	heap_clear(&d->by_due);
 	heap_clear(&d->by_deadline);
@@ -361,13 +565,15 @@ wake_of(const struct sched_destination *d)
 
 	if (d->by_due.n == 0)
 		return SCHED_NEVER;
-	if (d->out < d->places) {
-		wake = first(&d->by_due)->due;
-		if (wake < d->until)
-			wake = d->until;
-	}
 	deadline = first(&d->by_deadline)->deadline;
-	return deadline < d->until && deadline < wake ? deadline : wake;
+	if (d->held)
+		return deadline < d->held_until ? deadline : d->held_until;
+	if (d->g.out < d->g.places) {
+		wake = first(&d->by_due)->due;
+		if (wake < d->g.until)
+			wake = d->g.until;
+	}
+	return deadline < d->g.until && deadline < wake ? deadline : wake;
 }
 
 /* Behind every change of a destination. */
@@ -376,7 +582,7 @@ settle(struct sched *s, struct sched_destination *d)
 {
 	int64_t wake;
 
-	if (d->by_due.n == 0 && d->out == 0) {
+	if (d->by_due.n == 0 && d->g.out == 0) {
 		retire(s, d);
 		return;
 	}
@@ -412,7 +618,7 @@ destination_get(struct sched *s, const char *key)
 	if (d == NULL) {
 		d = xcalloc(1, sizeof *d + size);
 		memcpy(d->key, key, size);
-		d->places = SCHED_PLACES_INITIAL;
+		d->g.places = SCHED_PLACES_INITIAL;
 		names_put(&s->destinations, d);
 	}
 	if (d->where == IDLE)
@@ -502,24 +708,47 @@ choose(struct sched_destination *d, int64_t now, enum sched_why *why)
 {
 	struct sched_message *m;
 
-	if (d->until <= now)
-		d->until = 0;
+	if (d->g.until <= now)
+		d->g.until = 0;
 	m = first(&d->by_due);
 	*why = SCHED_TRY;
-	if (m != NULL && m->due <= now && d->until == 0 && d->out < d->places)
+	if (m != NULL && m->due <= now && d->g.until == 0 && d->g.out < d->g.places)
 		return m;
 	m = first(&d->by_deadline);
 	*why = SCHED_OVERDUE;
-	return m != NULL && m->deadline <= now && d->until != 0 ? m : NULL;
+	return m != NULL && m->deadline <= now && d->g.until != 0 ? m : NULL;
 }
 
-/* To the end of the ring. */
-static void
-make_ready(struct sched *s, struct sched_destination *d)
+/*
+ * The same where the host must have a place too.  Whose host sleeps is handed out all the same, for
+ * another host may do, but where none would; so is who was held too long, for its plan may be another now.
+ */
+static struct sched_message *
+choose_for_host(struct sched *s, struct sched_destination *d, int64_t now, enum sched_why *why)
 {
-	detach(s, d);
-	d->where = READY;
-	TAILQ_INSERT_TAIL(&s->ready, d, entry);
+	struct sched_message *m = choose(d, now, why), *late = first(&d->by_deadline);
+	struct sched_host *h = d->host;
+	int called = d->called;
+
+	if (h == NULL)
+		return m;
+	if (m == NULL || *why == SCHED_OVERDUE) {
+		let_go(d);
+		call_held(s, h);
+		return m;
+	}
+	if (called)
+		let_go(d);
+	if ((h->g.until != 0 && !d->alone) || (d->held && d->held_until <= now)) {
+		leave_host(s, d);
+		return m;
+	}
+	if (!d->held && !is_closed(h))
+		return m;
+	if (!d->held)
+		hold(d, now, called);
+	*why = SCHED_OVERDUE;
+	return late->deadline <= now ? late : NULL;
 }
 
 static void
@@ -537,10 +766,16 @@ hand_out(struct sched *s, struct sched_message *m, int64_t now, enum sched_why w
 	struct sched_destination *d = m->destination;
 
 	if (why == SCHED_TRY)
-		d->slept = 0;
+		d->g.slept = 0;
+	if (why == SCHED_TRY && d->host != NULL) {
+		let_go(d);
+		m->host = d->host;
+		m->host->g.out++;
+		m->host->g.slept = 0;
+	}
 	wait_out(d, m);
 	m->out = 1;
-	d->out++;
+	d->g.out++;
 	s->out++;
 	if (choose(d, now, &why) != NULL)
 		make_ready(s, d);
@@ -556,10 +791,11 @@ sched_next(struct sched *s, int64_t now, enum sched_why *why)
 
 	if (s->out >= s->total)
 		return NULL;
+	wake_hosts(s, now);
 	make_ready_by(s, now);
 	while ((d = TAILQ_FIRST(&s->ready)) != NULL) {
 		detach(s, d);
-		if ((m = choose(d, now, why)) != NULL) {
+		if ((m = choose_for_host(s, d, now, why)) != NULL) {
 			hand_out(s, m, now, *why);
 			return m;
 		}
@@ -572,40 +808,72 @@ int64_t
 sched_wake(const struct sched *s)
 {
 	const struct sched_destination *d;
+	const struct sched_host *h;
+	int64_t wake = SCHED_NEVER;
 
 	if (s->out >= s->total)
 		return SCHED_NEVER;
 	if (!TAILQ_EMPTY(&s->ready))
 		return INT64_MIN;
-	if (s->later.n == 0)
-		return SCHED_NEVER;
-	d = s->later.v[0];
-	return d->wake;
+	if (s->later.n > 0) {
+		d = s->later.v[0];
+		wake = d->wake;
+	}
+	if (s->sleepers.n > 0) {
+		h = s->sleepers.v[0];
+		wake = h->g.until < wake ? h->g.until : wake;
+	}
+	return wake;
 }
 
 /* One more place where as many messages in a row worked as there are places. */
 static void
-grow(struct sched_destination *d)
+grow(struct gauge *g)
 {
-	d->broke = 0;
-	if (++d->worked < d->places)
+	g->broke = 0;
+	if (++g->worked < g->places)
 		return;
-	d->worked = 0;
-	if (d->places < SCHED_PLACES_MAX)
-		d->places++;
+	g->worked = 0;
+	if (g->places < SCHED_PLACES_MAX)
+		g->places++;
 }
 
 /* Those that were out already when it fell asleep tell nothing new. */
 static void
-shrink(struct sched_destination *d)
+shrink(struct gauge *g)
 {
-	if (d->slept)
+	if (g->slept)
 		return;
-	d->broke++;
-	d->worked = 0;
-	d->places /= 2;
-	if (d->places < SCHED_PLACES_MIN)
-		d->places = SCHED_PLACES_MIN;
+	g->broke++;
+	g->worked = 0;
+	g->places /= 2;
+	if (g->places < SCHED_PLACES_MIN)
+		g->places = SCHED_PLACES_MIN;
+}
+
+static void
+give_back(struct gauge *g, enum sched_outcome outcome)
+{
+	if (g->out == 0)
+		abort();
+	g->out--;
+	if (outcome == SCHED_WORKED)
+		grow(g);
+	else if (outcome == SCHED_BROKE)
+		shrink(g);
+}
+
+void
+sched_spare(struct sched *s, struct sched_message *m)
+{
+	struct sched_host *h = m->host;
+
+	if (h == NULL)
+		return;
+	m->host = NULL;
+	give_back(&h->g, SCHED_SAYS_NOTHING);
+	call_held(s, h);
+	settle_host(s, h);
 }
 
 void
@@ -615,12 +883,9 @@ sched_finished(struct sched *s, struct sched_message *m, enum sched_outcome outc
 
 	if (!m->out)
 		abort();
-	d->out--;
+	sched_spare(s, m);
+	give_back(&d->g, outcome);
 	s->out--;
-	if (outcome == SCHED_WORKED)
-		grow(d);
-	else if (outcome == SCHED_BROKE)
-		shrink(d);
 	names_take(&s->messages, m->id);
 	free(m);
 	settle(s, d);
@@ -633,8 +898,8 @@ sched_sleep(struct sched *s, const char *key, int64_t until)
 {
 	struct sched_destination *d = destination_get(s, key);
 
-	d->until = until;
-	d->slept = until != 0;
+	d->g.until = until;
+	d->g.slept = until != 0;
 	settle(s, d);
 }
 
@@ -645,8 +910,8 @@ sched_state(const struct sched *s, const char *key)
 
 	if (d == NULL)
 		return (struct sched_state){ .places = SCHED_PLACES_INITIAL };
-	return (struct sched_state){ .waiting = d->by_due.n, .out = d->out, .places = d->places,
-		.broke = d->broke, .until = d->until };
+	return (struct sched_state){ .waiting = d->by_due.n, .out = d->g.out, .places = d->g.places,
+		.broke = d->g.broke, .until = d->g.until };
 }
 
 struct sched_message *
@@ -667,6 +932,135 @@ unsigned
 sched_out(const struct sched *s)
 {
 	return s->out;
+}
+
+/* ---- places at hosts ---- */
+
+int
+sched_enter(struct sched *s, struct sched_message *m, const char *host, int64_t now)
+{
+	struct sched_host *h;
+	int kept, closed;
+
+	wake_hosts(s, now);
+	h = host_get(s, host);
+	kept = m->host == h;
+	closed = is_closed(h);
+	if (kept)
+		m->host = NULL;
+	else if (!closed) {
+		h->g.out++;
+		h->g.slept = 0;
+	}
+	settle_host(s, h);
+	return kept || !closed;
+}
+
+void
+sched_enter_anyway(struct sched *s, const char *host)
+{
+	struct sched_host *h = host_get(s, host);
+
+	h->g.out++;
+	settle_host(s, h);
+}
+
+void
+sched_leave(struct sched *s, const char *host, enum sched_outcome outcome)
+{
+	struct sched_host *h = host_find(s, host);
+
+	if (h == NULL)
+		abort();
+	give_back(&h->g, outcome);
+	call_held(s, h);
+	settle_host(s, h);
+}
+
+/* NULL where it has no message. */
+static struct sched_destination *
+put_behind(struct sched *s, const char *key, const char *host, int alone)
+{
+	struct sched_destination *d = destination_find(s, key);
+	struct sched_host *h;
+
+	if (d == NULL || d->where == IDLE)
+		return NULL;
+	h = host_get(s, host);
+	if (d->host != h) {
+		h->behind++;
+		settle_host(s, h);
+		leave_host(s, d);
+		d->host = h;
+	}
+	d->alone = alone != 0;
+	return d;
+}
+
+void
+sched_behind(struct sched *s, const char *key, const char *host)
+{
+	struct sched_destination *d = put_behind(s, key, host, 0);
+
+	if (d != NULL)
+		settle(s, d);
+}
+
+void
+sched_hold(struct sched *s, const char *key, const char *host, int alone, int64_t now)
+{
+	struct sched_destination *d = put_behind(s, key, host, alone);
+
+	if (d == NULL)
+		return;
+	if (!d->held && !d->called && is_closed(d->host) && choose(d, now, &(enum sched_why){ 0 }) != NULL)
+		hold(d, now, 0);
+	settle(s, d);
+}
+
+void
+sched_host_sleep(struct sched *s, const char *host, int64_t until)
+{
+	struct sched_host *h = host_get(s, host);
+	struct sched_destination *d, *next;
+
+	if (h->g.until != 0)
+		heap_take(&s->sleepers, &by_until, h);
+	h->g.until = until;
+	h->g.slept = until != 0;
+	if (until != 0)
+		heap_put(&s->sleepers, &by_until, h);
+	/* Each of them finds at its turn whether another host would do. */
+	for (d = TAILQ_FIRST(&h->held); d != NULL && until != 0; d = next) {
+		next = TAILQ_NEXT(d, held_entry);
+		if (d->alone)
+			continue;
+		let_go(d);
+		make_ready(s, d);
+	}
+	call_held(s, h);
+	settle_host(s, h);
+}
+
+int
+sched_host_asleep(struct sched *s, const char *host, int64_t now)
+{
+	const struct sched_host *h;
+
+	wake_hosts(s, now);
+	h = host_find(s, host);
+	return h != NULL && h->g.until != 0;
+}
+
+struct sched_state
+sched_host_state(const struct sched *s, const char *host)
+{
+	const struct sched_host *h = host_find(s, host);
+
+	if (h == NULL)
+		return (struct sched_state){ .places = SCHED_PLACES_INITIAL };
+	return (struct sched_state){ .waiting = h->nheld, .out = h->g.out, .places = h->g.places,
+		.broke = h->g.broke, .until = h->g.until };
 }
 
 /* ---- back-off ---- */

@@ -7,11 +7,25 @@
  * destination's messages are out at once grows with success and shrinks with failure; a destination
  * that cannot be reached sleeps, and its messages with it.
  *
+ * Many destinations may have their mail at one host.  So a message needs a place at the host as well, of
+ * which there are as many as of a destination, growing and shrinking likewise.  Which host that is only
+ * the plan says: the caller enters it with sched_enter(), and where that fails hands the message back and
+ * says sched_hold().  From then on the destination as a whole waits for the host, in line with the others
+ * behind it, and a place is taken for each of its messages before it is handed out.  What waits so holds
+ * nothing: no place of its destination, none among all that are out, no open file.  (Messages that wait
+ * while they are out would soon fill the places of all, and one slow host with a thousand domains stop the
+ * mail for everybody else.)  The price is that a message to several domains is read again for each host
+ * that makes it wait.
+ *
+ * A host that cannot be used sleeps.  Destinations behind it are handed out then without a place, so that
+ * the caller can take the next host of the plan; those for which no other would do wait until it wakes.
+ *
  * No I/O and no clock: times are arguments, in seconds of any one clock.  Names of files stay the
  * caller's: sleep changes no message's due time, so that ID, due time and key say where it lies.
  *
- * Every operation takes O(log n).  1,000,000 messages: at most 128 octets for each, and 300 and its key
- * for each destination; SCHED_IDLE_MAX destinations are remembered behind their last message.
+ * Every operation takes O(log n).  1,000,000 messages: at most 136 octets for each, and 350 and its key
+ * for each destination; SCHED_IDLE_MAX destinations, and as many hosts, are remembered behind their last
+ * message.
  */
 #ifndef MTATLS_SCHED_H
 #define MTATLS_SCHED_H
@@ -30,6 +44,7 @@
 #define SCHED_PLACES_MIN 1
 #define SCHED_PLACES_MAX 20
 #define SCHED_IDLE_MAX 10000			/* destinations without a message that are remembered */
+#define SCHED_HELD_MAX 1800			/* seconds behind a host until the plan is asked again */
 
 #define SCHED_NEVER INT64_MAX
 
@@ -43,6 +58,7 @@ struct sched_message {
 	int64_t due;
 	int64_t deadline;		/* handed out then, though its destination sleeps */
 	struct sched_destination *destination;
+	struct sched_host *host;	/* a place there was taken for it; NULL: none, or entered */
 	void *arg;
 	uint32_t at[2];			/* where the heaps have it */
 };
@@ -69,7 +85,7 @@ void sched_remove(struct sched *, struct sched_message *);
 
 enum sched_why {
 	SCHED_TRY,	/* due, and there is a place for it */
-	SCHED_OVERDUE	/* past its deadline behind a destination that sleeps: not to be tried */
+	SCHED_OVERDUE	/* past its deadline and its destination sleeps or is held: not to be tried */
 };
 
 /* Hands out a message, which takes a place; NULL: nothing now. */
@@ -109,6 +125,30 @@ struct sched_state sched_state(const struct sched *, const char *key);
  * that changes the scheduler may change the numbers.
  */
 struct sched_message *sched_waiting(const struct sched *, const char *key, size_t i);
+
+/* ---- hosts: any names, say host@port ---- */
+
+/*
+ * Takes a place at a host for a message that is out; the one that was taken when it was handed out, if
+ * that is the host.  0: there is none, or the host sleeps.  A message may have several places.
+ */
+int sched_enter(struct sched *, struct sched_message *, const char *host, int64_t now);
+/* The same for what is under way already and moves on to this host: beyond its places if need be. */
+void sched_enter_anyway(struct sched *, const char *host);
+/* Gives one place back. */
+void sched_leave(struct sched *, const char *host, enum sched_outcome);
+/* The place that was taken for a message when it was handed out, if it did not enter there, is free. */
+void sched_spare(struct sched *, struct sched_message *);
+
+/* A destination with messages goes to this host, and they wait for places there from now on. */
+void sched_behind(struct sched *, const char *key, const char *host);
+/* The same, and it stands in line now.  alone: no other host would do, so it waits while it sleeps. */
+void sched_hold(struct sched *, const char *key, const char *host, int alone, int64_t now);
+
+void sched_host_sleep(struct sched *, const char *host, int64_t until);	/* as sched_sleep() */
+int sched_host_asleep(struct sched *, const char *host, int64_t now);
+/* waiting: destinations in line for it. */
+struct sched_state sched_host_state(const struct sched *, const char *host);
 
 size_t sched_count(const struct sched *);	/* messages, those out included */
 unsigned sched_out(const struct sched *);	/* those that are out */

@@ -39,6 +39,24 @@ fails_with()
 	done
 }
 
+@test "-n warns of an open relay" {
+	local row
+	for row in 'public domains x.example|default|1' 'public domains x.example|0.0.0.0/0|1' \
+	    'public domains x.example|::/0|1' 'public domains x.example|10.0.0.0/8|0' 'private|default|0'; do
+		printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type %s\nhosts a %s relay\n' \
+		    "${row%%|*}" "$(cut -d'|' -f2 <<< "$row")" > conf
+		run -0 --separate-stderr smtp-relay -n -c conf
+		[ "$(grep -c '^smtp-relay: conf: warning: listener a on 127.0.0.1@25: an open relay' <<< "$stderr")" -eq \
+		    "${row##*|}" ] || { echo "$row: $stderr"; return 1; }
+	done
+	printf 'user news\nqueue-user games\nlisten a 0.0.0.0@25 type private\nhosts a default relay\n' > conf
+	run -0 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *'an open relay'* ]]
+	printf 'user news\nqueue-user games\nlisten a 0.0.0.0@25 domains x.example\nhosts a default accept\n' > conf
+	run -0 --separate-stderr smtp-relay -n -c conf
+	[ -z "$stderr" ]
+}
+
 @test "all errors of a file in one run, as file:line" {
 	cat > conf <<- 'END'
 		hostname bad..name
@@ -61,13 +79,15 @@ fails_with()
 		resolver name.example
 		destination x.example tls sometimes
 		route default 127.0.0.1@0
+		loopback-mx perhaps
+		own-address 192.0.2.1 mx.example
 		user
 	END
 	run -2 --separate-stderr smtp-relay -F -c conf
 	[ -z "$output" ]
-	[ "$(grep -c '^smtp-relay: conf:[0-9]*: ' <<< "$stderr")" -eq 21 ] || { echo "$stderr"; return 1; }
-	[ "$(grep -o 'conf:[0-9]*:' <<< "$stderr" | sort -u | wc -l)" -eq 21 ] || { echo "$stderr"; return 1; }
-	[[ $stderr == *'conf: 21 errors' ]]
+	[ "$(grep -c '^smtp-relay: conf:[0-9]*: ' <<< "$stderr")" -eq 23 ] || { echo "$stderr"; return 1; }
+	[ "$(grep -o 'conf:[0-9]*:' <<< "$stderr" | sort -u | wc -l)" -eq 23 ] || { echo "$stderr"; return 1; }
+	[[ $stderr == *'conf: 23 errors' ]]
 	run -1 smtp-relay -n -c conf
 }
 

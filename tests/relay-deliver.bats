@@ -51,6 +51,7 @@ deliver_conf()
 		anchor $LAB_ANCHOR
 		resolver $LAB_DNS
 		mx-port $LAB_PORT
+		loopback-mx ${LOOPBACK:-yes}
 		retry ${RETRY:-2s}
 		listen in 127.0.0.1@$RELAY_PORT type private
 		hosts in 127.0.0.0/8 relay
@@ -76,18 +77,18 @@ await_log()
 	relay_await "${2:-20}" log_says "$ID $1"
 }
 
-# [OPTION…]: a sink at $SINK_PORT with log $RELAY/taken.
+# [OPTION…]: a sink at $SINK_ADDR, port $SINK_PORT, with log $RELAY/taken.
 start_sink()
 {
-	: "${SINK_PORT:=$(relay_free_port)}"
-	mailer sink "$@" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
+	: "${SINK_ADDR:=127.0.0.1}" "${SINK_PORT:=$(relay_free_port)}"
+	mailer sink "$@" "$RELAY/taken" "$SINK_ADDR" "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_await 10 sink_listens
 }
 
 sink_listens()
 {
-	(exec 9<>"/dev/tcp/127.0.0.1/$SINK_PORT") 2>/dev/null
+	(exec 9<>"/dev/tcp/$SINK_ADDR/$SINK_PORT") 2>/dev/null
 }
 
 queue_is_empty()
@@ -200,6 +201,91 @@ comes_back()
 	comes_back nonexistent.test 5.1.2
 }
 
+@test "hosts without an address, and an implicit MX without one: a bounce 5.4.4" {
+	deliver_conf
+	relay_start
+	comes_back mx-noaddr.test 5.4.4
+	comes_back mx-nxdomain.test 5.4.4
+	comes_back implicit-none.test 5.4.4
+}
+
+@test "hosts of which one could not be asked, or has no address: the others count, and mail waits" {
+	deliver_conf
+	relay_start
+	mail_to u@a-servfail.test
+	await_log 'deferred .*until='
+	mail_to u@multi-noaddr.test
+	await_log 'accepted to=u@multi-noaddr.test host=mx2.multi-noaddr.test '
+}
+
+@test "an MX host on this machine is not connected to, unless loopback-mx says so" {
+	LOOPBACK=no
+	: > "$LAB_CAPTURE"
+	deliver_conf
+	relay_start
+	mail_to u@good.test
+	await_log 'failed to=u@good.test .*5.4.4 no host to connect to: mx.good.test: its address 127.0.0.25 is loopback'
+	mail_to 'u@[127.0.0.25]'
+	await_log 'failed to=u@\[127.0.0.25\] .*5.4.4 '
+	mail_to 'u@[IPv6:::ffff:127.0.0.25]'
+	await_log 'failed to=u@\[IPv6:::ffff:127.0.0.25\] .*5.4.4 '
+	run ! grep -q '^127.0.0.25 connect' "$LAB_CAPTURE"
+	# A route is taken at its word.
+	relay_stop
+	deliver_conf "route good.test [127.0.0.25]@$LAB_PORT" 'destination good.test dane none'
+	relay_start
+	mail_to u@good.test
+	await_log 'accepted to=u@good.test '
+}
+
+@test "the relay among the MX hosts: only those before it, and none there is a loop, 5.4.6" {
+	deliver_conf
+	sed -i 's/^hostname .*/hostname mx2.multi-down.test/' "$RELAY/conf"
+	relay_start
+	mail_to u@multi-down.test
+	await_log 'not-delivered domain=multi-down.test host=mx1.multi-down.test'
+	await_log 'not-delivered domain=multi-down.test host=mx2.multi-down.test rule="RFC 5321 5.1" reason="it is this relay itself"'
+	await_log 'deferred .*until='
+	run ! log_says "$ID accepted to="
+	relay_stop
+	deliver_conf 'own-address 192.0.2.1 127.0.0.25'
+	relay_start
+	mail_to u@good.test
+	await_log 'failed to=u@good.test .*5.4.6 '
+}
+
+# WANT ADDRESS: smtp-relay -e ends with that status, and OUTPUT has the words of the third.
+explained()
+{
+	run -"$1" smtp-relay -c "$RELAY/conf" -e "$2"
+	grep -qE -- "$3" <<< "$output" || { echo "$2: wanted: $3"; echo "$output"; return 1; }
+}
+
+@test "-e: 0 where mail would go, 1 where it is bounced or no host may be used, 3 where the DNS fails" {
+	deliver_conf 'destination unsigned.test dane mandatory'
+	explained 0 u@good.test '^    10 mx.good.test: dane 127.0.0.25@'
+	explained 0 u@multi-tlsafail.test '^    10 mx1.multi-tlsafail.test: skip: the TLSA lookup failed'
+	explained 1 u@null-mx.test '^bounced: 5.1.10 .*\[RFC 7505 3\]'
+	explained 1 u@nonexistent.test '^bounced: 5.1.2 '
+	explained 1 u@mx-noaddr.test '^bounced: 5.4.4 .*the host has no address \[RFC 5321 5.1\]'
+	explained 1 u@unsigned.test '^deferred: no host may be used'
+	explained 1 u@bogus-tlsa.test '^deferred: no host may be used'
+	explained 3 u@bogus-mx.test '^deferred: 4.4.3 the MX lookup failed'
+	explained 3 u@a-servfail.test '^deferred: no host can be asked now'
+	deliver_conf 'route default nowhere.good.test'
+	explained 3 u@example.org '^deferred: 4.3.5 the route leads nowhere: nowhere.good.test'
+	LOOPBACK=no
+	deliver_conf
+	explained 1 u@good.test '^bounced: 5.4.4 .*127.0.0.25 is loopback'
+	explained 1 'u@[127.0.0.25]' '^bounced: 5.4.4 '
+	deliver_conf 'own-address 127.0.0.25'
+	explained 1 u@good.test '^bounced: 5.4.6 no host is preferred to mx.good.test, which is this relay'
+	grep -qF 'mx.good.test: it is this relay itself [RFC 5321 5.1] -> no connection' <<< "$output"
+	# And tlscheck says the same of the same configuration.
+	run -1 tlscheck -c "$RELAY/conf" good.test
+	[[ $output == *'good.test: SKIP: '*'mail would loop [RFC 5321 5.1]' ]] || { echo "$output"; return 1; }
+}
+
 @test "what comes from the null sender is never bounced" {
 	deliver_conf
 	relay_start
@@ -275,10 +361,8 @@ action()
 		case "$word $rule" in
 		AUTH*|ENC*|CLEAR*) want=$(grep -oE 'AUTH|ENC|CLEAR' <<< "$hosts" | head -n 1) ;;
 		NOMAIL*) want=failed ;;
-		"SKIP RFC 5321 5.1")
-			# The domain is not there: no host to ask. A host without address may get one.
-			want=queued
-			[ -n "$hosts" ] || want=failed ;;
+		# Neither the domain nor an address of its hosts is there: nobody to ask (RFC 5321 5.1).
+		"SKIP RFC 5321 5.1") want=failed ;;
 		*) want=queued ;;
 		esac
 		got=$(action "$domain")
@@ -314,6 +398,88 @@ connects()
 	mail_to u@ok.plain.test
 	await_log 'accepted to=.*reached=ENC'
 	[ "$(connects 127.0.1.1)" -eq 2 ]
+}
+
+# ---- many domains, one host ----
+
+# COUNT ZONE: a message to each of so many domains.
+mail_to_domains()
+{
+	# shellcheck disable=SC2046 # words
+	mailer send "$RELAY_PORT" a@good.test $(printf "u@d%d.$2 " $(seq "$1")) > "$RELAY/sent"
+}
+
+# COUNT: the sink took so many.
+sink_took()
+{
+	[ "$(grep -c ' taken ' "$RELAY/taken")" -ge "$1" ]
+}
+
+# The most connections that the sink had open at once.
+most_open()
+{
+	awk '$2 == "connect" { n++ } $2 == "gone" { n-- } n > most { most = n } END { print most + 0 }' "$RELAY/taken"
+}
+
+@test "450 domains at one slow host: no more connections than its places, and other mail passes by" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
+	start_sink -w 0.2
+	deliver_conf
+	relay_start
+	mail_to_domains 450 many.test
+	mail_to u@good.test
+	await_log 'accepted to=u@good.test '
+	run ! sink_took 450
+	relay_await 60 sink_took 450
+	relay_await 10 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 450 ]
+	echo "open at once: $(most_open)"
+	[ "$(most_open)" -ge 5 ]
+	[ "$(most_open)" -le 20 ]
+}
+
+@test "a host that broke is passed over by the other domains, which go to the next" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=30s
+	start_sink
+	deliver_conf
+	relay_start
+	mail_to_domains 60 fall.test
+	relay_await 30 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 60 ]
+	tries=$(grep -c 'not-delivered .*host=down.fall.test' "$RELAY_LOG")
+	echo "tries of the host that is down: $tries"
+	[ "$tries" -ge 1 ]
+	# Those that were under way before it was known, as many as its first places.
+	[ "$tries" -le 10 ]
+}
+
+@test "domains whose only host is down wait for it, and one tries: mail arrives when it is there" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=3s
+	deliver_conf
+	relay_start
+	mail_to_domains 40 many.test
+	relay_await 20 log_says 'not-delivered .*host=mx.many.test'
+	relay_await 20 log_says 'deferred from='
+	[ "$(grep -c 'not-delivered .*host=mx.many.test' "$RELAY_LOG")" -le 10 ]
+	start_sink
+	relay_await 40 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 40 ]
+}
+
+@test "a message to two domains, one behind a host without a place: the other gets it at once, and once" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
+	start_sink -w 0.5
+	deliver_conf
+	relay_start
+	mail_to_domains 60 many.test
+	mailer send -o "$RELAY_PORT" a@good.test u@good.test v@late.many.test u@banner-450.plain.test > sent
+	ID=$(cut -d' ' -f1 sent)
+	await_log 'accepted to=u@good.test '
+	run ! sink_took 61
+	await_log 'accepted to=v@late.many.test ' 30
+	[ "$(grep -c "$ID accepted to=u@good.test" "$RELAY_LOG")" -eq 1 ]
+	# The third was not tried each time that the message came and went.
+	[ "$(grep -c "$ID not-delivered .*host=mx.banner-450.plain.test" "$RELAY_LOG")" -le 2 ]
 }
 
 # ---- what is kept ----

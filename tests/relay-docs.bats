@@ -124,6 +124,8 @@ settle_conf()
 		'hosts a 10.0.0.0/8 accept|' 'hosts a 10.0.0.1/8 accept|bad' 'hosts a default reject|'
 		'hosts a ::1 tcprefuse|' 'hosts a localhost accept|bad' 'hosts z default accept|bad'
 		'spool relative/path|bad' 'destination x.test tls no|' 'destination x.test tls no dane mandatory|bad'
+		'loopback-mx yes|' 'loopback-mx no|' 'loopback-mx maybe|bad' 'own-address 192.0.2.1 2001:db8::1|'
+		'own-address x.test|bad' 'own-address|bad'
 		'resolver recursive|' 'resolver 127.0.0.1|' 'resolver localhost|bad' 'route .x.test host.test|'
 	)
 	for row in "${rows[@]}"; do

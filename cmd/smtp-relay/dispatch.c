@@ -19,6 +19,7 @@
 #include "channel.h"
 #include "log.h"
 #include "pack.h"
+#include "plans.h"
 #include "sched.h"
 #include "table.h"
 
@@ -51,7 +52,11 @@ struct active {
 	size_t parts;			/* not finished */
 	struct active *more;		/* the next in dispatch->more */
 	int listed;			/* it is there */
+	size_t unplanned;		/* of the parts, those whose plan was never known */
 	int worked, broke, soon;
+	int again;			/* handed back for want of a host's place, and here again */
+	char *held_by;			/* the host without a place for a part; NULL: none */
+	int alone;			/* and no other would do */
 };
 
 /* Its recipients in one domain, at most DISPATCH_RCPTS_MAX of them. */
@@ -63,13 +68,12 @@ struct part {
 	size_t n;
 	struct outlet *outlet;		/* NULL: not handed out */
 	struct part *parked;		/* the next in dispatch->parked */
-};
-
-struct plan_kept {
-	struct plan_kept *next;
-	char *domain, *port, *text;
-	size_t len;
-	int64_t until;
+	int asked;			/* for its plan */
+	int counted;			/* in no way among active->unplanned any more */
+	struct unpacked *plan;		/* NULL: none */
+	char *port;
+	size_t host;			/* the plan's, where it has a place */
+	int placed;
 };
 
 struct dispatch {
@@ -80,10 +84,10 @@ struct dispatch {
 	struct outlet *outlets;
 	struct part **part;		/* by the number in orders */
 	size_t nparts;
-	struct plan_kept *plans;
 	struct active *more;		/* have recipients that are in no part yet */
 	struct part *parked;		/* no out had room for them */
 	size_t fds;			/* messages that the descriptors of a role allow */
+	struct plans *plans;
 	struct event *wake;
 	int stopping;
 };
@@ -190,6 +194,7 @@ active_free(struct active *a, enum sched_outcome outcome)
 	if (a->fd != -1)
 		close(a->fd);
 	free(a->todo);
+	free(a->held_by);
 	free(a);
 }
 
@@ -298,6 +303,25 @@ waiting(const struct active *a)
 	return count_state(a, SPOOL_RCPT_WAITING) + count_state(a, SPOOL_RCPT_DEFERRED);
 }
 
+/* Back into the schedule as it was: nothing of it is open while it waits for a place at the host. */
+static void
+hold_message(struct active *a)
+{
+	static char again[] = "again";
+	struct dispatch *d = a->d;
+	struct spool_name name = a->name;
+	char key[SPOOL_DOMAIN_MAX + 32], *host = a->held_by;
+	int alone = a->alone;
+
+	a->held_by = NULL;
+	key_of(&name, key, sizeof key);
+	active_free(a, outcome_of(a));
+	sched_add(d->sched, name.id, name.due, spool_id_time_us(name.id) / 1000000 + SCHED_LIFETIME, key, again);
+	sched_hold(d->sched, key, host, alone, now());
+	free(host);
+	pump(d);
+}
+
 /* After the bounce, if there was one to write. */
 static void
 finish_rest(struct active *a)
@@ -306,6 +330,10 @@ finish_rest(struct active *a)
 
 	if (waiting(a) == 0) {
 		remove_message(a);
+		return;
+	}
+	if (a->held_by != NULL && !a->soon) {
+		hold_message(a);
 		return;
 	}
 	delay = sched_backoff(tries_of(a), now() - a->msg.env.arrived, SCHED_LIFETIME, random32());
@@ -398,6 +426,122 @@ list_more(struct active *a)
 	pump(d);
 }
 
+/* ---- places at hosts ---- */
+
+/* The name of a host of its plan in the schedule. */
+static char *
+host_key(const struct part *p, size_t i)
+{
+	return xasprintf("%s@%s", p->plan->plan.host[i].host->name, p->port);
+}
+
+static int
+is_usable(const struct part *p, size_t i)
+{
+	const struct plan_host *h = &p->plan->plan.host[i];
+
+	return h->act == PLAN_TRY && h->host->naddr > 0;
+}
+
+/* One failure may be chance; a host that breaks twice in a row is left alone. */
+static void
+leave_host(struct part *p, enum sched_outcome outcome)
+{
+	struct dispatch *d = p->a->d;
+	int64_t sleep = DISPATCH_SLEEP_S < d->conf.conf->retry ? DISPATCH_SLEEP_S : d->conf.conf->retry;
+	struct sched_state st;
+	char *key;
+
+	if (p->plan == NULL || !p->placed)
+		return;
+	p->placed = 0;
+	key = host_key(p, p->host);
+	sched_leave(d->sched, key, outcome);
+	st = sched_host_state(d->sched, key);
+	if (outcome == SCHED_BROKE && st.broke >= DISPATCH_HOST_BROKE && st.until == 0)
+		sched_host_sleep(d->sched, key, now() + sleep);
+	free(key);
+	pump(d);
+}
+
+/* Of a message to one domain the rest of its mail goes there as well. */
+static int
+enter_host(struct part *p, size_t i, const char *key)
+{
+	struct dispatch *d = p->a->d;
+
+	if (!sched_enter(d->sched, p->a->m, key, now()))
+		return 0;
+	p->host = i;
+	p->placed = 1;
+	if (p->a->name.domain[0] != '\0')
+		sched_behind(d->sched, sched_key(p->a->m), key);
+	return 1;
+}
+
+static void
+note_hold(struct part *p, const char *key, int alone)
+{
+	free(p->a->held_by);
+	p->a->held_by = xstrdup(key);
+	p->a->alone = alone || p->a->name.domain[0] == '\0';
+}
+
+/*
+ * A place at the first host that does not sleep: where that is full the part waits, for a host is not
+ * passed over for being busy (RFC 5321 5.1).  If all sleep it waits for the first.  1: go on.
+ */
+static int
+take_host(struct part *p)
+{
+	size_t i, n = p->plan->plan.nhost, best = n;
+	char *key = NULL;
+	int rc = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!is_usable(p, i))
+			continue;
+		best = best == n ? i : best;
+		key = host_key(p, i);
+		if (!sched_host_asleep(p->a->d->sched, key, now()))
+			break;
+		free(key);
+		key = NULL;
+	}
+	if (best == n)
+		return 1;
+	if (key == NULL) {
+		key = host_key(p, best);
+		note_hold(p, key, 1);
+	} else if (!(rc = enter_host(p, i, key)))
+		note_hold(p, key, 0);
+	free(key);
+	return rc;
+}
+
+/* Once for each part.  When all have been, a place that none of them took is free. */
+static void
+planned(struct part *p)
+{
+	struct active *a = p->a;
+
+	if (p->counted)
+		return;
+	p->counted = 1;
+	if (--a->unplanned == 0 && a->taken == a->ntodo)
+		sched_spare(a->d->sched, a->m);
+}
+
+static void
+forget_plan(struct part *p)
+{
+	leave_host(p, SCHED_SAYS_NOTHING);
+	unpacked_free(p->plan);
+	free(p->port);
+	p->plan = NULL;
+	p->port = NULL;
+}
+
 static void
 part_done(struct part *p)
 {
@@ -408,6 +552,8 @@ part_done(struct part *p)
 		p->outlet->load--;
 		pump(a->d);
 	}
+	planned(p);
+	forget_plan(p);
 	free(p->domain);
 	free(p);
 	a->parts--;
@@ -427,6 +573,7 @@ part_new(struct active *a, const char *domain)
 	text_lower(p->domain);
 	p->slot = take_slot(a->d, p);
 	a->parts++;
+	a->unplanned++;
 	return p;
 }
 
@@ -449,6 +596,30 @@ settle_part(struct part *p, enum spool_rcpt_state state, const char *status, con
 	part_done(p);
 }
 
+/*
+ * Whoever is free; but what goes to one host goes to one out, which can use its connections again, and
+ * so has no more of them than the host has places.
+ */
+static struct outlet *
+outlet_for(struct dispatch *d, const char *host)
+{
+	struct outlet *o, *best = NULL;
+	uint64_t most = 0, h;
+	const char *c;
+
+	for (o = d->outlets; o != NULL; o = o->next) {
+		for (h = o->number, c = host; *c != '\0'; c++) {
+			h = (h ^ (unsigned char)*c) * 0x9e3779b97f4a7c15ULL;
+			h ^= h >> 32;
+		}
+		if (o->channel != NULL && o->load < d->fds && (best == NULL || h > most)) {
+			best = o;
+			most = h;
+		}
+	}
+	return best;
+}
+
 /* NULL: there is none, or none takes one more. */
 static struct outlet *
 least_loaded(struct dispatch *d)
@@ -465,14 +636,15 @@ static void
 put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
 {
 	const struct spool_message *m = &p->a->msg;
-	char seq[24], offset[24], size[24], index[24], proof[JOURNAL_PROOF_SIZE];
+	char seq[24], offset[24], size[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
+	snprintf(host, sizeof host, "%zu", p->host);
 	snprintf(offset, sizeof offset, "%" PRId64, m->offset);
 	snprintf(size, sizeof size, "%" PRId64, m->size);
 	table_put(b, "deliver", seq, p->a->name.id, port, offset, size,
-	    m->env.from_options.n > 0 ? "1" : "0", m->env.from, (char *)NULL);
+	    m->env.from_options.n > 0 ? "1" : "0", host, m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
@@ -493,10 +665,11 @@ open_for_outs(struct active *a)
 	return a->fd;
 }
 
-/* Until an out has room, or there is one again. */
+/* Until an out has room, or there is one again: it holds nothing until then. */
 static void
 park(struct part *p)
 {
+	forget_plan(p);
 	p->parked = p->a->d->parked;
 	p->a->d->parked = p;
 }
@@ -518,15 +691,36 @@ send_order(struct part *p, struct outlet *o, const struct buf *b)
 
 static void hand_out(struct part *, const char *port, const char *plan, size_t len);
 
+/* It goes where the other goes, beyond the places there if need be. */
+static struct part *
+half_of(struct part *p, const char *plan, size_t len)
+{
+	struct part *q = part_new(p->a, p->domain);
+	struct fail f = FAIL_INIT;
+	char *key;
+
+	planned(q);
+	q->n = p->n / 2;
+	p->n -= q->n;
+	memcpy(q->rcpt, p->rcpt + p->n, q->n * sizeof q->rcpt[0]);
+	q->plan = unpack_plan(plan, len, &f);
+	q->port = xstrdup(p->port);
+	q->host = p->host;
+	if (p->placed && q->plan != NULL) {
+		key = host_key(q, q->host);
+		sched_enter_anyway(p->a->d->sched, key);
+		q->placed = 1;
+		free(key);
+	}
+	return q;
+}
+
 /* Long addresses: both halves go, and each may be halved again. */
 static void
 hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
 {
-	struct part *q = part_new(p->a, p->domain);
+	struct part *q = half_of(p, plan, len);
 
-	q->n = p->n / 2;
-	p->n -= q->n;
-	memcpy(q->rcpt, p->rcpt + p->n, q->n * sizeof q->rcpt[0]);
 	hand_out(p, port, plan, len);
 	hand_out(q, port, plan, len);
 }
@@ -534,9 +728,12 @@ hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
 static void
 hand_out(struct part *p, const char *port, const char *plan, size_t len)
 {
-	struct outlet *o = least_loaded(p->a->d);
+	struct dispatch *d = p->a->d;
+	char *key = p->placed ? host_key(p, p->host) : NULL;
+	struct outlet *o = key != NULL ? outlet_for(d, key) : least_loaded(d);
 	struct buf b = BUF_INIT;
 
+	free(key);
 	if (o == NULL) {
 		park(p);
 		return;
@@ -562,70 +759,44 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "its plan cannot be handed on");
 		return;
 	}
+	p->plan = u;
+	p->port = xstrdup(port);
 	switch (u->plan.kind) {
 	case PLAN_HOSTS:
+		if (!take_host(p)) {
+			planned(p);
+			part_done(p);
+			return;
+		}
+		planned(p);
 		hand_out(p, port, text, len);
 		break;
 	case PLAN_NOMAIL:
-		settle_part(p, SPOOL_RCPT_FAILED, "5.1.10", u->plan.why);
-		break;
 	case PLAN_NODOMAIN:
-		settle_part(p, SPOOL_RCPT_FAILED, "5.1.2", u->plan.why);
+	case PLAN_NOROUTE:
+	case PLAN_LOOP:
+		planned(p);
+		settle_part(p, SPOOL_RCPT_FAILED, u->plan.status, u->plan.why);
 		break;
 	case PLAN_DEFER:
-		settle_part(p, SPOOL_RCPT_DEFERRED, "4.4.3", u->plan.why);
+		planned(p);
+		settle_part(p, SPOOL_RCPT_DEFERRED, u->plan.status, u->plan.why);
 		break;
 	}
-	unpacked_free(u);
 }
 
 /* ---- plans ---- */
-
-static struct plan_kept *
-find_plan(struct dispatch *d, const char *domain)
-{
-	struct plan_kept **at = &d->plans, *k;
-
-	while ((k = *at) != NULL) {
-		if (k->until <= now()) {
-			*at = k->next;
-			free(k->domain);
-			free(k->port);
-			free(k->text);
-			free(k);
-			continue;
-		}
-		if (strcmp(k->domain, domain) == 0)
-			return k;
-		at = &k->next;
-	}
-	return NULL;
-}
-
-static void
-keep_plan(struct dispatch *d, const char *domain, const char *port, const char *text, size_t len)
-{
-	struct plan_kept *k = xcalloc(1, sizeof *k);
-
-	k->domain = xstrdup(domain);
-	k->port = xstrdup(port);
-	k->text = xmemdup(text, len);
-	k->len = len;
-	k->until = now() + DISPATCH_PLAN_S;
-	k->next = d->plans;
-	d->plans = k;
-}
 
 static void
 ask_plan(struct part *p)
 {
 	struct dispatch *d = p->a->d;
-	struct plan_kept *k = find_plan(d, p->domain);
+	struct plan_kept k;
 	struct buf b = BUF_INIT;
 	char seq[24];
 
-	if (k != NULL) {
-		act_on_plan(p, k->port, k->text, k->len);
+	if (plans_find(d->plans, p->domain, now(), &k)) {
+		act_on_plan(p, k.port, k.text, k.len);
 		return;
 	}
 	if (d->route == NULL) {
@@ -633,6 +804,7 @@ ask_plan(struct part *p)
 		part_done(p);
 		return;
 	}
+	p->asked = 1;
 	snprintf(seq, sizeof seq, "%zu", p->slot);
 	table_put(&b, "route", seq, p->domain, (char *)NULL);
 	channel_send(d->route, b.p, b.len, -1);
@@ -659,9 +831,11 @@ on_route_record(void *arg, struct order *o)
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n != 3 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL)
+	if (o->n != 3 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL ||
+	    !p->asked)
 		return;
-	keep_plan(d, p->domain, o->v[2], o->more, o->more_len);
+	p->asked = 0;
+	plans_keep(d->plans, p->domain, o->v[2], o->more, o->more_len, now());
 	act_on_plan(p, o->v[2], o->more, o->more_len);
 }
 
@@ -789,6 +963,13 @@ take_result(struct outlet *o, const struct order *r)
 		give_journal(o);
 }
 
+static enum sched_outcome
+outcome_named(const char *word)
+{
+	return strcmp(word, "worked") == 0 ? SCHED_WORKED :
+	    strcmp(word, "broke") == 0 ? SCHED_BROKE : SCHED_SAYS_NOTHING;
+}
+
 static void
 take_finished(struct outlet *o, const struct order *r)
 {
@@ -798,7 +979,30 @@ take_finished(struct outlet *o, const struct order *r)
 		return;
 	p->a->worked |= strcmp(r->v[2], "worked") == 0;
 	p->a->broke |= strcmp(r->v[2], "broke") == 0;
+	leave_host(p, outcome_named(r->v[2]));
 	part_done(p);
+}
+
+/* moved SEQ HOST OUTCOME: on to a later host, or past the last. */
+static void
+take_moved(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+	struct fail f = FAIL_INIT;
+	long long host;
+	char *key;
+
+	if (p == NULL || p->outlet != o || p->plan == NULL ||
+	    text_number(r->v[2], p->host + 1, p->plan->plan.nhost, "host", &host, &f) == -1)
+		return;
+	leave_host(p, outcome_named(r->v[3]));
+	p->host = host;
+	if (p->host == p->plan->plan.nhost || !is_usable(p, p->host))
+		return;
+	key = host_key(p, p->host);
+	sched_enter_anyway(o->d->sched, key);
+	free(key);
+	p->placed = 1;
 }
 
 static void
@@ -812,6 +1016,8 @@ on_out_record(void *arg, struct order *r)
 		take_result(arg, r);
 	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)
 		take_finished(arg, r);
+	else if (r->n == 4 && strcmp(r->v[0], "moved") == 0)
+		take_moved(arg, r);
 }
 
 /* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
@@ -868,6 +1074,16 @@ by_domain(const void *a, const void *b)
 	return c != 0 ? c : (x->rcpt > y->rcpt) - (x->rcpt < y->rcpt);
 }
 
+/*
+ * A message that was handed back for one domain is no reason to try another earlier than it would be: whose
+ * last result came since the message was due had its try.
+ */
+static int
+had_its_try(const struct active *a, const struct spool_rcpt *r)
+{
+	return a->again && r->state == SPOOL_RCPT_DEFERRED && r->when >= a->name.due;
+}
+
 static void
 list_todo(struct active *a)
 {
@@ -875,7 +1091,7 @@ list_todo(struct active *a)
 
 	a->todo = xcalloc(a->msg.env.nrcpts, sizeof *a->todo);
 	for (i = 0; i < a->msg.env.nrcpts; i++)
-		if (is_open(&a->msg.env.rcpt[i]))
+		if (is_open(&a->msg.env.rcpt[i]) && !had_its_try(a, &a->msg.env.rcpt[i]))
 			a->todo[a->ntodo++] = (struct todo){ domain_of(a->msg.env.rcpt[i].address), i };
 	qsort(a->todo, a->ntodo, sizeof *a->todo, by_domain);
 }
@@ -951,6 +1167,7 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 
 	a->d = d;
 	a->m = m;
+	a->again = m->arg != NULL;
 	name_of(m, &a->name);
 	spool_name_format(name, &a->name);
 	a->msg.fd = a->fd = -1;
@@ -1047,6 +1264,7 @@ dispatch_new(const struct dispatch_conf *conf)
 	d->conf = *conf;
 	d->fds = fds_for_messages();
 	d->sched = sched_new(d->fds < DISPATCH_OUT_MAX ? d->fds : DISPATCH_OUT_MAX, seed);
+	d->plans = plans_new(seed);
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL)
 		alloc_failed();

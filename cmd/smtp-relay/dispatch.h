@@ -18,8 +18,8 @@
 #define DISPATCH_PARTS_MAX 50	/* orders of one message at once */
 #define DISPATCH_FDS_KEPT 40	/* descriptors of a role that are not for messages */
 #define DISPATCH_FDS_EACH 3	/* for a message under way: in out file, connection, and one that waits */
-#define DISPATCH_PLAN_S 5	/* a plan is used again so long */
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
+#define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
 
 struct dispatch;

@@ -13,6 +13,8 @@
 #include "text.h"
 
 struct question {
+	const struct conf *conf;
+	const char *domain;
 	struct event_base *base;
 	struct policy policy;
 	uint16_t port;
@@ -20,7 +22,7 @@ struct question {
 };
 
 static void
-print_host(const struct plan_host *h, uint16_t port)
+print_host(const struct plan *p, const struct plan_host *h, uint16_t port)
 {
 	char addr[INET6_ADDRSTRLEN];
 	char *name = text_escape(h->host->name, strlen(h->host->name));
@@ -29,9 +31,40 @@ print_host(const struct plan_host *h, uint16_t port)
 	printf("    %u %s: %s", h->host->preference, name,
 	    h->act == PLAN_TRY ? plan_need_name(h->need) : h->act == PLAN_SKIP ? "skip" : "unsure");
 	for (i = 0; i < h->host->naddr && h->act == PLAN_TRY; i++)
-		printf(" %s@%u", facts_addr_text(&h->host->addr[i], addr), port);
+		if (policy_bars(&p->policy, &h->host->addr[i]) == NULL)
+			printf(" %s@%u", facts_addr_text(&h->host->addr[i], addr), port);
 	printf(": %s [%s]\n", h->why, h->rule);
 	free(name);
+}
+
+/* As tlscheck has it: a host that may be tried, else one that cannot be asked now, else none. */
+static enum tool_exit
+status_of(const struct plan *p)
+{
+	enum tool_exit status = TOOL_NO;
+	size_t i;
+
+	if (p->kind != PLAN_HOSTS)
+		return p->kind == PLAN_DEFER ? TOOL_UNSURE : TOOL_NO;
+	for (i = 0; i < p->nhost && status != TOOL_YES; i++)
+		if (p->host[i].act == PLAN_TRY)
+			status = TOOL_YES;
+		else if (p->host[i].act == PLAN_UNSURE)
+			status = TOOL_UNSURE;
+	return status;
+}
+
+static void
+print_end(const struct plan *p, enum tool_exit status)
+{
+	if (p->kind == PLAN_DEFER)
+		printf("deferred: %s %s [%s]\n", p->status, p->why, p->rule);
+	else if (p->kind != PLAN_HOSTS)
+		printf("bounced: %s %s [%s]\n", p->status, p->why, p->rule);
+	else if (status == TOOL_UNSURE)
+		printf("deferred: no host can be asked now\n");
+	else if (status == TOOL_NO)
+		printf("deferred: no host may be used\n");
 }
 
 static void
@@ -45,15 +78,10 @@ print_plan(struct question *q, const struct plan *p)
 	buf_clear(&b);
 	if (p->kind == PLAN_HOSTS)
 		printf("tried in this order:\n");
-	for (i = 0; i < p->nhost; i++)
-		print_host(&p->host[i], q->port);
-	if (p->kind == PLAN_NOMAIL || p->kind == PLAN_NODOMAIN) {
-		printf("bounced: %s [%s]\n", p->why, p->rule);
-		q->status = TOOL_NO;
-	} else if (p->kind == PLAN_DEFER) {
-		printf("deferred: %s [%s]\n", p->why, p->rule);
-		q->status = TOOL_UNSURE;
-	}
+	for (i = 0; i < p->nhost && p->kind == PLAN_HOSTS; i++)
+		print_host(p, &p->host[i], q->port);
+	q->status = status_of(p);
+	print_end(p, q->status);
 }
 
 static void
@@ -61,6 +89,7 @@ take_facts(struct question *q, struct facts *facts)
 {
 	struct plan plan;
 
+	conf_mark_own(q->conf, q->domain, q->port, facts);
 	policy_plan(&q->policy, facts, &plan);
 	print_plan(q, &plan);
 	plan_clear(&plan);
@@ -127,6 +156,8 @@ explain(const struct conf *c, const char *address)
 
 	if (domain == NULL)
 		return tool_failed(&f);
+	q.conf = c;
+	q.domain = domain;
 	conf_policy(c, domain, &q.policy);
 	if ((hop = conf_route_to(c, domain)) != NULL)
 		q.port = hop->next.port;

@@ -7,7 +7,10 @@
 #include "conf.h"
 #include "tool.h"
 
-/* Prints route, plan and trace.  NO: permanent failure; UNSURE: the DNS could not be asked. */
+/*
+ * Prints route, plan and trace.  YES: a host may be tried; NO: permanent failure, or the plan forbids
+ * every host; UNSURE: the DNS could not be asked.
+ */
 enum tool_exit explain(const struct conf *, const char *address);
 
 #endif

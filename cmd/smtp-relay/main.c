@@ -83,6 +83,19 @@ print_error(void *arg, const char *file, unsigned line, const char *text)
 	free(escaped);
 }
 
+/* What is no error, but hardly meant so. */
+static void
+warn(const struct conf *conf)
+{
+	struct buf b = BUF_INIT;
+	char *line, *rest;
+
+	if (conf_warnings(conf, &b) > 0)
+		for (rest = b.p; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0';)
+			talk(NULL, "%s: warning: %s", conf->file, line);
+	buf_clear(&b);
+}
+
 /* -n: 1 where the configuration is at fault, as for any check that fails. */
 static enum tool_exit
 check(const struct conf *conf)
@@ -95,6 +108,7 @@ check(const struct conf *conf)
 		return TOOL_NO;
 	}
 	master_free(m);
+	warn(conf);
 	conf_print(conf);
 	return TOOL_YES;
 }

@@ -13,10 +13,11 @@
  *	queue -> route	route SEQ DOMAIN	what is the plan?
  *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
- *			deliver SEQ ID PORT OFFSET SIZE 8BIT FROM	+fd of the message, lines "rcpt INDEX
+ *			deliver SEQ ID PORT OFFSET SIZE 8BIT HOST FROM	+fd of the message, lines "rcpt INDEX
  *						ADDRESS PROOF", then the plan's
  *	out -> queue	switched		the journal before is done with
  *			result SEQ INDEX STATE TEXT	of a recipient
+ *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
  *			finished SEQ OUTCOME	of the order
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */

@@ -59,6 +59,7 @@ struct delivery {
 	size_t host, addr;		/* the next to try */
 	char *reason;			/* why the last one would not do */
 	int broke;			/* a host could not be used */
+	int host_broke;			/* this one could not be asked */
 	unsigned tries;			/* addresses */
 	time_t began;
 	const char **send;		/* recipients of the transaction under way */
@@ -421,6 +422,8 @@ on_ended(struct contact *c, void *arg)
 	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
 	    c->verdict.rule);
 	d->broke = 1;
+	/* What the plan forbids is between it and this domain. */
+	d->host_broke |= c->verdict.word == VERDICT_INCONCLUSIVE;
 	free_later(ln);
 	d->addr++;
 	try_next(d);
@@ -428,6 +431,24 @@ on_ended(struct contact *c, void *arg)
 
 static const struct contact_handlers handlers = { .ready = on_ready, .body = on_body,
 	.result = on_result, .ended = on_ended };
+
+/* A connection to this address that waits and asks something else of the host: its place is needed. */
+static void
+quit_idle(struct out *o, const struct sockaddr_storage *ss)
+{
+	struct sockaddr_storage other;
+	struct line *ln;
+
+	for (ln = o->lines; ln != NULL; ln = ln->next) {
+		if (ln->user != NULL || ln->uses >= OUT_USES_MAX)
+			continue;
+		facts_sockaddr(ln->contact.target.addr, ln->contact.target.port, &other);
+		if (memcmp(ss, &other, sizeof other) == 0) {
+			free_later(ln);
+			return;
+		}
+	}
+}
 
 static void
 connect_line(struct delivery *d, char *key)
@@ -437,7 +458,11 @@ connect_line(struct delivery *d, char *key)
 	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
 		.ehlo = o->start->conf->hostname, .timeout_ms = OUT_TIMEOUT_MS };
 	struct contact_target target = { .port = d->port };
+	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
+
+	facts_sockaddr(&d->plan->facts->host[d->host].addr[d->addr], d->port, &ss);
+	quit_idle(o, &ss);
 
 	ln->out = o;
 	ln->user = d;
@@ -472,13 +497,28 @@ note_skip(struct delivery *d, const struct plan_host *h)
 	d->reason = xasprintf("%s: %s [%s]", h->host->name, h->why, h->rule);
 }
 
+/* Its place at the one host is free, and taken at the next. */
+static void
+move_on(struct delivery *d)
+{
+	struct buf b = BUF_INIT;
+	char host[24];
+
+	d->host++;
+	d->addr = 0;
+	snprintf(host, sizeof host, "%zu", d->host);
+	table_put(&b, "moved", d->seq, host, d->host_broke ? "broke" : "nothing", (char *)NULL);
+	tell(d->out, &b);
+	d->host_broke = 0;
+}
+
 /* The next address that the plan allows, in the order of preference (RFC 5321 5.1). */
 static void
 try_next(struct delivery *d)
 {
 	const struct plan *p = &d->plan->plan;
 
-	for (; d->host < p->nhost; d->host++, d->addr = 0) {
+	for (; d->host < p->nhost; move_on(d)) {
 		const struct plan_host *h = &p->host[d->host];
 		struct line *ln;
 		char *key;
@@ -531,19 +571,19 @@ number_of(const char *word, long long hi, long long *n, struct fail *f)
 	return text_number(word, 0, hi, "an order", n, f);
 }
 
-/* deliver SEQ ID PORT OFFSET SIZE 8BIT FROM +fd, rcpt lines, the plan's lines */
+/* deliver SEQ ID PORT OFFSET SIZE 8BIT HOST FROM +fd, rcpt lines, the plan's lines */
 static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
 	static const struct table_row rows[] = { { "rcpt", 3, 3, 0, take_rcpt } };
-	long long port, offset, size, has8bit;
+	long long port, offset, size, has8bit, host;
 	char *plan = strstr(o->more, "plan ");
 
-	if (o->n != 8 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
+	if (o->n != 9 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
 	    !spool_id_valid(o->v[2]) || number_of(o->v[3], 65535, &port, f) == -1 ||
 	    number_of(o->v[4], SPOOL_SIZE_MAX, &offset, f) == -1 ||
 	    number_of(o->v[5], SPOOL_SIZE_MAX, &size, f) == -1 ||
-	    number_of(o->v[6], 1, &has8bit, f) == -1)
+	    number_of(o->v[6], 1, &has8bit, f) == -1 || number_of(o->v[7], FACTS_HOSTS_MAX, &host, f) == -1)
 		return fail(f, FAIL_SYS, "an order from the queue makes no sense");
 	snprintf(d->seq, sizeof d->seq, "%s", o->v[1]);
 	snprintf(d->id, sizeof d->id, "%s", o->v[2]);
@@ -552,7 +592,8 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->offset = offset;
 	d->size = size;
 	d->has8bit = has8bit;
-	d->from = xstrdup(o->v[7]);
+	d->host = host;
+	d->from = xstrdup(o->v[8]);
 	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
 	if (table_parse("order", o->more, plan - o->more, rows, 1, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");

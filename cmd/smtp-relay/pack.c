@@ -18,7 +18,7 @@ number(char dst[24], long long n)
 	snprintf(dst, 24, "%lld", n);
 }
 
-/* plan KIND RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL */
+/* plan KIND STATUS RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL */
 static void
 pack_head(struct buf *b, const struct plan *p)
 {
@@ -28,7 +28,7 @@ pack_head(struct buf *b, const struct plan *p)
 	number(mx, p->facts->mx);
 	number(sec, p->facts->mx_sec);
 	number(bound, p->domain_bound);
-	table_put(b, "plan", kind, p->rule, p->why, (char *)NULL);
+	table_put(b, "plan", kind, p->status, p->rule, p->why, (char *)NULL);
 	table_put(b, "facts", p->facts->domain, mx, sec, bound,
 	    p->facts->mx_canonical != NULL ? p->facts->mx_canonical : "", (char *)NULL);
 }
@@ -68,7 +68,9 @@ pack_plan(struct buf *b, const struct plan *p)
 
 		pack_host(b, p, h);
 		for (j = 0; j < h->host->naddr && h->act == PLAN_TRY; j++)
-			table_put(b, "addr", facts_addr_text(&h->host->addr[j], text), (char *)NULL);
+			if (policy_bars(&p->policy, &h->host->addr[j]) == NULL)
+				table_put(b, "addr", facts_addr_text(&h->host->addr[j], text),
+				    (char *)NULL);
 	}
 }
 
@@ -96,8 +98,9 @@ take_plan(void *ctx, const struct table_line *l, struct fail *f)
 	if (small_number(l->v[0], PLAN_DEFER, &kind, f) == -1)
 		return -1;
 	u->plan.kind = (enum plan_kind)kind;
-	u->plan.rule = keep(u, l->v[1]);
-	u->plan.why = xstrdup(l->v[2]);
+	u->plan.status = keep(u, l->v[1]);
+	u->plan.rule = keep(u, l->v[2]);
+	u->plan.why = xstrdup(l->v[3]);
 	return 0;
 }
 
@@ -190,7 +193,7 @@ take_tlsa(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static const struct table_row rows[] = {
-	{ "plan", 3, 3, TABLE_ONCE | TABLE_REQUIRED, take_plan },
+	{ "plan", 4, 4, TABLE_ONCE | TABLE_REQUIRED, take_plan },
 	{ "facts", 5, 5, TABLE_ONCE | TABLE_REQUIRED, take_facts },
 	{ "host", 9, 9, 0, take_host },
 	{ "addr", 1, 1, 0, take_addr },

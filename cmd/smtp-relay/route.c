@@ -24,6 +24,7 @@ struct route {
 struct question {
 	struct route *r;
 	char seq[24];
+	char *domain;
 	struct policy policy;
 	uint16_t port;
 };
@@ -36,9 +37,10 @@ answer(struct question *q, struct facts *facts)
 {
 	struct buf b = BUF_INIT;
 	struct plan plan;
-	char port[24];
+	char port[24], kind[24], mx[24];
 	size_t head;
 
+	conf_mark_own(q->r->start->conf, q->domain, q->port, facts);
 	policy_plan(&q->policy, facts, &plan);
 	snprintf(port, sizeof port, "%u", q->port);
 	table_put(&b, "planned", q->seq, port, (char *)NULL);
@@ -47,13 +49,17 @@ answer(struct question *q, struct facts *facts)
 	/* Room is left for the recipients that go with it. */
 	if (b.len > ORDER_MAX / 2) {
 		b.len = head;
-		table_put(&b, "plan", "3", "local", "its hosts and TLSA records are too many", (char *)NULL);
-		table_put(&b, "facts", facts->domain, "5", "3", "0", "", (char *)NULL);
+		snprintf(kind, sizeof kind, "%d", PLAN_DEFER);
+		snprintf(mx, sizeof mx, "%d", FACTS_MX_FAILED);
+		table_put(&b, "plan", kind, "4.4.3", "local", "its hosts and TLSA records are too many",
+		    (char *)NULL);
+		table_put(&b, "facts", facts->domain, mx, "3", "0", "", (char *)NULL);
 	}
 	channel_send(q->r->queue, b.p, b.len, -1);
 	buf_clear(&b);
 	plan_clear(&plan);
 	facts_free(facts);
+	free(q->domain);
 	free(q);
 }
 
@@ -90,6 +96,7 @@ ask(struct route *r, const char *seq, const char *domain)
 	struct facts *literal;
 
 	q->r = r;
+	q->domain = xstrdup(domain);
 	q->port = lookup.port;
 	snprintf(q->seq, sizeof q->seq, "%s", seq);
 	conf_policy(conf, domain, &q->policy);

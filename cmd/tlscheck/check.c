@@ -65,7 +65,8 @@ add_addresses(struct check *c, const struct plan_host *h)
 	size_t i, first = c->nprobe;
 
 	for (i = 0; i < h->host->naddr; i++)
-		add_probe(c, h, &h->host->addr[i]);
+		if (policy_bars(&c->plan.policy, &h->host->addr[i]) == NULL)
+			add_probe(c, h, &h->host->addr[i]);
 	qsort(&c->probe[first], c->nprobe - first, sizeof *c->probe, compare_addresses);
 }
 
@@ -197,6 +198,8 @@ probe_hosts(struct check *c)
 {
 	size_t i, connections = 0;
 
+	if (c->env->conf.relay != NULL)
+		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->facts);
 	policy_plan(&c->policy, c->facts, &c->plan);
 	make_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */

@@ -76,6 +76,35 @@ test_address(void)
 	unit_str(facts_addr_text(&v6, text), "2001:db8::25", "an IPv6 address");
 }
 
+/* RFC 6890, RFC 4291 2.4: what leads to no other host. */
+static const struct {
+	const char *text, *want;
+} special_rows[] = {
+	{ "127.0.0.1", "loopback" }, { "127.255.255.254", "loopback" }, { "126.255.255.255", NULL },
+	{ "128.0.0.0", NULL }, { "0.0.0.0", "unspecified" }, { "0.1.2.3", "unspecified" }, { "1.0.0.0", NULL },
+	{ "169.254.169.254", "link-local" }, { "169.253.0.1", NULL }, { "224.0.0.1", "multicast" },
+	{ "239.255.255.255", "multicast" }, { "223.255.255.255", NULL }, { "255.255.255.255", "broadcast" },
+	{ "240.0.0.1", NULL }, { "10.0.0.1", NULL }, { "192.168.1.1", NULL }, { "192.0.2.1", NULL },
+	{ "::1", "loopback" }, { "::2", NULL }, { "::", "unspecified" }, { "fe80::1", "link-local" },
+	{ "febf::1", "link-local" }, { "fec0::1", NULL }, { "ff02::1", "multicast" }, { "2001:db8::1", NULL },
+	{ "fd00::1", NULL }, { "::ffff:127.0.0.1", "loopback" }, { "::ffff:0.0.0.0", "unspecified" },
+	{ "::ffff:192.0.2.1", NULL },
+};
+
+static void
+test_special(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof special_rows / sizeof special_rows[0]; i++) {
+		const char *text = special_rows[i].text;
+		struct facts_addr a = { .family = strchr(text, ':') == NULL ? AF_INET : AF_INET6 };
+
+		unit_int(inet_pton(a.family, text, &a.ip), 1, "%s: an address", text);
+		unit_str(facts_addr_special(&a), special_rows[i].want, "%s", text);
+	}
+}
+
 int
 main(void)
 {
@@ -83,5 +112,6 @@ main(void)
 	test_sort();
 	test_limit();
 	test_address();
+	test_special();
 	return unit_done();
 }

@@ -5,6 +5,8 @@
  */
 #include "policy.h"
 
+#include <arpa/inet.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +27,7 @@
 #define NONE POLICY_DANE_NONE
 #define OPP POLICY_DANE_OPPORTUNISTIC
 #define MAND POLICY_DANE_MANDATORY
+#define P(level, setting) { .tls = (level), .dane = (setting) }
 
 /* ---- facts ---- */
 
@@ -248,6 +251,144 @@ test_kinds(void)
 	}
 }
 
+/* ---- hosts that lead nowhere, and the relay among them ---- */
+
+/*
+ * A host: preference and letter.  Without a letter its address leads elsewhere; n: it has none; f: that
+ * could not be asked; l: loopback; b: loopback and one that is not; o: the relay's address; s: its name.
+ */
+static void
+add_spelled(struct facts *f, const char *word)
+{
+	char letter = word[strlen(word) - 1];
+	struct facts_host *h = facts_add_host(f, word, strtoul(word, NULL, 10));
+	static const char *const text[] = { "192.0.2.1", "127.0.0.1" };
+	size_t i;
+
+	h->addrs = letter == 'n' ? FACTS_ADDRS_NONE : letter == 'f' ? FACTS_ADDRS_FAILED :
+	    FACTS_ADDRS_FOUND;
+	h->addrs_sec = DNS_SECURE;
+	h->tlsa_state = FACTS_TLSA_ABSENT;
+	h->own = letter == 's';
+	h->naddr = h->addrs != FACTS_ADDRS_FOUND ? 0 : letter == 'b' ? 2 : 1;
+	h->addr = xcalloc(2, sizeof *h->addr);
+	for (i = 0; i < h->naddr; i++) {
+		h->addr[i].family = AF_INET;
+		h->addr[i].own = letter == 'o';
+		inet_pton(AF_INET, text[letter == 'l' || i == 1], &h->addr[i].ip.v4);
+	}
+}
+
+enum { FREE, GUARD, ROUTED };
+
+static const struct {
+	const char *hosts;	/* in the order of preference; i first: implicit MX */
+	int way;
+	const char *plan;	/* the kind's status ("" : its hosts) and rule */
+	const char *acts;	/* of each host: t, s, u */
+	enum verdict_word word;
+} way_rows[] = {
+	/* RFC 5321 5.1: none usable must be reported as an error; RFC 3463 3.5: 5.4.4 unable to route. */
+	{ "10n", GUARD, "5.4.4 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10n", FREE, "5.4.4 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10n 20n", GUARD, "5.4.4 [RFC 5321 5.1]", "ss", VERDICT_SKIP },
+	{ "i n", GUARD, "5.4.4 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	/* What could not be asked may be there. */
+	{ "10f", GUARD, " [RFC 7672 2.2.1]", "u", VERDICT_INCONCLUSIVE },
+	{ "10n 20f", GUARD, " [RFC 7672 2.2.1]", "su", VERDICT_INCONCLUSIVE },
+	{ "10n 20", GUARD, " [RFC 7672 2.2.1]", "st", VERDICT_INCONCLUSIVE },
+	/* An address that leads to no other host is none. */
+	{ "10l", GUARD, "5.4.4 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10l 20n", GUARD, "5.4.4 [RFC 5321 5.1]", "ss", VERDICT_SKIP },
+	{ "10l 20", GUARD, " [RFC 7672 2.2.1]", "st", VERDICT_INCONCLUSIVE },
+	{ "10b", GUARD, " [RFC 7672 2.2.1]", "t", VERDICT_INCONCLUSIVE },
+	{ "10l", FREE, " [RFC 7672 2.2.1]", "t", VERDICT_INCONCLUSIVE },
+	{ "i l", GUARD, "5.4.4 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	/* RFC 5321 5.1: the relay's own preference and all behind it are discarded; 5.4.6 is a loop. */
+	{ "10s", GUARD, "5.4.6 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10o", GUARD, "5.4.6 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10o", FREE, "5.4.6 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	{ "10 10s 20", GUARD, "5.4.6 [RFC 5321 5.1]", "sss", VERDICT_SKIP },
+	{ "5 10s 20", GUARD, " [RFC 7672 2.2.1]", "tss", VERDICT_INCONCLUSIVE },
+	{ "5 10o 20", FREE, " [RFC 7672 2.2.1]", "tss", VERDICT_INCONCLUSIVE },
+	{ "i s", GUARD, "5.4.6 [RFC 5321 5.1]", "s", VERDICT_SKIP },
+	/* Postfix's "unable to find primary relay", and "configuration problem". */
+	{ "5n 10s", GUARD, "4.4.4 [RFC 5321 5.1]", "ss", VERDICT_INCONCLUSIVE },
+	{ "5f 10s", GUARD, " [RFC 7672 2.2.1]", "us", VERDICT_INCONCLUSIVE },
+	{ "0n", ROUTED, "4.3.5 [local]", "s", VERDICT_INCONCLUSIVE },
+	{ "0l", ROUTED, " [RFC 7672 2.2.1]", "t", VERDICT_INCONCLUSIVE },
+};
+
+static void
+check_way(size_t row, struct facts *f)
+{
+	struct policy policy = { .tls = PREF, .dane = OPP, .guard = way_rows[row].way == GUARD,
+		.routed = way_rows[row].way == ROUTED };
+	struct verdict v[4], domain;
+	char got[TEXT_SIZE], acts[5] = "";
+	struct plan plan;
+	size_t i;
+
+	policy_plan(&policy, f, &plan);
+	snprintf(got, sizeof got, "%s [%s]", plan.status, plan.rule);
+	unit_str(got, way_rows[row].plan, "%s, way %d: the plan", way_rows[row].hosts, way_rows[row].way);
+	for (i = 0; i < plan.nhost && i < 4; i++) {
+		acts[i] = "tsu"[plan.host[i].act];
+		policy_judge(&plan.host[i], NULL, &v[i]);
+	}
+	unit_str(acts, way_rows[row].acts, "%s, way %d: the hosts", way_rows[row].hosts, way_rows[row].way);
+	policy_domain(&plan, v, i, &domain);
+	unit_int(domain.word, way_rows[row].word, "%s, way %d: the verdict", way_rows[row].hosts,
+	    way_rows[row].way);
+	unit_str(plan.trace.v[plan.trace.n - 1].rule, plan.kind == PLAN_HOSTS ?
+	    plan.host[plan.nhost - 1].rule : plan.rule, "%s: the last rule of the trace",
+	    way_rows[row].hosts);
+	while (i > 0)
+		verdict_clear(&v[--i]);
+	verdict_clear(&domain);
+	plan_clear(&plan);
+}
+
+static void
+test_ways(void)
+{
+	char *words, *word, *rest;
+	size_t i;
+
+	for (i = 0; i < COUNT(way_rows); i++) {
+		struct facts *f = facts_new("test");
+
+		f->mx = FACTS_MX_FOUND;
+		f->mx_sec = DNS_SECURE;
+		words = rest = xstrdup(way_rows[i].hosts);
+		while ((word = strsep(&rest, " ")) != NULL)
+			if (strcmp(word, "i") == 0)
+				f->mx = FACTS_MX_IMPLICIT;
+			else
+				add_spelled(f, word);
+		check_way(i, f);
+		free(words);
+		facts_free(f);
+	}
+}
+
+/* Of 65 hosts the last is not known: it may have an address. */
+static void
+test_left_out(void)
+{
+	struct policy policy = { .tls = PREF, .dane = OPP, .guard = 1 };
+	struct facts *f = facts_new("test");
+	struct plan plan;
+
+	f->mx = FACTS_MX_FOUND;
+	f->hosts_left_out = 1;
+	add_spelled(f, "10n");
+	policy_plan(&policy, f, &plan);
+	unit_int(plan.kind, PLAN_HOSTS, "who left hosts out cannot say that none has an address");
+	plan_clear(&plan);
+	facts_free(f);
+}
+
 /* A better preference without TLSA records stays before a worse one that has them. */
 static void
 test_order(void)
@@ -312,12 +453,12 @@ static const struct order {
 	struct policy policy;
 	struct world w;
 } orders[] = {
-	{ "clear", { NO, NONE }, { SIGNED = FACTS_TLSA_ABSENT } },
-	{ "may", { PREF, OPP }, { SIGNED = FACTS_TLSA_ABSENT } },
-	{ "encrypt by level", { REQ, OPP }, { SIGNED = FACTS_TLSA_UNSIGNED } },
-	{ "encrypt by TLSA", { PREF, OPP }, { SIGNED = FACTS_TLSA_FOUND, .records = { PKIX_EE } } },
-	{ "dane", { PREF, OPP }, { SIGNED = FACTS_TLSA_FOUND, .records = { USABLE } } },
-	{ "encrypt by level beside TLSA", { REQ, NONE }, { SIGNED = FACTS_TLSA_FOUND,
+	{ "clear", P(NO, NONE), { SIGNED = FACTS_TLSA_ABSENT } },
+	{ "may", P(PREF, OPP), { SIGNED = FACTS_TLSA_ABSENT } },
+	{ "encrypt by level", P(REQ, OPP), { SIGNED = FACTS_TLSA_UNSIGNED } },
+	{ "encrypt by TLSA", P(PREF, OPP), { SIGNED = FACTS_TLSA_FOUND, .records = { PKIX_EE } } },
+	{ "dane", P(PREF, OPP), { SIGNED = FACTS_TLSA_FOUND, .records = { USABLE } } },
+	{ "encrypt by level beside TLSA", P(REQ, NONE), { SIGNED = FACTS_TLSA_FOUND,
 	    .records = { USABLE } } },
 };
 
@@ -615,9 +756,9 @@ static const struct {
 	struct policy p;
 	int rc;
 } check_rows[] = {
-	{ { NO, NONE }, 0 }, { { NO, OPP }, -1 }, { { NO, MAND }, -1 },
-	{ { PREF, NONE }, 0 }, { { PREF, OPP }, 0 }, { { PREF, MAND }, 0 },
-	{ { REQ, NONE }, 0 }, { { REQ, OPP }, 0 }, { { REQ, MAND }, 0 },
+	{ P(NO, NONE), 0 }, { P(NO, OPP), -1 }, { P(NO, MAND), -1 },
+	{ P(PREF, NONE), 0 }, { P(PREF, OPP), 0 }, { P(PREF, MAND), 0 },
+	{ P(REQ, NONE), 0 }, { P(REQ, OPP), 0 }, { P(REQ, MAND), 0 },
 };
 
 static void
@@ -637,8 +778,8 @@ test_check(void)
 
 /* ---- the whole product ---- */
 
-static const struct policy all_policies[] = { { NO, NONE }, { PREF, NONE }, { PREF, OPP },
-	{ PREF, MAND }, { REQ, NONE }, { REQ, OPP }, { REQ, MAND } };
+static const struct policy all_policies[] = { P(NO, NONE), P(PREF, NONE), P(PREF, OPP),
+	P(PREF, MAND), P(REQ, NONE), P(REQ, OPP), P(REQ, MAND) };
 
 static const struct {
 	enum facts_mx mx;
@@ -993,6 +1134,8 @@ main(void)
 	test_hosts();
 	test_kinds();
 	test_order();
+	test_ways();
+	test_left_out();
 	test_trace();
 	test_in_clear();
 	test_under_tls();

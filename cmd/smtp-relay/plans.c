@@ -1,0 +1,118 @@
+#include "plans.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "alloc.h"
+
+#define BUCKETS 8192		/* a power of 2 */
+
+struct entry {
+	TAILQ_ENTRY(entry) bucket;
+	TAILQ_ENTRY(entry) age;
+	char *domain, *port, *text;
+	size_t len;
+	int64_t until;
+};
+
+TAILQ_HEAD(entries, entry);
+
+struct plans {
+	struct entries bucket[BUCKETS];
+	struct entries age;		/* the eldest first: all are kept equally long */
+	uint64_t seed;
+	size_t n, octets;
+};
+
+struct plans *
+plans_new(uint64_t seed)
+{
+	struct plans *p = xcalloc(1, sizeof *p);
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		TAILQ_INIT(&p->bucket[i]);
+	TAILQ_INIT(&p->age);
+	p->seed = seed;
+	return p;
+}
+
+static struct entries *
+bucket_of(struct plans *p, const char *domain)
+{
+	uint64_t h = p->seed;
+
+	for (; *domain != '\0'; domain++) {
+		h = (h ^ (unsigned char)*domain) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 32;
+	}
+	return &p->bucket[h & (BUCKETS - 1)];
+}
+
+static void
+forget(struct plans *p, struct entry *e)
+{
+	TAILQ_REMOVE(bucket_of(p, e->domain), e, bucket);
+	TAILQ_REMOVE(&p->age, e, age);
+	p->n--;
+	p->octets -= e->len;
+	free(e->domain);
+	free(e->port);
+	free(e->text);
+	free(e);
+}
+
+static void
+forget_until(struct plans *p, int64_t now)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&p->age)) != NULL &&
+	    (e->until <= now || p->n > PLANS_MAX || p->octets > PLANS_OCTETS))
+		forget(p, e);
+}
+
+static struct entry *
+find(struct plans *p, const char *domain)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH(e, bucket_of(p, domain), bucket)
+		if (strcmp(e->domain, domain) == 0)
+			return e;
+	return NULL;
+}
+
+int
+plans_find(struct plans *p, const char *domain, int64_t now, struct plan_kept *out)
+{
+	struct entry *e;
+
+	forget_until(p, now);
+	if ((e = find(p, domain)) == NULL)
+		return 0;
+	*out = (struct plan_kept){ .port = e->port, .text = e->text, .len = e->len };
+	return 1;
+}
+
+void
+plans_keep(struct plans *p, const char *domain, const char *port, const char *text, size_t len,
+    int64_t now)
+{
+	struct entry *e = find(p, domain);
+
+	if (e != NULL)
+		forget(p, e);
+	e = xcalloc(1, sizeof *e);
+	e->domain = xstrdup(domain);
+	e->port = xstrdup(port);
+	e->text = xmemdup(text, len);
+	e->len = len;
+	e->until = now + PLANS_S;
+	TAILQ_INSERT_HEAD(bucket_of(p, domain), e, bucket);
+	TAILQ_INSERT_TAIL(&p->age, e, age);
+	p->n++;
+	p->octets += len;
+	forget_until(p, now);
+}

@@ -1,0 +1,30 @@
+/*
+ * plans - the plans that are kept for a moment, so that a burst of mail to a domain asks for one: by domain, at
+ * most PLANS_MAX of them and PLANS_OCTETS of text, the eldest forgotten first.  No clock: times are arguments.
+ */
+#ifndef RELAY_PLANS_H
+#define RELAY_PLANS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLANS_MAX 20000
+#define PLANS_OCTETS (32 * 1024 * 1024)
+#define PLANS_S 5		/* seconds that a plan is kept */
+
+/* Owned by the plans; valid until the next call. */
+struct plan_kept {
+	const char *port, *text;
+	size_t len;
+};
+
+struct plans;
+
+struct plans *plans_new(uint64_t seed);	/* a random number, against chosen domains */
+/* 0: none is known. */
+int plans_find(struct plans *, const char *domain, int64_t now, struct plan_kept *);
+/* A copy, instead of the one that was known. */
+void plans_keep(struct plans *, const char *domain, const char *port, const char *text, size_t len,
+    int64_t now);
+
+#endif
