@@ -1066,16 +1066,16 @@ sched_host_state(const struct sched *s, const char *host)
 /* ---- back-off ---- */
 
 int64_t
-sched_backoff(unsigned tries, int64_t age, int64_t lifetime, uint32_t random)
+sched_backoff(int64_t first, unsigned tries, int64_t age, int64_t lifetime, uint32_t random)
 {
-	int64_t delay = SCHED_BACKOFF_MIN, span;
+	int64_t delay = first, most = first * SCHED_BACKOFF_TIMES, span;
 
 	if (age >= lifetime)
 		return -1;
-	for (; tries > 1 && delay < SCHED_BACKOFF_MAX; tries--)
+	for (; tries > 1 && delay < most; tries--)
 		delay *= 2;
-	if (delay > SCHED_BACKOFF_MAX)
-		delay = SCHED_BACKOFF_MAX;
+	if (delay > most)
+		delay = most;
 	span = delay * SCHED_JITTER_PERCENT / 100;
 	delay += (int64_t)((uint64_t)random * (uint64_t)(2 * span + 1) >> 32) - span;
 	return delay < lifetime - age ? delay : lifetime - age;

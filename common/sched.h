@@ -36,7 +36,7 @@
 #include "spool_file.h"
 
 #define SCHED_BACKOFF_MIN (5 * 60)		/* seconds behind the first try */
-#define SCHED_BACKOFF_MAX (4 * 3600)
+#define SCHED_BACKOFF_TIMES 48			/* so long at most, in first waits */
 #define SCHED_JITTER_PERCENT 20			/* more or less, of either */
 #define SCHED_LIFETIME (5 * 86400)		/* where nothing is configured */
 
@@ -154,10 +154,10 @@ size_t sched_count(const struct sched *);	/* messages, those out included */
 unsigned sched_out(const struct sched *);	/* those that are out */
 
 /*
- * Seconds until the next try after so many tries (at least one) of a message so old: SCHED_BACKOFF_MIN
- * doubled with each try up to SCHED_BACKOFF_MAX, then more or less by the jitter, but the last try at
- * the end of the lifetime.  -1: the lifetime is over.  random is any 32 bits.
+ * Seconds until the next try after so many tries (at least one) of a message so old: the first wait,
+ * doubled with each try up to SCHED_BACKOFF_TIMES of it, then more or less by the jitter, but the last
+ * try at the end of the lifetime.  -1: the lifetime is over.  random is any 32 bits.
  */
-int64_t sched_backoff(unsigned tries, int64_t age, int64_t lifetime, uint32_t random);
+int64_t sched_backoff(int64_t first, unsigned tries, int64_t age, int64_t lifetime, uint32_t random);
 
 #endif

@@ -416,8 +416,8 @@ encode_envelope(struct buf *b, const struct spool_envelope *e, struct fail *f)
 	return check_lines(b, f);
 }
 
-static uint32_t
-crc_add(uint32_t crc, const void *p, size_t n)
+uint32_t
+spool_crc(uint32_t crc, const void *p, size_t n)
 {
 	return crc32_z(crc, p, n);
 }
@@ -508,7 +508,7 @@ writer_new(int dirfd, const struct spool_envelope *e, const struct buf *b)
 	w->fd = -1;
 	memcpy(w->id, e->id, sizeof w->id);
 	w->offset = b->len;
-	w->rest_crc = crc_add(0, b->p + HEAD_LEN - 1, b->len - (HEAD_LEN - 1));
+	w->rest_crc = spool_crc(0, b->p + HEAD_LEN - 1, b->len - (HEAD_LEN - 1));
 	w->buffer = xmalloc(BUFFER_SIZE);
 	return w;
 }
@@ -557,7 +557,7 @@ spool_writer_add(struct spool_writer *w, const void *p, size_t n, struct fail *f
 		    SPOOL_SIZE_MAX);
 		return writer_failed(w, f);
 	}
-	w->crc = crc_add(w->crc, p, n);
+	w->crc = spool_crc(w->crc, p, n);
 	w->size += n;
 	if (put(w, p, n) == -1)
 		return writer_failed(w, f);
@@ -578,7 +578,7 @@ format_head(const struct spool_writer *w, char head[HEAD_LEN + 1])
 
 	snprintf(head, HEAD_LEN + 1, MAGIC " %d %s %08zu %012lld %08x ", SPOOL_FORMAT, w->id, w->offset,
 	    (long long)w->size, (unsigned)w->crc);
-	check = crc_add(w->rest_crc, head, HEAD_CHECK);
+	check = spool_crc(w->rest_crc, head, HEAD_CHECK);
 	snprintf(head + HEAD_CHECK, HEAD_LEN + 1 - HEAD_CHECK, "%08x\n", (unsigned)check);
 }
 
@@ -824,7 +824,7 @@ static int
 take_envelope(struct reading *r, const char *p)
 {
 	size_t n = r->m->offset;
-	uint32_t crc = crc_add(crc_add(0, p + HEAD_LEN - 1, n - (HEAD_LEN - 1)), p, HEAD_CHECK);
+	uint32_t crc = spool_crc(spool_crc(0, p + HEAD_LEN - 1, n - (HEAD_LEN - 1)), p, HEAD_CHECK);
 
 	if (crc != r->check)
 		return fail(r->f, FAIL_INPUT, "the envelope does not agree with its checksum");
@@ -862,6 +862,9 @@ apply_result(struct spool_rcpt *r, enum spool_rcpt_state state, int64_t when, co
 {
 	r->state = state;
 	r->when = when;
+	/* Closing is no try, and what the host said at the last one stays. */
+	if (state == SPOOL_RCPT_CLOSED)
+		return;
 	r->tries++;
 	free(r->said);
 	r->said = said != NULL ? xstrdup(said) : NULL;
@@ -900,7 +903,7 @@ record_is_good(const struct spool_message *m, const char *p, size_t n, size_t *e
 	if (n < 9 || n >= SPOOL_RECORD_MAX || p[n - 9] != ' ' || take_hex(p + n - 8, 8, &crc) == -1)
 		return 0;
 	*end = n - 9;
-	return memchr(p, '\0', n) == NULL && crc == crc_add(m->seed, p, *end);
+	return memchr(p, '\0', n) == NULL && crc == spool_crc(m->seed, p, *end);
 }
 
 /* Takes good records from the front; how many octets they are, -1 FAIL_INPUT. */
@@ -1021,7 +1024,7 @@ spool_verify(const struct spool_message *m, struct fail *f)
 	ssize_t n;
 
 	for (; (n = spool_message_pread(m, block, sizeof block, pos, f)) > 0; pos += n)
-		crc = crc_add(crc, block, n);
+		crc = spool_crc(crc, block, n);
 	if (n == -1)
 		return -1;
 	if (crc != m->crc)
@@ -1045,7 +1048,7 @@ encode_result(struct buf *b, const struct spool_message *m, size_t i, enum spool
 	buf_printf(b, "result %zu %s %lld", i, rcpt_states[state], (long long)when);
 	if (said != NULL)
 		table_put_word(b, said, strlen(said));
-	buf_printf(b, " %08x\n", (unsigned)crc_add(m->seed, b->p, b->len));
+	buf_printf(b, " %08x\n", (unsigned)spool_crc(m->seed, b->p, b->len));
 }
 
 /* A record goes where the last good one ends; what is torn there is cut off first. */

@@ -152,6 +152,9 @@ struct spool_message {
  * asked.  No link is followed.  *m is set in case of success; spool_message_clear() closes and frees.
  */
 int spool_read(int dirfd, const char *name, unsigned flags, struct spool_message *, struct fail *);
+/* The checksum of a message read piece by piece, from 0: to be compared with m->crc. */
+uint32_t spool_crc(uint32_t so_far, const void *, size_t);
+
 int spool_verify(const struct spool_message *, struct fail *);	/* the message's checksum; streams */
 void spool_message_clear(struct spool_message *);
 

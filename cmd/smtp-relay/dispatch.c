@@ -50,10 +50,11 @@ struct active {
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
-	struct active *more;		/* the next in dispatch->more */
+	struct active *more;		/* the next in dispatch->more, or in dispatch->stuck */
 	int listed;			/* it is there */
 	size_t unplanned;		/* of the parts, those whose plan was never known */
-	int worked, broke, soon;
+	char **unwritten;		/* by recipient: the text of a result that is not in the file yet */
+	int worked, broke, soon, damaged;
 	int again;			/* handed back for want of a host's place, and here again */
 	char *held_by;			/* the host without a place for a part; NULL: none */
 	int alone;			/* and no other would do */
@@ -86,6 +87,8 @@ struct dispatch {
 	size_t nparts;
 	struct active *more;		/* have recipients that are in no part yet */
 	struct part *parked;		/* no out had room for them */
+	struct active *stuck;		/* have results that the disk would not take */
+	int64_t stuck_until;
 	size_t fds;			/* messages that the descriptors of a role allow */
 	struct plans *plans;
 	struct event *wake;
@@ -171,14 +174,28 @@ name_of(const struct sched_message *m, struct spool_name *n)
 		snprintf(n->domain, sizeof n->domain, "%s", key);
 }
 
-int
-dispatch_add(struct dispatch *d, const struct spool_name *n)
+/* not_before: the destination sleeps until then.  What expires meanwhile does so afterwards, or
+ * else what failed because of it would be handed out again at once. */
+static int
+schedule(struct dispatch *d, const struct spool_name *n, int64_t not_before, void *arg)
 {
+	int64_t deadline = spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME;
 	char key[SPOOL_DOMAIN_MAX + 32];
 
 	key_of(n, key, sizeof key);
-	if (sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key,
-	    NULL) == NULL)
+	if (not_before > now())
+		sched_sleep(d->sched, key, not_before);
+	if (deadline < n->due)
+		deadline = n->due;
+	if (deadline < not_before)
+		deadline = not_before;
+	return sched_add(d->sched, n->id, n->due, deadline, key, arg) != NULL ? 0 : -1;
+}
+
+int
+dispatch_add(struct dispatch *d, const struct spool_name *n)
+{
+	if (schedule(d, n, 0, NULL) == -1)
 		return -1;
 	pump(d);
 	return 0;
@@ -189,10 +206,15 @@ dispatch_add(struct dispatch *d, const struct spool_name *n)
 static void
 active_free(struct active *a, enum sched_outcome outcome)
 {
+	size_t i;
+
 	sched_finished(a->d->sched, a->m, outcome);
-	spool_message_clear(&a->msg);
 	if (a->fd != -1)
 		close(a->fd);
+	for (i = 0; a->unwritten != NULL && i < a->msg.env.nrcpts; i++)
+		free(a->unwritten[i]);
+	free(a->unwritten);
+	spool_message_clear(&a->msg);
 	free(a->todo);
 	free(a->held_by);
 	free(a);
@@ -214,17 +236,59 @@ count_state(const struct active *a, enum spool_rcpt_state state)
 	return n;
 }
 
-static int
+/* A full disk: the state stands in memory, and the message stays there until it can be written. */
+static void
+keep_unwritten(struct active *a, size_t i, enum spool_rcpt_state state, const char *text)
+{
+	if (a->unwritten == NULL)
+		a->unwritten = xcalloc(a->msg.env.nrcpts, sizeof *a->unwritten);
+	free(a->unwritten[i]);
+	a->unwritten[i] = xstrdup(text != NULL ? text : "");
+	a->msg.env.rcpt[i].state = state;
+}
+
+static void
 result(struct active *a, size_t i, enum spool_rcpt_state state, const char *text)
 {
 	struct fail f = FAIL_INIT;
 
-	if (spool_message_result(&a->msg, i, state, now(), text, &f) == 0)
-		return 0;
-	/* A full disk: in memory the state stands, on disk a duplicate may come of it, no loss. */
-	log_fault(a->d, a->name.id, &f);
-	a->msg.env.rcpt[i].state = state;
-	return -1;
+	if (spool_message_result(&a->msg, i, state, now(), text, &f) == -1) {
+		log_fault(a->d, a->name.id, &f);
+		keep_unwritten(a, i, state, text);
+	} else if (a->unwritten != NULL) {
+		free(a->unwritten[i]);
+		a->unwritten[i] = NULL;
+	}
+}
+
+/* 0: all results are in the file. */
+static int
+write_again(struct active *a)
+{
+	size_t i;
+
+	for (i = 0; a->unwritten != NULL && i < a->msg.env.nrcpts; i++) {
+		if (a->unwritten[i] == NULL)
+			continue;
+		if (spool_message_result(&a->msg, i, a->msg.env.rcpt[i].state, now(), a->unwritten[i],
+		    NULL) == -1)
+			return -1;
+		free(a->unwritten[i]);
+		a->unwritten[i] = NULL;
+	}
+	return 0;
+}
+
+/* Forgotten, they would be delivered once more at each try: the message keeps its place until then. */
+static void
+wait_for_disk(struct active *a)
+{
+	struct dispatch *d = a->d;
+
+	a->more = d->stuck;
+	d->stuck = a;
+	d->stuck_until = now() + DISPATCH_STUCK_S;
+	pump(d);
 }
 
 static void
@@ -259,9 +323,14 @@ keep_message(struct active *a, int64_t delay)
 	struct dispatch *d = a->d;
 	struct spool_name from = a->name, to = a->name;
 	enum sched_outcome outcome = outcome_of(a);
-	char key[SPOOL_DOMAIN_MAX + 32], until[TEXT_TIME_MAX];
+	char until[TEXT_TIME_MAX];
+	int64_t sleep = 0;
 	struct fail f = FAIL_INIT;
 
+	if (write_again(a) == -1) {
+		wait_for_disk(a);
+		return;
+	}
 	to.due = now() + delay;
 	spool_name_domains(&to, &a->msg.env);
 	if (spool_reschedule(d->conf.spool, SPOOL_QUEUE, &from, &to, &f) == -1) {
@@ -269,13 +338,12 @@ keep_message(struct active *a, int64_t delay)
 		to = from;
 	}
 	log_message(a, LOG_LEVEL_INFO, "deferred", "until", text_time(until, to.due));
-	key_of(&to, key, sizeof key);
 	active_free(a, outcome);
 	if (f.kind != FAIL_NONE)
-		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S);
+		sleep = now() + DISPATCH_SLEEP_S;
 	else if (outcome == SCHED_BROKE)
-		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S < to.due ? now() + DISPATCH_SLEEP_S : to.due);
-	sched_add(d->sched, to.id, to.due, spool_id_time_us(to.id) / 1000000 + SCHED_LIFETIME, key, NULL);
+		sleep = now() + DISPATCH_SLEEP_S < to.due ? now() + DISPATCH_SLEEP_S : to.due;
+	schedule(d, &to, sleep, NULL);
 	pump(d);
 }
 
@@ -313,10 +381,14 @@ hold_message(struct active *a)
 	char key[SPOOL_DOMAIN_MAX + 32], *host = a->held_by;
 	int alone = a->alone;
 
+	if (write_again(a) == -1) {
+		wait_for_disk(a);
+		return;
+	}
 	a->held_by = NULL;
 	key_of(&name, key, sizeof key);
 	active_free(a, outcome_of(a));
-	sched_add(d->sched, name.id, name.due, spool_id_time_us(name.id) / 1000000 + SCHED_LIFETIME, key, again);
+	schedule(d, &name, 0, again);
 	sched_hold(d->sched, key, host, alone, now());
 	free(host);
 	pump(d);
@@ -336,11 +408,10 @@ finish_rest(struct active *a)
 		hold_message(a);
 		return;
 	}
-	delay = sched_backoff(tries_of(a), now() - a->msg.env.arrived, SCHED_LIFETIME, random32());
+	delay = sched_backoff(a->d->conf.conf->retry, tries_of(a), now() - a->msg.env.arrived,
+	    SCHED_LIFETIME, random32());
 	if (a->soon || delay < 0)
 		delay = DISPATCH_SOON_S;
-	else
-		delay = delay * a->d->conf.conf->retry / SCHED_BACKOFF_MIN;
 	keep_message(a, delay > 0 ? delay : 1);
 }
 
@@ -350,10 +421,10 @@ on_bounce_committed(void *arg, int ok)
 	struct active *a = arg;
 
 	if (!ok) {
-		keep_message(a, SCHED_BACKOFF_MIN);
+		keep_message(a, a->d->conf.conf->retry);
 		return;
 	}
-	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, "the sender was told");
+	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
 	finish_rest(a);
 }
 
@@ -366,28 +437,67 @@ bounce(struct active *a)
 
 	if (a->msg.env.from[0] == '\0') {
 		log_message(a, LOG_LEVEL_WARN, "double-bounce", "consequence", "nobody is told (RFC 5321 6.1)");
-		change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, "from the null sender: nobody is told");
+		change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
 		finish_rest(a);
 		return;
 	}
 	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg, now_us(), id, &f) == -1) {
 		log_fault(d, a->name.id, &f);
-		keep_message(a, SCHED_BACKOFF_MIN);
+		keep_message(a, a->d->conf.conf->retry);
 		return;
 	}
 	log_message(a, LOG_LEVEL_INFO, "bounced", "as", id);
 	d->conf.submit(d->conf.arg, id, on_bounce_committed, a);
 }
 
+/* The sender is to read what the host said all the time (RFC 3463 3.5: of the last attempt). */
+static void
+expire(struct active *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++) {
+		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
+		char *text;
+
+		if (!is_open(r))
+			continue;
+		text = xasprintf("5.4.7 delivery time expired%s%s", r->said != NULL ? "; last: " : "",
+		    r->said != NULL ? r->said : "");
+		result(a, i, SPOOL_RCPT_FAILED, text);
+		free(text);
+	}
+}
+
+/* Its octets are not those that came in: nobody gets them. */
+static void
+set_aside(struct active *a)
+{
+	struct dispatch *d = a->d;
+	char name[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	spool_name_format(name, &a->name);
+	if (spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, &f) == -1) {
+		log_fault(d, a->name.id, &f);
+		keep_message(a, DISPATCH_SLEEP_S);
+		return;
+	}
+	fail(&f, FAIL_INPUT, "set aside in bad: the message does not agree with its checksum");
+	log_fault(d, a->name.id, &f);
+	active_free(a, SCHED_SAYS_NOTHING);
+	pump(d);
+}
+
 static void
 finish(struct active *a)
 {
-	int64_t age = now() - a->msg.env.arrived;
-
-	if (waiting(a) > 0 && age >= SCHED_LIFETIME) {
-		change_all(a, SPOOL_RCPT_WAITING, SPOOL_RCPT_FAILED, "5.4.7 delivery time expired");
-		change_all(a, SPOOL_RCPT_DEFERRED, SPOOL_RCPT_FAILED, "5.4.7 delivery time expired");
+	if (a->damaged) {
+		set_aside(a);
+		return;
 	}
+	if (now() - a->msg.env.arrived >= SCHED_LIFETIME)
+		expire(a);
 	if (count_state(a, SPOOL_RCPT_FAILED) > 0)
 		bounce(a);
 	else
@@ -636,14 +746,15 @@ static void
 put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
 {
 	const struct spool_message *m = &p->a->msg;
-	char seq[24], offset[24], size[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
+	char seq[24], offset[24], size[24], crc[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
 	snprintf(host, sizeof host, "%zu", p->host);
 	snprintf(offset, sizeof offset, "%" PRId64, m->offset);
 	snprintf(size, sizeof size, "%" PRId64, m->size);
-	table_put(b, "deliver", seq, p->a->name.id, port, offset, size,
+	snprintf(crc, sizeof crc, "%" PRIu32, m->crc);
+	table_put(b, "deliver", seq, p->a->name.id, port, offset, size, crc,
 	    m->env.from_options.n > 0 ? "1" : "0", host, m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
@@ -979,6 +1090,7 @@ take_finished(struct outlet *o, const struct order *r)
 		return;
 	p->a->worked |= strcmp(r->v[2], "worked") == 0;
 	p->a->broke |= strcmp(r->v[2], "broke") == 0;
+	p->a->damaged |= strcmp(r->v[2], "damaged") == 0;
 	leave_host(p, outcome_named(r->v[2]));
 	part_done(p);
 }
@@ -1041,11 +1153,27 @@ on_out_gone(void *arg, const struct fail *f)
 
 static const struct channel_handlers out_handlers = { .record = on_out_record, .gone = on_out_gone };
 
+static void
+forget_gone(struct dispatch *d)
+{
+	struct outlet **at = &d->outlets, *o;
+
+	while ((o = *at) != NULL) {
+		if (o->channel != NULL || o->load > 0) {
+			at = &o->next;
+			continue;
+		}
+		*at = o->next;
+		free(o);
+	}
+}
+
 void
 dispatch_out(struct dispatch *d, int fd, unsigned number)
 {
 	struct outlet *o = xcalloc(1, sizeof *o);
 
+	forget_gone(d);
 	o->d = d;
 	o->number = number;
 	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
@@ -1159,10 +1287,55 @@ begin_parked(struct dispatch *d)
 }
 
 static void
+begin_stuck(struct dispatch *d)
+{
+	struct active *a, *list = d->stuck;
+
+	if (d->stuck_until > now())
+		return;
+	d->stuck = NULL;
+	while ((a = list) != NULL) {
+		list = a->more;
+		finish(a);
+	}
+}
+
+/* No right to read it, no descriptor, a fault of the disk: it is owed, and delays nobody else. */
+static void
+try_later(struct dispatch *d, const struct spool_name *name)
+{
+	struct spool_name to = *name;
+
+	to.due = now() + DISPATCH_SLEEP_S;
+	if (spool_reschedule(d->conf.spool, SPOOL_QUEUE, name, &to, NULL) == 0)
+		schedule(d, &to, 0, NULL);
+	else
+		schedule(d, name, now() + DISPATCH_SLEEP_S, NULL);
+}
+
+static void
+cannot_read(struct active *a, struct fail *f)
+{
+	struct dispatch *d = a->d;
+	struct spool_name at = a->name;
+	char name[SPOOL_NAME_SIZE];
+	int aside = 0;
+
+	spool_name_format(name, &at);
+	if (f->kind == FAIL_INPUT && (aside = spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, NULL) == 0))
+		fail_prefix(f, "set aside in bad");
+	/* Gone: somebody removed it, which is their right. */
+	log_fault(d, at.id, f);
+	active_free(a, SCHED_SAYS_NOTHING);
+	if (f->err != ENOENT && !aside)
+		try_later(d, &at);
+}
+
+static void
 activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 {
 	struct active *a = xcalloc(1, sizeof *a);
-	char name[SPOOL_NAME_SIZE], key[SPOOL_DOMAIN_MAX + 32];
+	char name[SPOOL_NAME_SIZE];
 	struct fail f = FAIL_INIT;
 
 	a->d = d;
@@ -1171,27 +1344,12 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 	name_of(m, &a->name);
 	spool_name_format(name, &a->name);
 	a->msg.fd = a->fd = -1;
-	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == 0) {
-		if (why == SCHED_OVERDUE)
-			finish(a);
-		else
-			try(a);
-		return;
-	}
-	if (f.kind == FAIL_INPUT && spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, NULL) == 0)
-		fail_prefix(&f, "set aside in bad");
-	/* Gone: somebody removed it, which is their right. */
-	if (f.err != ENOENT)
-		log_fault(d, m->id, &f);
-	snprintf(key, sizeof key, "%s", sched_key(m));
-	sched_finished(d->sched, m, SCHED_SAYS_NOTHING);
-	/* No descriptor, no memory, a fault of the disk: it is still owed. */
-	if (f.kind != FAIL_INPUT && f.err != ENOENT) {
-		sched_add(d->sched, a->name.id, a->name.due,
-		    spool_id_time_us(a->name.id) / 1000000 + SCHED_LIFETIME, key, NULL);
-		sched_sleep(d->sched, key, now() + DISPATCH_SLEEP_S);
-	}
-	free(a);
+	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == -1)
+		cannot_read(a, &f);
+	else if (why == SCHED_OVERDUE)
+		finish(a);
+	else
+		try(a);
 }
 
 static void
@@ -1205,6 +1363,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (d->stuck != NULL)
+		begin_stuck(d);
 	if (d->stopping || !d->conf.conf->deliver || d->route == NULL || least_loaded(d) == NULL)
 		return;
 	begin_parked(d);
@@ -1212,6 +1372,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	while (least_loaded(d) != NULL && (m = sched_next(d->sched, now(), &why)) != NULL)
 		activate(d, m, why);
 	at = sched_wake(d->sched);
+	if (d->stuck != NULL && at > d->stuck_until)
+		at = d->stuck_until;
 	if (at == SCHED_NEVER)
 		return;
 	tv.tv_sec = at > now() ? at - now() : 1;

@@ -13,7 +13,7 @@
  *	queue -> route	route SEQ DOMAIN	what is the plan?
  *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
- *			deliver SEQ ID PORT OFFSET SIZE 8BIT HOST FROM	+fd of the message, lines "rcpt INDEX
+ *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "rcpt INDEX
  *						ADDRESS PROOF", then the plan's
  *	out -> queue	switched		the journal before is done with
  *			result SEQ INDEX STATE TEXT	of a recipient

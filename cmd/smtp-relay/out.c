@@ -49,6 +49,7 @@ struct delivery {
 	char seq[24], id[SPOOL_ID_SIZE];
 	int fd;
 	uint64_t offset, size, at;
+	uint32_t crc, crc_so_far;	/* of the message; of what was read of it */
 	uint16_t port;
 	int has8bit;
 	char *from;
@@ -58,8 +59,8 @@ struct delivery {
 	struct unpacked *plan;
 	size_t host, addr;		/* the next to try */
 	char *reason;			/* why the last one would not do */
-	int broke;			/* a host could not be used */
-	int host_broke;			/* this one could not be asked */
+	int worked, broke;		/* a host did its work; could not be used */
+	int host_worked, host_broke;	/* this one did; could not be asked */
 	unsigned tries;			/* addresses */
 	time_t began;
 	const char **send;		/* recipients of the transaction under way */
@@ -148,17 +149,40 @@ delivery_free(struct delivery *d)
 	free(d);
 }
 
+/* What no host was asked about, or all put off, in words. */
 static void
-finished(struct delivery *d, const char *outcome)
+defer_rest(struct delivery *d)
 {
-	struct buf b = BUF_INIT;
+	const char *why = d->reason != NULL ? d->reason : "no host to try";
+	struct log_line l;
 	size_t i;
 
-	for (i = 0; i < d->nrcpts; i++)
-		settle(d, i, SPOOL_RCPT_DEFERRED, d->reason != NULL ? d->reason : "no host to try");
+	for (i = 0; i < d->nrcpts; i++) {
+		if (d->rcpt[i].settled)
+			continue;
+		log_event(&l, LOG_LEVEL_INFO, d->id, "deferred");
+		log_key(&l, "to", d->rcpt[i].address);
+		log_key(&l, "reason", why);
+		log_send(&l);
+		settle(d, i, SPOOL_RCPT_DEFERRED, why);
+	}
+}
+
+static void
+finished_as(struct delivery *d, const char *outcome)
+{
+	struct buf b = BUF_INIT;
+
+	defer_rest(d);
 	table_put(&b, "finished", d->seq, outcome, (char *)NULL);
 	tell(d->out, &b);
 	delivery_free(d);
+}
+
+static void
+finished(struct delivery *d)
+{
+	finished_as(d, d->worked ? "worked" : d->broke ? "broke" : "nothing");
 }
 
 /* ---- the log ---- */
@@ -306,31 +330,74 @@ start_transaction(struct delivery *d, struct line *ln)
 			d->send_index[n++] = i;
 		}
 	d->at = 0;
+	d->crc_so_far = 0;
 	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
 		.size = d->size, .has8bit = d->has8bit };
 	ln->uses++;
 	contact_send(&ln->contact, &d->order);
 }
 
-static void
-take_results(struct delivery *d, struct line *ln)
+/* Is there another address to try behind this one? */
+static int
+may_go_on(const struct delivery *d)
 {
-	const struct smtp_txn *txn = &ln->contact.client.txn;
+	const struct plan *p = &d->plan->plan;
 	size_t i;
 
-	if (txn->rcpt == NULL)
-		return;
-	for (i = 0; i < d->order.nrcpts; i++) {
-		const struct smtp_rcpt *r = &txn->rcpt[i];
+	if (d->tries >= OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S)
+		return 0;
+	if (d->addr + 1 < p->host[d->host].host->naddr)
+		return 1;
+	for (i = d->host + 1; i < p->nhost; i++)
+		if (p->host[i].act == PLAN_TRY && p->host[i].host->naddr > 0)
+			return 1;
+	return 0;
+}
 
-		log_recipient(d, &ln->contact, r, d->send[i]);
-		if (r->state == SMTP_RCPT_ACCEPTED)
-			settle(d, d->send_index[i], SPOOL_RCPT_DELIVERED, r->text);
-		else if (r->state == SMTP_RCPT_PERM)
-			settle(d, d->send_index[i], SPOOL_RCPT_FAILED, r->text);
-		else
-			settle(d, d->send_index[i], SPOOL_RCPT_DEFERRED, r->text);
+/* What was said; where that is our own, with the status that goes with it. */
+static char *
+said(const struct smtp_rcpt *r)
+{
+	char status[SMTP_STATUS_MAX];
+
+	if (r->code != 0 || r->status.class == 0)
+		return xstrdup(r->text);
+	return xasprintf("%s %s", smtp_status_text(status, &r->status), r->text);
+}
+
+/* 1: the recipient is left for the next host (RFC 5321 5.1: its answer was but temporary). */
+static int
+take_result(struct delivery *d, struct line *ln, const struct smtp_rcpt *r, size_t i, int go_on)
+{
+	enum spool_rcpt_state state = r->state == SMTP_RCPT_ACCEPTED ? SPOOL_RCPT_DELIVERED :
+	    r->state == SMTP_RCPT_PERM ? SPOOL_RCPT_FAILED : SPOOL_RCPT_DEFERRED;
+	char *text = said(r);
+
+	if (r->state == SMTP_RCPT_TEMP && go_on) {
+		free(d->reason);
+		d->reason = xasprintf("%s: %s", ln->contact.target.host->host->name, text);
+		free(text);
+		return 1;
 	}
+	settle(d, i, state, text);
+	free(text);
+	return 0;
+}
+
+/* How many recipients are left for the next address. */
+static size_t
+take_results(struct delivery *d, struct line *ln, int go_on)
+{
+	const struct smtp_txn *txn = &ln->contact.client.txn;
+	size_t i, left = 0;
+
+	if (txn->rcpt == NULL)
+		return 0;
+	for (i = 0; i < d->order.nrcpts; i++) {
+		log_recipient(d, &ln->contact, &txn->rcpt[i], d->send[i]);
+		left += take_result(d, ln, &txn->rcpt[i], d->send_index[i], go_on);
+	}
+	return left;
 }
 
 static void
@@ -342,6 +409,22 @@ on_ready(struct contact *c, void *arg)
 	start_transaction(ln->user, ln);
 }
 
+/* Nobody may take half of a message, or one that is not what came in. */
+static void
+break_off(struct line *ln, const char *why, const char *outcome)
+{
+	struct delivery *d = ln->user;
+	struct fail f = FAIL_INIT;
+
+	fail(&f, FAIL_SYS, "the message cannot be read: %s", why);
+	smtp_client_lost(&ln->contact.client, &f);
+	take_results(d, ln, 0);
+	io_abort(ln->contact.io);
+	ln->contact.io = NULL;
+	free_later(ln);
+	finished_as(d, outcome);
+}
+
 static void
 on_body(struct contact *c, void *arg)
 {
@@ -349,27 +432,23 @@ on_body(struct contact *c, void *arg)
 	struct delivery *d = ln->user;
 	static char piece[OUT_PIECE];
 	size_t want = d->size - d->at < sizeof piece ? d->size - d->at : sizeof piece;
-	struct fail f = FAIL_INIT;
 	ssize_t n;
 
 	if (want == 0) {
-		contact_body_end(c);
+		if (d->crc_so_far == d->crc)
+			contact_body_end(c);
+		else
+			break_off(ln, "it does not agree with its checksum", "damaged");
 		return;
 	}
 	n = pread(d->fd, piece, want, (off_t)(d->offset + d->at));
 	if (n > 0) {
 		d->at += n;
+		d->crc_so_far = spool_crc(d->crc_so_far, piece, n);
 		contact_body(c, piece, n);
 		return;
 	}
-	/* Nobody may take half of a message. */
-	fail(&f, FAIL_SYS, "the message cannot be read: %s", n == -1 ? strerror(errno) : "it is short");
-	smtp_client_lost(&c->client, &f);
-	take_results(d, ln);
-	io_abort(c->io);
-	c->io = NULL;
-	free_later(ln);
-	finished(d, "nothing");
+	break_off(ln, n == -1 ? strerror(errno) : "it is short", n == -1 ? "nothing" : "damaged");
 }
 
 static void
@@ -378,18 +457,41 @@ on_result(struct contact *c, void *arg)
 	struct line *ln = arg;
 	struct delivery *d = ln->user;
 	struct timeval tv = { OUT_IDLE_MS / 1000, OUT_IDLE_MS % 1000 * 1000 };
+	size_t left;
 
 	(void)c;
 	/* An idle connection on which the server began to talk. */
 	if (d == NULL)
 		return;
-	take_results(d, ln);
+	left = take_results(d, ln, may_go_on(d));
+	d->worked = d->host_worked = 1;
 	ln->user = NULL;
 	if (ln->uses >= OUT_USES_MAX || ln->out->stopping)
 		free_later(ln);
 	else if (event_add(ln->idle, &tv) == -1)
 		alloc_failed();
-	finished(d, "worked");
+	if (left == 0) {
+		finished(d);
+		return;
+	}
+	d->addr++;
+	try_next(d);
+}
+
+/* It was ready, and ended in the middle: what was not decided goes to the next address. */
+static void
+broke_off(struct delivery *d, struct line *ln)
+{
+	size_t left = take_results(d, ln, may_go_on(d));
+
+	free_later(ln);
+	d->broke = d->host_broke = 1;
+	if (left == 0) {
+		finished(d);
+		return;
+	}
+	d->addr++;
+	try_next(d);
 }
 
 /* No session, or the plan does not let mail through it, or it broke off in the middle. */
@@ -405,16 +507,13 @@ on_ended(struct contact *c, void *arg)
 	}
 	/* A server may close a connection that waited: that says nothing of the host. */
 	if (c->was_ready && ln->uses > 1 &&
-	    (c->client.txn.mail.code == 0 || c->client.txn.mail.code == 421)) {
+	    c->client.txn.mail.code == 0 && c->client.stage_at_end <= SMTP_STAGE_MAIL) {
 		free_later(ln);
 		try_next(d);
 		return;
 	}
 	if (c->was_ready) {
-		take_results(d, ln);
-		free_later(ln);
-		d->broke = 1;
-		finished(d, "broke");
+		broke_off(d, ln);
 		return;
 	}
 	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
@@ -456,7 +555,7 @@ connect_line(struct delivery *d, char *key)
 	struct out *o = d->out;
 	struct line *ln = xcalloc(1, sizeof *ln);
 	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
-		.ehlo = o->start->conf->hostname, .timeout_ms = OUT_TIMEOUT_MS };
+		.ehlo = o->start->conf->hostname };
 	struct contact_target target = { .port = d->port };
 	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
@@ -507,9 +606,10 @@ move_on(struct delivery *d)
 	d->host++;
 	d->addr = 0;
 	snprintf(host, sizeof host, "%zu", d->host);
-	table_put(&b, "moved", d->seq, host, d->host_broke ? "broke" : "nothing", (char *)NULL);
+	table_put(&b, "moved", d->seq, host, d->host_worked ? "worked" :
+	    d->host_broke ? "broke" : "nothing", (char *)NULL);
 	tell(d->out, &b);
-	d->host_broke = 0;
+	d->host_worked = d->host_broke = 0;
 }
 
 /* The next address that the plan allows, in the order of preference (RFC 5321 5.1). */
@@ -543,7 +643,7 @@ try_next(struct delivery *d)
 		start_transaction(d, ln);
 		return;
 	}
-	finished(d, d->broke ? "broke" : "nothing");
+	finished(d);
 }
 
 /* ---- orders ---- */
@@ -571,19 +671,20 @@ number_of(const char *word, long long hi, long long *n, struct fail *f)
 	return text_number(word, 0, hi, "an order", n, f);
 }
 
-/* deliver SEQ ID PORT OFFSET SIZE 8BIT HOST FROM +fd, rcpt lines, the plan's lines */
+/* deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM +fd, rcpt lines, the plan's lines */
 static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
 	static const struct table_row rows[] = { { "rcpt", 3, 3, 0, take_rcpt } };
-	long long port, offset, size, has8bit, host;
+	long long port, offset, size, crc, has8bit, host;
 	char *plan = strstr(o->more, "plan ");
 
-	if (o->n != 9 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
+	if (o->n != 10 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
 	    !spool_id_valid(o->v[2]) || number_of(o->v[3], 65535, &port, f) == -1 ||
 	    number_of(o->v[4], SPOOL_SIZE_MAX, &offset, f) == -1 ||
 	    number_of(o->v[5], SPOOL_SIZE_MAX, &size, f) == -1 ||
-	    number_of(o->v[6], 1, &has8bit, f) == -1 || number_of(o->v[7], FACTS_HOSTS_MAX, &host, f) == -1)
+	    number_of(o->v[6], UINT32_MAX, &crc, f) == -1 || number_of(o->v[7], 1, &has8bit, f) == -1 ||
+	    number_of(o->v[8], FACTS_HOSTS_MAX, &host, f) == -1)
 		return fail(f, FAIL_SYS, "an order from the queue makes no sense");
 	snprintf(d->seq, sizeof d->seq, "%s", o->v[1]);
 	snprintf(d->id, sizeof d->id, "%s", o->v[2]);
@@ -591,9 +692,10 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->port = port;
 	d->offset = offset;
 	d->size = size;
+	d->crc = crc;
 	d->has8bit = has8bit;
 	d->host = host;
-	d->from = xstrdup(o->v[8]);
+	d->from = xstrdup(o->v[9]);
 	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
 	if (table_parse("order", o->more, plan - o->more, rows, 1, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");

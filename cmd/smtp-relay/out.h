@@ -10,7 +10,6 @@
 #include "conf.h"
 #include "role.h"
 
-#define OUT_TIMEOUT_MS 60000	/* for connecting, each reply and the handshake */
 #define OUT_IDLE_MS 2000	/* a connection waits so long for another message */
 #define OUT_USES_MAX 100	/* messages on one connection */
 #define OUT_TRIES_MAX 20	/* addresses tried for an order, and */
