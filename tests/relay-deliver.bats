@@ -28,14 +28,14 @@ setup()
 	. "$BATS_TEST_DIRNAME/lab/lab.bash"
 	lab_opts
 	relay_setup
-	SINK_PID=
+	SINK_PIDS=()
 }
 
 teardown()
 {
 	local status=0
 	relay_end || status=1
-	[ -z "$SINK_PID" ] || kill "$SINK_PID"
+	[ ${#SINK_PIDS[@]} -eq 0 ] || kill "${SINK_PIDS[@]}"
 	return $status
 }
 
@@ -82,7 +82,7 @@ start_sink()
 {
 	: "${SINK_ADDR:=127.0.0.1}" "${SINK_PORT:=$(relay_free_port)}"
 	mailer sink "$@" "$RELAY/taken" "$SINK_ADDR" "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
-	SINK_PID=$!
+	SINK_PIDS+=($!)
 	relay_await 10 sink_listens
 }
 
@@ -704,8 +704,11 @@ message_descriptors()
 @test "a message to 120 domains: 50 orders at once, two descriptors of the queue, and all arrive" {
 	local i domains=()
 	for i in {1..120}; do domains+=("u@d$i.test"); done
+	SINK_ADDR=0.0.0.0
 	start_sink -w 1
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	# So many hosts that their places are no limit.
+	deliver_conf
+	for i in {1..120}; do echo "route d$i.test 127.0.3.$((i % 20 + 1))@$SINK_PORT" >> conf; done
 	relay_start
 	mailer send -o "$RELAY_PORT" a@good.test "${domains[@]}" > sent
 	relay_await 20 taken_lines 50
@@ -735,7 +738,8 @@ message_descriptors()
 fresh_id()
 {
 	python3 -c 'import string, time
-digits, n, id = string.digits + string.ascii_uppercase + string.ascii_lowercase, time.time_ns() // 1000, ""
+digits, id = string.digits + string.ascii_uppercase + string.ascii_lowercase, ""
+n = int('"${1:-0}"') * 1000000 or time.time_ns() // 1000
 for i in range(9):
     id, n = digits[n % 62] + id, n // 62
 print(id + "01abc")'
@@ -758,4 +762,115 @@ print(id + "01abc")'
 	# An out had each of them: no host is offered addresses so long, which is final.
 	[ "$(grep -c "$ID perm to=xxx.*host=127.0.0.1" "$RELAY_LOG")" -eq 100 ]
 	run ! log_says "$ID deferred"
+}
+
+# ---- faults of the disk, and of what is on it ----
+
+taken_once()
+{
+	[ "$(grep -c ' taken ' taken)" -eq 1 ]
+}
+
+faults_logged()
+{
+	[ "$(grep -c "$ID fault" "$RELAY_LOG")" -ge "$1" ]
+}
+
+@test "a disk that takes no results: nobody gets a message twice, and it goes on when there is room" {
+	RETRY=1s
+	start_sink
+	deliver_conf "route d1.test 127.0.0.1@$SINK_PORT"
+	relay_with_faults
+	relay_start
+	relay_faults 'pwrite /queue/ 1 ENOSPC *;write /results/ 1 ENOSPC *'
+	mailer send -o "$RELAY_PORT" a@good.test u@d1.test u@banner-450.plain.test > sent
+	ID=$(head -1 sent | cut -d' ' -f1)
+	await_log 'accepted to=u@d1.test '
+	relay_await 20 faults_logged 2
+	# Another message shows that the relay does not stand still meanwhile.
+	mailer send "$RELAY_PORT" a@good.test u@good.test > sent.2
+	relay_await 20 log_says "$(cut -d' ' -f1 sent.2) removed"
+	run ! log_says "$ID deferred from="
+	relay_faults ''
+	await_log 'deferred from='
+	relay_await 20 relayq_says "$ID" 'u@d1.test.*delivered'
+	await_log 'deferred to=u@banner-450.plain.test .*450.*'
+	taken_once
+}
+
+relayq_says()
+{
+	relayq -s "$RELAY_SPOOL" show "$1" | grep -qE -- "$2"
+}
+
+# NAME-OF-FILE…: messages that wait; the first two words of a name are an ID and a due time.
+put_message()
+{
+	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=${ARRIVED:-$(date +%s)} mkspool "spool/queue/$1" "${1%%,*}" '<a@good.test>' "$2"
+	chown games "spool/queue/$1"
+}
+
+@test "a file that the queue may not read delays no other mail, young or expired" {
+	local id old
+	start_sink
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	relay_stop
+	id=$(fresh_id)
+	put_message "$id,1,good.test" '<u@good.test>'
+	# An ID of 1970: past its lifetime.
+	old=00000000000000
+	ARRIVED=0 put_message "$old,1,good.test" '<v@good.test>'
+	chown root spool/queue/*
+	chmod 600 spool/queue/*
+	relay_start
+	ID=$id relay_await 20 faults_logged 1
+	ID=$old relay_await 20 faults_logged 1
+	mail_to w@good.test
+	await_log 'accepted to=w@good.test '
+	relay_await 10 taken_once
+	[ "$(grep -cE "($id|$old) fault" "$RELAY_LOG")" -eq 2 ]
+	# Nothing goes round in the queue meanwhile: less than half a second of CPU in two.
+	local pid before
+	pid=$(relay_role queue)
+	before=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+	sleep 2
+	[ $(($(awk '{ print $14 + $15 }' "/proc/$pid/stat") - before)) -lt 50 ]
+}
+
+@test "a message that was damaged in the queue reaches nobody, and is set aside" {
+	start_sink
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	relay_stop
+	ID=$(fresh_id)
+	put_message "$ID,1,good.test" '<u@good.test>'
+	sed -i 's/^Subject: x/Subject: y/' "spool/queue/$ID,1,good.test"
+	chown games spool/queue/*
+	relay_start
+	await_log 'fault .*set aside in bad.*checksum'
+	run ! grep -q ' taken ' taken
+	[ -n "$(ls spool/bad)" ]
+	[ -z "$(ls spool/queue)" ]
+}
+
+@test "who is put off by one host is taken to the next, and what expires says what the last one said" {
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=1s
+	start_sink -l 127.0.2.24
+	SINK_ADDR=127.0.2.25
+	start_sink
+	deliver_conf
+	relay_start
+	mail_to u@later.test
+	await_log 'accepted to=u@later.test host=mx2'
+	log_says "$ID temp to=u@later.test host=mx1.later.test .*450 4.2.1 later"
+	relay_stop
+	# Five days before, less some seconds.
+	ID=$(fresh_id $(($(date +%s) - 5 * 86400 + 6)))
+	ARRIVED=$(($(date +%s) - 5 * 86400 + 6)) put_message "$ID,1,many.test" '<u@many.test>'
+	relay_start
+	await_log 'temp to=u@many.test .*450 4.2.1 later'
+	await_log 'bounced from=.* as='
+	relay_await 10 log_says "accepted to=a@good.test"
+	lab_postfix_mail good.test | tr -s '\n ' ' ' | grep -q '5.4.7 delivery time expired; last: 450 4.2.1 later'
 }
