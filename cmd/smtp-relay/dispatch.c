@@ -401,7 +401,7 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	snprintf(offset, sizeof offset, "%" PRId64, m->offset);
 	snprintf(size, sizeof size, "%" PRId64, m->size);
 	table_put(b, "deliver", seq, p->a->name.id, port, offset, size,
-	    m->env.from_options.n > 0 ? "1" : "0", m->env.from, (char *)NULL);
+	    spool_is_8bit(m) ? "1" : "0", m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, (char *)NULL);

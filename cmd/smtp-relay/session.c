@@ -344,6 +344,8 @@ want_end(struct session *s)
 	char slot[24];
 
 	s->writer = NULL;
+	if (s->smtp.msg.has8bit)
+		spool_writer_set_8bit(w);
 	if (spool_writer_finish(w, &f) == -1) {
 		refuse_for(s, &f);
 		return;
