@@ -170,6 +170,69 @@ fails_with()
 	fails_with 2 "$RELAY/spool"
 }
 
+# A spool that is no spool: refused by start and -n with the text, and left as it was.
+refuses_spool()
+{
+	find "$RELAY/spool" -printf '%p %u %m %s %T@\n' | sort > before
+	fails_with 2 "$1"
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *"$1"* ]] || { echo "-n: $stderr"; return 1; }
+	find "$RELAY/spool" -printf '%p %u %m %s %T@\n' | sort | diff before -
+}
+
+@test "a directory in use is not taken for a spool" {
+	relay_conf
+	mkdir -p -m 1777 spool
+	mkdir spool/new spool/cur
+	touch spool/new/{1,2,3}.mail
+	refuses_spool 'no spool of this relay'
+	rm -r spool/cur
+	refuses_spool 'new/'
+	rm spool/new/*
+	mkdir spool/queue
+	echo mine > spool/queue/report.txt
+	refuses_spool 'queue/report.txt is not a file of one'
+	rm -r spool/queue spool/new
+	echo mine > spool/.profile
+	refuses_spool 'it has ".profile"'
+	rm spool/.profile
+	echo 'mtatls-spool 9' > spool/mtatls-spool
+	refuses_spool 'mtatls-spool: expected "mtatls-spool 1"'
+	rm -r spool
+	: > spool
+	refuses_spool 'Not a directory'
+}
+
+@test "a spool's parents are not made" {
+	relay_conf
+	sed -i "s,^spool .*,spool $RELAY/typo/spool," conf
+	fails_with 2 'typo/spool'
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *'typo/spool: its parent directory: No such file or directory'* ]] || { echo "$stderr"; return 1; }
+	[ ! -e typo ]
+}
+
+@test "an empty directory, one with lost+found, and a spool from before the marker are taken" {
+	mkdir -p spool/lost+found
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
+	relay_stop
+	rm spool/mtatls-spool
+	mkspool spool/queue/8Qm3yLx0Z00b7K,1795305700,dest.test 8Qm3yLx0Z00b7K '<>' '<c@dest.test>' <<< x
+	echo > spool/new/8QkZ2a1Bc00aaa
+	echo > spool/bad/anything
+	run -0 smtp-relay -n -c conf
+	[ ! -e spool/mtatls-spool ]
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
+	grep -q 'queued=1 .*unfinished-removed=1 set-aside=0' log
+	# What a crash left of the marker.
+	relay_stop
+	: > spool/mtatls-spool
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
+}
+
 @test "two relays on one spool: the second refuses, the first goes on" {
 	relay_start
 	cp pid pid.first

@@ -274,6 +274,8 @@ master_new(const struct conf *c, int dry, struct fail *f)
 		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
 		    (!dry && bind_listener(&m->listener[i], f) == -1))
 			goto fail;
+	if (dry && spool_check(c->spool, f) == -1)
+		goto fail;
 	if (!dry && (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL))
 		goto fail;
 	return m;

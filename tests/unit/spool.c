@@ -882,7 +882,7 @@ test_recovery(void)
 	unit_int(spool_recover(&spool, spool_id_time_us(young), NULL, NULL, &r, &f), 0, "recover %s", f.text);
 	unit_ok(fstatat(new, young, &st, 0) == 0, "what a writer of this start has stays");
 	unit_ok(fstatat(new, old, &st, 0) == -1, "what is older goes");
-	unit_ok(fstatat(new, ".hidden", &st, 0) == -1, "and what hides");
+	unit_ok(fstatat(new, ".hidden", &st, 0) == 0, "but nothing that is not named by an ID");
 	unit_ok(fstatat(queue, ".probe", &st, 0) == -1, "and a probe");
 	unit_int(r.set_aside, 2, "two without a proper name are set aside");
 	unit_ok(fstatat(spool.dir[SPOOL_BAD], "core.1", &st, 0) == 0 &&
@@ -956,6 +956,9 @@ test_lock_and_rights(void)
 	unit_int(st.st_mode & 07777, 02770, "mode of new");
 	fstat(spool.dir[SPOOL_QUEUE], &st);
 	unit_int(st.st_mode & 07777, 0700, "mode of queue");
+	unit_ok(spool_make(top, geteuid(), geteuid(), getegid(), &f) == -1 && f.kind == FAIL_POLICY,
+	    "rights are not set while another works on it: %s", f.text);
+	spool_close(&spool);
 	unit_int(spool_make(top, geteuid(), geteuid(), getegid(), &f), 0, "making it again changes nothing");
 	rmdir("/nonexistent");
 	unit_ok(spool_open(&other, "/nonexistent", &f) == -1 && f.kind == FAIL_SYS, "%s", f.text);
