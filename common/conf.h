@@ -85,6 +85,13 @@ struct conf {
 };
 
 /*
+ * As conf_read(), but what could be read is returned where there were errors too (their number in
+ * *errors), so that the rest of it can be looked at in the same run.  A path at fault is "".
+ */
+struct conf *conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors,
+    struct fail *f);
+
+/*
  * Reads a file.  Each error goes to the function as file:line and text, all of them in one run; NULL
  * is returned where there was any.  What cannot be read at all is FAIL_SYS or FAIL_INPUT in *f, with
  * no call of the function.
@@ -104,7 +111,7 @@ void conf_policy(const struct conf *, const char *domain, struct policy *);
 /* The next hop, by the same order; NULL: MX. */
 const struct conf_route *conf_route_to(const struct conf *, const char *domain);
 
-/* What -n prints: listeners with who may use them, destinations, routes. */
-void conf_print(const struct conf *);
+/* Appends what -n prints: settings, listeners with who may use them, destinations, routes; warnings. */
+void conf_print(const struct conf *, struct buf *);
 
 #endif

@@ -7,7 +7,7 @@
  *	contact_start -> ready -> contact_send -> body ... -> result -> contact_send ... | contact_quit
  *
  * The probe and the relay share it, so that what one says is what the other does.  Callbacks come from
- * the loop.  ended() is the last; before, contact_free() may be called at any time, in callbacks too.
+ * the loop.  ended() is the last; before, contact_clear() may be called at any time, in callbacks too.
  */
 #ifndef MTATLS_CONTACT_H
 #define MTATLS_CONTACT_H

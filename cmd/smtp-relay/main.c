@@ -83,20 +83,49 @@ print_error(void *arg, const char *file, unsigned line, const char *text)
 	free(escaped);
 }
 
-/* -n: 1 where the configuration is at fault, as for any check that fails. */
-static enum tool_exit
-check(const struct conf *conf)
+static void
+print_fail(const struct fail *f)
+{
+	tool_failed(f);
+}
+
+static void
+print_summary(const struct conf *conf)
+{
+	struct buf b = BUF_INIT;
+
+	conf_print(conf, &b);
+	fwrite(b.p, 1, b.len, stdout);
+	buf_clear(&b);
+}
+
+/*
+ * All faults in one run: those of the file, and of what it names.  NULL where there are any: a start wants to
+ * know the latter only beside the former, for it finds them itself.
+ */
+static struct conf *
+read_conf(const struct settings *s, enum tool_exit *status)
 {
 	struct fail f = FAIL_INIT;
-	struct master *m = master_new(conf, 1, &f);
+	size_t errors = 0;
+	struct conf *conf = conf_parse(s->conf, print_error, NULL, &errors, &f);
 
-	if (m == NULL) {
+	*status = s->check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
+	if (conf == NULL) {
 		tool_failed(&f);
-		return TOOL_NO;
+		return NULL;
 	}
-	master_free(m);
-	conf_print(conf);
-	return TOOL_YES;
+	if (s->explain == NULL && (s->check || errors > 0))
+		errors += master_check(conf, print_fail);
+	if (errors == 0) {
+		*status = TOOL_YES;
+		return conf;
+	}
+	fail(&f, FAIL_INPUT, "%.300s: %zu error%s", s->conf, errors, errors == 1 ? "" : "s");
+	tool_failed(&f);
+	conf_free(conf);
+	*status = s->check ? TOOL_NO : TOOL_CANNOT;
+	return NULL;
 }
 
 /* The starter ends with 0 once all roles are up, with 2 where they do not come up. */
@@ -193,7 +222,7 @@ serve(struct settings *s, const struct conf *conf)
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
 		log_set_sink(sink_background, s);
 	}
-	if ((m = master_new(conf, 0, &f)) == NULL) {
+	if ((m = master_new(conf, &f)) == NULL) {
 		tool_failed(&f);
 		return TOOL_CANNOT;
 	}
@@ -208,22 +237,22 @@ int
 main(int argc, char **argv)
 {
 	struct settings s = { .parent = -1 };
-	struct fail f = FAIL_INIT;
 	enum tool_exit status;
 	struct conf *conf;
 
 	tool_init("smtp-relay", usage);
 	ossl_init();
 	read_options(argc, argv, &s);
-	if ((conf = conf_read(s.conf, print_error, NULL, &f)) == NULL) {
-		tool_failed(&f);
+	if ((conf = read_conf(&s, &status)) == NULL) {
 		free(s.conf);
-		return s.check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
+		return tool_finish(status);
 	}
 	if (s.explain != NULL)
 		status = explain(conf, s.explain);
+	else if (s.check)
+		print_summary(conf);
 	else
-		status = s.check ? check(conf) : serve(&s, conf);
+		status = serve(&s, conf);
 	conf_free(conf);
 	free(s.conf);
 	return tool_finish(status);

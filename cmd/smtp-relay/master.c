@@ -20,6 +20,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "dns.h"
 #include "file.h"
 #include "identity.h"
 #include "in.h"
@@ -253,8 +254,40 @@ open_spool(struct master *m, struct fail *f)
 	return 0;
 }
 
+static void
+tell(void (*report)(const struct fail *), struct fail *f, int rc, size_t *errors)
+{
+	if (rc == -1) {
+		report(f);
+		(*errors)++;
+	}
+	*f = (struct fail)FAIL_INIT;
+}
+
+size_t
+master_check(const struct conf *c, void (*report)(const struct fail *))
+{
+	const char *anchor = c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR;
+	struct master m = { .conf = c };
+	struct fail f = FAIL_INIT;
+	size_t errors = 0, i;
+
+	tell(report, &f, find_users(&m, &f), &errors);
+	for (i = 0; i < c->nlisten && c->dir[0] != '\0'; i++) {
+		struct in_listener l = { .fd = -1, .conf = &c->listen[i] };
+
+		tell(report, &f, load_identity(&l, c, 1, &f), &errors);
+		SSL_CTX_free(l.tls);
+	}
+	if (c->spool[0] != '\0')
+		tell(report, &f, spool_check(c->spool, &f), &errors);
+	if (anchor[0] != '\0')
+		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
+	return errors;
+}
+
 struct master *
-master_new(const struct conf *c, int dry, struct fail *f)
+master_new(const struct conf *c, struct fail *f)
 {
 	struct master *m = xcalloc(1, sizeof *m);
 	size_t i;
@@ -271,12 +304,9 @@ master_new(const struct conf *c, int dry, struct fail *f)
 	if (find_users(m, f) == -1)
 		goto fail;
 	for (i = 0; i < c->nlisten; i++)
-		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
-		    (!dry && bind_listener(&m->listener[i], f) == -1))
+		if (load_identity(&m->listener[i], c, 0, f) == -1 || bind_listener(&m->listener[i], f) == -1)
 			goto fail;
-	if (dry && spool_check(c->spool, f) == -1)
-		goto fail;
-	if (!dry && (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL))
+	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL)
 		goto fail;
 	return m;
 fail:
