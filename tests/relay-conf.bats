@@ -339,6 +339,42 @@ refuses_spool()
 	[ ! -e "$RELAY/pid" ]
 }
 
+@test "a pid file: only one that is none, or a dead relay's, is written; only our own is removed" {
+	relay_conf
+	for text in 'my notes' '12 34' '' '99999999999999999999'; do
+		printf '%s\n' "$text" > file
+		cp file before
+		fails_with 2 'file: not a pid file' -p file
+		cmp file before
+	done
+	mkdir dir
+	fails_with 2 'dir: not a pid file' -p dir
+	ln -s before link
+	fails_with 2 'link: not a pid file' -p link
+	# Of a process that is dead, and of one that is no relay.
+	bash -c 'echo $$' > dead
+	smtp-relay -c "$RELAY/conf" -p "$RELAY/dead" 3>&- 2> err
+	RELAY_PID=$(< dead)
+	[ "$(cat "/proc/$RELAY_PID/comm")" = smtp-relay ]
+	cp dead second
+	sed "s/@$RELAY_PORT /@$RELAY_PORT2 /; s,^spool .*,spool $RELAY/spool2," conf > conf2
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2 -p second
+	[[ $stderr == *"second: the relay with number $RELAY_PID is running"* ]] || { echo "$stderr"; return 1; }
+	[ ! -e spool2 ]
+	# What somebody put there since is not ours to remove.
+	echo mine > dead
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ "$(< dead)" = mine ]
+	echo $$ > pid
+	smtp-relay -c "$RELAY/conf" -p "$RELAY/pid" 3>&- 2> err
+	RELAY_PID=$(< pid)
+	[ "$RELAY_PID" != $$ ]
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ ! -e pid ]
+}
+
 @test "in the background: 2 with the reason where it cannot start" {
 	relay_conf "listen in 192.0.2.77@$RELAY_PORT type public domains relay.example"
 	run -2 --separate-stderr timeout 20 smtp-relay -c conf -p "$RELAY/pid" 3>&-

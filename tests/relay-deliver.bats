@@ -347,7 +347,9 @@ connects()
 	relay_await 10 queue_is_empty
 	tail -n 1 got/1 | grep -qx $'ascii\r'
 	relay_says '250 250 354 250 221 closed' "$mail\r\n" = "$rcpt" = 'DATA\r\n' = '\xc3\xbc\r\n.\r\n' = 'QUIT\r\n'
-	relay_await 10 log_says ' failed to=u@good.test .*8BITMIME'
+	relay_await 10 log_says ' bounced from=a@good.test '
+	relay_await 10 test -e got/2
+	grep -q '8BITMIME is not offered' got/2
 	run ! grep -rq $'\xc3\xbc' got
 }
 

@@ -1,6 +1,11 @@
 /*
  * smtp-relay - takes mail over SMTP and answers for it; main reads options and becomes the master.
  */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +21,8 @@
 #include "ossl.h"
 #include "text.h"
 #include "tool.h"
+
+#define PID_TEXT_MAX 32	/* octets in a pid file */
 
 static const char usage[] =
     "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
@@ -163,18 +170,79 @@ leave_terminal(void)
 		exit(TOOL_CANNOT);
 }
 
+/* The number in a pid file: exactly a line of digits; 0 where there is no file, -1 where it is another's. */
+static long long
+read_pid(const char *path, struct fail *f)
+{
+	struct buf b = BUF_INIT;
+	struct fail why = FAIL_INIT;
+	struct stat st;
+	long long pid = -1;
+
+	if (lstat(path, &st) == -1)
+		return errno == ENOENT ? 0 : fail_errno(f, "%.300s", path);
+	if (S_ISREG(st.st_mode) && st.st_size < PID_TEXT_MAX && file_read(path, PID_TEXT_MAX, &b, &why) == 0 &&
+	    b.len > 1 && b.p[b.len - 1] == '\n') {
+		b.p[b.len - 1] = '\0';
+		if (text_number(b.p, 1, INT_MAX, "pid", &pid, NULL) == -1)
+			pid = -1;
+	}
+	buf_clear(&b);
+	if (pid == -1)
+		return fail(f, FAIL_POLICY, "%.300s: not a pid file: it is left as it is", path);
+	return pid;
+}
+
+/* A relay that died leaves its file; its number may be another program's by now. */
+static int
+is_relay(long long pid)
+{
+	char *path = xasprintf("/proc/%lld/comm", pid);
+	struct buf b = BUF_INIT;
+	int yes;
+
+	if (kill((pid_t)pid, 0) == -1 && errno == ESRCH)
+		yes = 0;
+	else
+		yes = file_read(path, 0, &b, NULL) == -1 || strcmp(b.p, "smtp-relay\n") == 0;
+	buf_clear(&b);
+	free(path);
+	return yes;
+}
+
+static int
+check_pid_file(const struct settings *s, struct fail *f)
+{
+	long long pid;
+
+	if (s->pid_file == NULL || (pid = read_pid(s->pid_file, f)) == 0)
+		return 0;
+	if (pid == -1)
+		return -1;
+	if (is_relay(pid))
+		return fail(f, FAIL_POLICY, "%.300s: the relay with number %lld is running", s->pid_file, pid);
+	return 0;
+}
+
 static int
 write_pid(struct settings *s, struct fail *f)
 {
-	char text[32];
+	char text[PID_TEXT_MAX];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 
 	if (s->pid_file == NULL)
 		return 0;
-	if (file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
+	if (check_pid_file(s, f) == -1 || file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
 		return -1;
 	s->pid_written = 1;
 	return 0;
+}
+
+static void
+remove_pid(const struct settings *s)
+{
+	if (s->pid_written && read_pid(s->pid_file, NULL) == getpid())
+		unlink(s->pid_file);
 }
 
 /* Not before: the file may be that of a relay which works on this spool. */
@@ -216,6 +284,10 @@ serve(struct settings *s, const struct conf *conf)
 	struct master *m;
 	int rc;
 
+	if (check_pid_file(s, &f) == -1) {
+		tool_failed(&f);
+		return TOOL_CANNOT;
+	}
 	if (!s->foreground)
 		go_background(s);
 	if (!s->foreground) {
@@ -227,8 +299,7 @@ serve(struct settings *s, const struct conf *conf)
 		return TOOL_CANNOT;
 	}
 	rc = master_run(m, !s->foreground, on_ready, s);
-	if (s->pid_written)
-		unlink(s->pid_file);
+	remove_pid(s);
 	master_free(m);
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
 }
