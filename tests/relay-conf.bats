@@ -213,7 +213,11 @@ line_fails()
 	run -0 smtp-relay -n -c conf
 	[[ $output == *'certificate mx,'* ]]
 	relay_start
-	run ! grep -q 'master certificate' log
+	run ! grep -qE 'master (certificate|key)' log
+	relay_stop
+	chmod 640 etc/certs/mx/key.pem
+	relay_start
+	grep -q 'master key listener=in identity=mx warning="others than its owner may read key.pem"' log
 	openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" < /dev/null > shown 2>&1
 	grep -qx 'subject=CN = relay.example' shown
 }

@@ -177,6 +177,23 @@ warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
 	log_send(&line);
 }
 
+static void
+warn_of_key(const struct conf *c, const struct conf_listen *l, const char *name)
+{
+	char *folder = identity_path(c->dir, name), *path = file_join(folder, "key.pem");
+	struct log_line line;
+
+	if (file_is_exposed(path)) {
+		log_event(&line, LOG_LEVEL_WARN, "master", "key");
+		log_key(&line, "listener", l->name);
+		log_key(&line, "identity", name);
+		log_key(&line, "warning", "others than its owner may read key.pem");
+		log_send(&line);
+	}
+	free(path);
+	free(folder);
+}
+
 static int
 load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail *f)
 {
@@ -193,6 +210,7 @@ load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail 
 	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1)
 		goto out;
 	warn_of_cert(l->conf, name, id.cert);
+	warn_of_key(c, l->conf, name);
 	if ((l->tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
 		rc = 0;
 out:
