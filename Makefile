@@ -109,7 +109,11 @@ $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(call tier_libs,$(TIERS_UNIT))
+
+# The records between the relay's roles.
+$(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 
 # The lab's own programs judge ours: they share no code with common/.
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags

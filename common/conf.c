@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "dns.h"
 #include "file.h"
 #include "name.h"
 #include "spool.h"
@@ -79,9 +80,9 @@ set_hostname(void *ctx, const struct table_line *l, struct fail *f)
 static int
 set_path(char **where, const char *key, const char *value, struct fail *f)
 {
+	set_text(where, value[0] == '/' ? value : "");
 	if (value[0] != '/')
 		return fail(f, FAIL_INPUT, "%s: expected an absolute path, not \"%.200s\"", key, value);
-	set_text(where, value);
 	return 0;
 }
 
@@ -230,16 +231,23 @@ set_retry(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+/* "50M" too: K, M, G are 2 to the 10, 20, 30. */
 static int
 set_max_size(void *ctx, const struct table_line *l, struct fail *f)
 {
+	static const char units[] = "KMG";
+	size_t len = strlen(l->v[0]);
+	const char *unit = len > 1 ? strchr(units, l->v[0][len - 1]) : NULL;
+	int bits = unit != NULL ? 10 * (int)(unit - units + 1) : 0, rc;
+	char *digits = xstrndup(l->v[0], unit != NULL ? len - 1 : len);
 	long long n;
 
 	/* RFC 5321 4.5.3.1.7: at least 64 KiB. */
-	if (text_number(l->v[0], 65536, 1LL << 40, l->key, &n, f) == -1)
-		return -1;
-	((struct conf *)ctx)->max_size = n;
-	return 0;
+	if ((rc = text_number(digits, 65536 >> (bits < 16 ? bits : 16), (1LL << 40) >> bits, l->key, &n,
+	    f)) == 0)
+		((struct conf *)ctx)->max_size = (uint64_t)n << bits;
+	free(digits);
+	return rc;
 }
 
 /* ---- listen ---- */
@@ -333,6 +341,23 @@ listen_option(struct conf_listen *l, const char *key, const char *value, struct 
 	return fail(f, FAIL_INPUT, "listen: unknown option \"%.64s\"", key);
 }
 
+/* What looks like an option there would leave the listener without it, in silence. */
+static int
+check_domain_word(const char *word, struct fail *f)
+{
+	size_t i;
+	int is_key = strcmp(word, "domains") == 0;
+
+	for (i = 0; i < COUNT(listen_options); i++)
+		is_key |= strcmp(listen_options[i].key, word) == 0;
+	if (is_key)
+		return fail(f, FAIL_INPUT, "domains: \"%s\" is an option of listen: domains must come last", word);
+	if (strchr(word, '.') == NULL)
+		return fail(f, FAIL_INPUT, "domains: \"%.200s\" has no dot; options stand before domains, and a "
+		    "domain of one label is written with a dot at its end", word);
+	return 0;
+}
+
 static int
 listen_domains(struct conf_listen *l, char **word, size_t n, struct fail *f)
 {
@@ -340,6 +365,8 @@ listen_domains(struct conf_listen *l, char **word, size_t n, struct fail *f)
 
 	l->domain = xcalloc(n, sizeof *l->domain);
 	for (i = 0; i < n; i++) {
+		if (check_domain_word(word[i], f) == -1)
+			return -1;
 		if ((l->domain[l->ndomains] = pattern_of(word[i], f)) == NULL)
 			return fail_prefix(f, "domains");
 		l->ndomains++;
@@ -356,6 +383,31 @@ find_listen(const struct conf *c, const char *name)
 		if (strcmp(c->listen[i].name, name) == 0)
 			return &c->listen[i];
 	return NULL;
+}
+
+/* 0.0.0.0 and :: are all addresses of their family. */
+static int
+same_address(const char *a, const char *b)
+{
+	uint8_t x[16] = { 0 }, y[16] = { 0 }, any[16] = { 0 };
+	int family = strchr(a, ':') != NULL ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, a, x) != 1 || inet_pton(family, b, y) != 1)
+		return 0;
+	return memcmp(x, y, sizeof x) == 0 || memcmp(x, any, sizeof x) == 0 || memcmp(y, any, sizeof y) == 0;
+}
+
+/* l is the last one. */
+static int
+check_place(const struct conf *c, const struct conf_listen *l, struct fail *f)
+{
+	const struct conf_listen *other;
+
+	for (other = c->listen; other < l; other++)
+		if (other->at.port == l->at.port && same_address(other->at.host, l->at.host))
+			return fail(f, FAIL_INPUT, "listen %.64s: %s@%u is taken by listen %.64s", l->name,
+			    l->at.host, l->at.port, other->name);
+	return 0;
 }
 
 static int
@@ -390,6 +442,8 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 	if (!text_is_address(l->at.host))
 		return fail(f, FAIL_INPUT, "listen: expected an IP address before the @, not \"%.200s\"",
 		    l->at.host);
+	if (check_place(c, l, f) == -1)
+		return -1;
 	for (i = 2; i < line->n; i += 2) {
 		if (i + 1 == line->n)
 			return fail(f, FAIL_INPUT, "listen: no value behind \"%.64s\"", line->v[i]);
@@ -767,22 +821,16 @@ conf_new(const char *file)
 }
 
 struct conf *
-conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
+conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, struct fail *f)
 {
 	struct buf text = BUF_INIT;
 	struct conf *c;
-	size_t errors;
 
 	if (file_read(file, CONF_FILE_MAX, &text, f) == -1)
 		return NULL;
 	c = conf_new(file);
-	errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
+	*errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
 	buf_clear(&text);
-	if (errors > 0) {
-		fail(f, FAIL_INPUT, "%.300s: %zu error%s", file, errors, errors == 1 ? "" : "s");
-		conf_free(c);
-		return NULL;
-	}
 	if (c->hostname == NULL)
 		c->hostname = own_hostname();
 	if (c->dir == NULL)
@@ -791,6 +839,19 @@ conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
 		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
 	find_own_addresses(c);
 	return c;
+}
+
+struct conf *
+conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
+{
+	size_t errors;
+	struct conf *c = conf_parse(file, report, arg, &errors, f);
+
+	if (c == NULL || errors == 0)
+		return c;
+	fail(f, FAIL_INPUT, "%.300s: %zu error%s", file, errors, errors == 1 ? "" : "s");
+	conf_free(c);
+	return NULL;
 }
 
 static void
@@ -837,54 +898,72 @@ conf_free(struct conf *c)
 /* ---- the summary ---- */
 
 static void
-print_hosts(const struct conf_hosts *h)
+print_hosts(struct buf *b, const struct conf_hosts *h)
 {
 	char addr[INET6_ADDRSTRLEN];
 
 	if (h->bits < 0)
-		printf("    hosts default: %s\n", action_names[h->action]);
+		buf_printf(b, "    hosts default: %s\n", action_names[h->action]);
 	else
-		printf("    hosts %s/%d: %s\n", inet_ntop(h->family, h->addr, addr, sizeof addr), h->bits,
+		buf_printf(b, "    hosts %s/%d: %s\n", inet_ntop(h->family, h->addr, addr, sizeof addr), h->bits,
 		    action_names[h->action]);
 }
 
 static void
-print_listen(const struct conf_listen *l)
+print_listen(struct buf *b, const struct conf_listen *l)
 {
 	size_t i;
 
-	printf("listener %s on %s@%u: %s, tls %s", l->name, l->at.host, l->at.port, type_names[l->type],
+	buf_printf(b, "listener %s on %s@%u: %s, tls %s", l->name, l->at.host, l->at.port, type_names[l->type],
 	    level_names[l->tls]);
 	if (l->tls != SMTP_SERVER_TLS_NO)
-		printf(", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
-	printf(", %u sessions, backlog %u\n", l->concurrency, l->backlog);
+		buf_printf(b, ", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
+	buf_printf(b, ", %u sessions, backlog %u\n", l->concurrency, l->backlog);
 	for (i = 0; i < l->ndomains; i++)
-		printf("    takes mail for %s\n", l->domain[i]);
+		buf_printf(b, "    takes mail for %s\n", l->domain[i]);
 	for (i = 0; i < l->nhosts; i++)
-		print_hosts(&l->hosts[i]);
+		print_hosts(b, &l->hosts[i]);
 	if (l->type == CONF_PRIVATE)
-		printf("    all other hosts: reject\n");
+		buf_printf(b, "    all other hosts: reject\n");
+}
+
+static int
+has_destination(const struct conf *c, const char *pattern)
+{
+	size_t i;
+
+	for (i = 0; i < c->ndestinations; i++)
+		if (strcmp(c->destination[i].pattern, pattern) == 0)
+			return 1;
+	return 0;
 }
 
 void
-conf_print(const struct conf *c)
+conf_print(const struct conf *c, struct buf *b)
 {
 	size_t i;
 
-	printf("host name %s, identities in %s/certs, spool %s, %u workers\n", c->hostname, c->dir,
+	buf_printf(b, "host name %s, identities in %s/certs, spool %s, %u workers\n", c->hostname, c->dir,
 	    c->spool, c->workers);
+	if (c->user != NULL && c->queue_user != NULL)
+		buf_printf(b, "users %s, and %s for the queue\n", c->user, c->queue_user);
+	buf_printf(b, "messages of at most %llu octets, first tried again after %llds\n",
+	    (unsigned long long)c->max_size, (long long)c->retry);
+	buf_printf(b, "resolver %s, anchor %s, hosts of MX asked at port %u\n",
+	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
+	    c->mx_port);
 	if (!c->deliver)
-		printf("nothing is delivered: mail waits in the queue\n");
+		buf_printf(b, "nothing is delivered: mail waits in the queue\n");
 	if (c->loopback_mx)
-		printf("MX hosts may be on this machine\n");
+		buf_printf(b, "MX hosts may be on this machine\n");
 	for (i = 0; i < c->nlisten; i++)
-		print_listen(&c->listen[i]);
+		print_listen(b, &c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)
-		printf("destination %s: tls %s, dane %s\n", c->destination[i].pattern,
+		buf_printf(b, "destination %s: tls %s, dane %s\n", c->destination[i].pattern,
 		    policy_tls_name(c->destination[i].policy.tls),
 		    policy_dane_name(c->destination[i].policy.dane));
 	for (i = 0; i < c->nroutes; i++)
-		printf("route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
+		buf_printf(b, "route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
 		    c->route[i].next.port);
 }
 
@@ -902,6 +981,25 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	return l->type == CONF_PUBLIC || special == NULL || strcmp(special, "loopback") != 0;
 }
 
+/* TLSA records belong to a name (RFC 7672 2.2): where they are demanded of an address, all mail waits. */
+static size_t
+warn_of_literal(struct buf *b, const struct conf *c, const char *pattern)
+{
+	char *domain = xasprintf("%s%s", pattern[0] == '.' ? "x" : "", pattern);
+	const struct conf_route *r = conf_route_to(c, domain);
+	struct policy policy;
+	size_t n = 0;
+
+	conf_policy(c, domain, &policy);
+	if (r != NULL && text_is_address(r->next.host) && policy.dane == POLICY_DANE_MANDATORY) {
+		buf_printf(b, "no mail for %s can go: dane mandatory, and the route leads to an address, "
+		    "which has no TLSA records\n", pattern);
+		n = 1;
+	}
+	free(domain);
+	return n;
+}
+
 size_t
 conf_warnings(const struct conf *c, struct buf *b)
 {
@@ -917,5 +1015,10 @@ conf_warnings(const struct conf *c, struct buf *b)
 				n++;
 			}
 	}
+	for (i = 0; i < c->ndestinations; i++)
+		n += warn_of_literal(b, c, c->destination[i].pattern);
+	for (i = 0; i < c->nroutes; i++)
+		if (!has_destination(c, c->route[i].pattern))
+			n += warn_of_literal(b, c, c->route[i].pattern);
 	return n;
 }

@@ -94,6 +94,13 @@ struct conf {
 };
 
 /*
+ * As conf_read(), but what could be read is returned where there were errors too (their number in
+ * *errors), so that the rest of it can be looked at in the same run.  A path at fault is "".
+ */
+struct conf *conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors,
+    struct fail *f);
+
+/*
  * Reads a file.  Each error goes to the function as file:line and text, all of them in one run; NULL
  * is returned where there was any.  What cannot be read at all is FAIL_SYS or FAIL_INPUT in *f, with
  * no call of the function.
@@ -119,10 +126,10 @@ const struct conf_route *conf_route_to(const struct conf *, const char *domain);
  */
 void conf_mark_own(const struct conf *, const char *domain, uint16_t port, struct facts *);
 
-/* What makes the relay an open one, a line of text each; returns how many. */
+/* What is no error and hardly meant so (an open relay, mail that can never go), a line of text each; how many. */
 size_t conf_warnings(const struct conf *, struct buf *);
 
-/* What -n prints: listeners with who may use them, destinations, routes. */
-void conf_print(const struct conf *);
+/* Appends what -n prints: settings, listeners with who may use them, destinations, routes. */
+void conf_print(const struct conf *, struct buf *);
 
 #endif

@@ -501,8 +501,8 @@ check_records(const char *path, ldns_rr_type one, ldns_rr_type other, const char
 	return 0;
 }
 
-static int
-check_anchor(const char *path, struct fail *f)
+int
+dns_check_anchor(const char *path, struct fail *f)
 {
 	return check_records(path, LDNS_RR_TYPE_DS, LDNS_RR_TYPE_DNSKEY,
 	    "no DS or DNSKEY record: expected a trust anchor", f);
@@ -570,7 +570,7 @@ dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 	struct dns *dns;
 	struct ub_ctx *ub;
 
-	if (check_anchor(anchor, f) == -1 || check_hints(conf->root_hints, f) == -1 ||
+	if (dns_check_anchor(anchor, f) == -1 || check_hints(conf->root_hints, f) == -1 ||
 	    (ub = context_new(base, anchor, conf->resolver, conf->root_hints, f)) == NULL)
 		return NULL;
 	dns = xcalloc(1, sizeof *dns);

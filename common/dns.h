@@ -85,6 +85,9 @@ struct dns_conf {
 	int timeout_ms;		/* for each question; 0: DNS_TIMEOUT_DEFAULT */
 };
 
+/* Is there a trust anchor in the file?  FAIL_SYS, FAIL_INPUT; dns_new() asks the same. */
+int dns_check_anchor(const char *path, struct fail *);
+
 /*
  * A context on an event loop; costs about 3 MiB.  Make it in the process that asks (never fork with
  * one).  FAIL_SYS or FAIL_INPUT names the file or address that cannot be used.

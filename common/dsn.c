@@ -147,15 +147,9 @@ put_address_field(struct buf *b, const char *name, const char *before, const cha
 static void
 put_date(struct buf *b, int64_t t)
 {
-	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-		"Oct", "Nov", "Dec" };
-	time_t tt = t >= 0 && t <= 253402300799 ? t : 0;	/* the last second of the year 9999 */
-	struct tm tm = { 0 };
+	char date[TEXT_DATE_MAX];
 
-	gmtime_r(&tt, &tm);
-	buf_printf(b, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	buf_puts(b, text_date(date, t));
 }
 
 static void

@@ -298,6 +298,14 @@ file_write_or_stdout(const char *path, mode_t mode, unsigned flags, const void *
 }
 
 int
+file_is_exposed(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
+}
+
+int
 file_mkdir(const char *path, mode_t mode, struct fail *f)
 {
 	char *dir;

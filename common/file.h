@@ -21,6 +21,9 @@
  */
 int file_read(const char *path, size_t max, struct buf *b, struct fail *);
 
+/* May others than its owner read this regular file?  0 where it is none, or cannot be looked at. */
+int file_is_exposed(const char *path);
+
 #define FILE_REPLACE	0x1	/* an existing file may be replaced; otherwise FAIL_POLICY */
 
 #define FILE_NEW_DIR                                                                               \

@@ -70,7 +70,10 @@ dot_string(const char *s, size_t n)
 	return len;
 }
 
-/* Sub-domains with dots between: how many octets of s are a Domain, from its start; 0: none. */
+/*
+ * Sub-domains with dots between: how many octets of s are a Domain, from its start; 0: none.  RFC 5321 4.1.2
+ * has no underscore; names with one bear mail all the same, and Postfix and Exim take them.
+ */
 static size_t
 domain(const char *s, size_t n)
 {
@@ -78,11 +81,12 @@ domain(const char *s, size_t n)
 
 	for (;;) {
 		start = at;
-		while (at < n && (is_alnum((unsigned char)s[at]) || s[at] == '-'))
+		while (at < n && (is_alnum((unsigned char)s[at]) || s[at] == '-' || s[at] == '_'))
 			at++;
 		if (at == start || at - start > LABEL_MAX || s[start] == '-' || s[at - 1] == '-')
 			return 0;
-		if (at == n || s[at] != '.')
+		/* A dot at the end is the DNS's affair: take_domain() drops it. */
+		if (at == n || s[at] != '.' || at + 1 == n || strchr(">,:", s[at + 1]) != NULL)
 			return at;
 		at++;
 	}
@@ -154,7 +158,7 @@ take_local(struct mailbox *m, struct cursor *c, struct fail *f)
 	return 0;
 }
 
-/* The octets of a Domain or, where that is allowed, a literal at the cursor; moves it. */
+/* The octets of a Domain, without a dot at its end, or, where that is allowed, a literal; moves the cursor. */
 static int
 take_domain(struct cursor *c, int literal, size_t *len, struct fail *f)
 {
@@ -170,6 +174,8 @@ take_domain(struct cursor *c, int literal, size_t *len, struct fail *f)
 	if (*len > MAILBOX_DOMAIN_MAX)
 		return too_long(f, "a domain", MAILBOX_DOMAIN_MAX);
 	c->at += *len;
+	if (s[0] != '[')
+		skip(c, '.');
 	return 0;
 }
 
@@ -191,7 +197,7 @@ take_route(struct cursor *c, struct fail *f)
 static int
 take_mailbox(struct mailbox *m, struct cursor *c, unsigned flags, struct fail *f)
 {
-	size_t start = c->at, len;
+	size_t start = c->at, len, at;
 
 	if (take_local(m, c, f) == -1)
 		return -1;
@@ -199,11 +205,12 @@ take_mailbox(struct mailbox *m, struct cursor *c, unsigned flags, struct fail *f
 		return 0;
 	if (!skip(c, '@'))
 		return expected(c, "an @ behind the local part", f);
+	at = c->at;
 	if (take_domain(c, 1, &len, f) == -1)
 		return -1;
-	if (c->at - start > MAILBOX_MAX)
+	if (at + len - start > MAILBOX_MAX)
 		return too_long(f, "an address", MAILBOX_MAX);
-	memcpy(m->domain, c->p + c->at - len, len);
+	memcpy(m->domain, c->p + at, len);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  * mailbox - the addresses in MAIL and RCPT (RFC 5321 4.1.2): local part and domain.
  *
  * Parsed strictly: what a struct mailbox holds is printable ASCII, its domain is a domain or an
- * address literal of the grammar, and mailbox_print() gives it back so that it parses to the same.
+ * address literal of the grammar (underscores pass, a dot at its end goes), and mailbox_print() gives it back so that it parses to the same.
  * Neither part is changed in case; domains are compared with text_case_eq().
  */
 #ifndef MTATLS_MAILBOX_H
@@ -39,7 +39,7 @@ int mailbox_is_null(const struct mailbox *);
 /* Appends the address without <>, quoted where it must be; nothing for the null path. */
 void mailbox_print(struct buf *, const struct mailbox *);
 
-/* True where the bytes are a Domain (RFC 5321 4.1.2), or an address literal in its brackets. */
+/* True where the bytes are a Domain (RFC 5321 4.1.2; underscores pass), or an address literal in its brackets. */
 int mailbox_is_domain(const char *, size_t);
 int mailbox_is_literal(const char *, size_t);
 

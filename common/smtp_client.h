@@ -14,7 +14,7 @@
  *
  * Banner, EHLO (HELO where that is refused with 5xx), STARTTLS, EHLO again (RFC 3207 4.2: what was
  * said before TLS is forgotten).  One command at a time up to ORDER.  Bytes that nobody asked for
- * end the session; behind the 220 to STARTTLS they are an injection (RFC 3207 6, CVE-2011-0411)
+ * end the session; behind the 220 to STARTTLS they are an injection (RFC 3207 4.2, CVE-2011-0411)
  * and the connection must be dropped without another word.
  *
  * What stands in c->out counts as not sent: an answer to it has not been asked for, and a message

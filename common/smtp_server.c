@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "received.h"
 
 /* Wants that are said once, in this order. */
 #define DUE_ABORT	0x1
@@ -21,8 +22,6 @@
 #define DUE_ASK		0x8	/* the stage's own */
 
 #define SHOWN_MAX 60	/* octets from the client quoted in an error */
-#define FOLD_MAX 77	/* columns of the trace field */
-#define WORD_MAX 255	/* octets of one word in it */
 
 #define IN_CLEAR 0x1	/* served before TLS where that is required */
 #define ALONE	0x2	/* no bytes may stand behind it (RFC 2920 3.1) */
@@ -115,9 +114,8 @@ smtp_server_clear(struct smtp_server *s)
 	buf_clear(&s->out);
 	buf_clear(&s->line);
 	smtp_data_clear(&s->msg);
-	free(s->tls_cipher);
 	free(s->tls_text);
-	s->tls_cipher = s->tls_text = NULL;
+	s->tls_text = NULL;
 }
 
 /* One reply line; text is escaped and cut to what a line may hold. */
@@ -137,15 +135,11 @@ reply(struct smtp_server *s, int code, const char *status, const char *text)
 static void
 say_no(struct smtp_server *s, int code, const char *status, const char *text)
 {
-	struct buf b = BUF_INIT;
-
 	reply(s, code, status, text);
 	s->refusal.code = code;
 	s->refusal.verb = s->command->verb;
 	snprintf(s->refusal.status, sizeof s->refusal.status, "%s", status != NULL ? status : "");
-	buf_escape(&b, text, strnlen(text, SMTP_SERVER_REPLY_MAX));
-	snprintf(s->refusal.text, sizeof s->refusal.text, "%s", b.p);
-	buf_clear(&b);
+	snprintf(s->refusal.text, sizeof s->refusal.text, "%s", text);
 	memcpy(s->refusal.argument, s->argument, sizeof s->argument);
 	s->due |= DUE_REFUSED;
 }
@@ -627,15 +621,6 @@ static const struct smtp_server_command commands[] = {
 
 static const struct smtp_server_command unknown_command = { "command", 0, on_unknown };
 
-static void
-show_argument(struct smtp_server *s, const char *arg)
-{
-	char *text = text_escape(arg, strlen(arg));
-
-	snprintf(s->argument, sizeof s->argument, "%s", text);
-	free(text);
-}
-
 static const struct smtp_server_command *
 find_command(const char *verb)
 {
@@ -670,10 +655,8 @@ take_turn(struct smtp_server *s)
 static void
 injected(struct smtp_server *s, const char *p, size_t n)
 {
-	char *shown = text_escape(p, n < SHOWN_MAX ? n : SHOWN_MAX);
-
-	fail(&s->fail, FAIL_PEER, "clear text behind STARTTLS: \"%s\"", shown);
-	free(shown);
+	fail(&s->fail, FAIL_PEER, "clear text behind STARTTLS: \"%.*s\"", n < SHOWN_MAX ? (int)n : SHOWN_MAX,
+	    p);
 	buf_clear(&s->out);
 	stop(s, SMTP_SERVER_END_INJECTION);
 }
@@ -710,7 +693,7 @@ run_command(struct smtp_server *s, const char *behind, size_t n)
 	arg += strspn(arg, " \t");
 	c = s->command = find_command(verb);
 	if (c->flags & SHOWN)
-		show_argument(s, arg);
+		snprintf(s->argument, sizeof s->argument, "%s", arg);
 	s->commands++;
 	s->await_turn = (c->flags & ALONE) || !s->esmtp;
 	if (permitted(s, c, behind, n)) {
@@ -1031,60 +1014,14 @@ smtp_server_answer(struct smtp_server *s, int code, const char *status, const ch
 	take_answer(s, code, status, text);
 }
 
-/* Printable ASCII without what would end or nest a comment; anything else becomes a "?". */
-static void
-put_safe(struct buf *b, const char *text)
-{
-	size_t i, n = strnlen(text, WORD_MAX);
-	int safe;
-
-	for (i = 0; i < n; i++) {
-		safe = text[i] > 0x20 && text[i] < 0x7f && strchr("()\\\"<>;", text[i]) == NULL;
-		buf_putc(b, safe ? text[i] : '?');
-	}
-}
-
-/* As put_safe(), of several words. */
-static void
-put_comment(struct buf *b, const char *before, const char *text)
-{
-	struct buf word = BUF_INIT;
-	size_t n;
-
-	if (text == NULL)
-		return;
-	if (b->len > 0)
-		buf_puts(b, ", ");
-	buf_puts(b, before);
-	for (; *text != '\0'; text += n) {
-		if ((n = strspn(text, " ")) > 0) {
-			buf_putc(b, ' ');
-			continue;
-		}
-		n = strcspn(text, " ");
-		word.len = 0;
-		buf_add(&word, text, n);
-		put_safe(b, word.p);
-	}
-	buf_clear(&word);
-}
-
 static void
 keep_tls(struct smtp_server *s, const struct smtp_server_tls *t)
 {
-	struct buf b = BUF_INIT;
-	char bits[32];
+	struct received_tls words = { .protocol = t->protocol, .cipher = t->cipher, .bits = t->bits,
+		.group = t->group, .client = t->client };
 
-	put_safe(&b, t->cipher != NULL ? t->cipher : "unknown");
-	free(s->tls_cipher);
-	s->tls_cipher = buf_steal(&b);
-	snprintf(bits, sizeof bits, "%d bits", t->bits);
-	put_comment(&b, "", t->protocol);
-	put_comment(&b, "", t->bits > 0 ? bits : NULL);
-	put_comment(&b, "", t->group);
-	put_comment(&b, "client certificate ", t->client);
 	free(s->tls_text);
-	s->tls_text = buf_steal(&b);
+	s->tls_text = received_tls(&words);
 }
 
 /* RFC 3207 4.2: what was said before is forgotten. */
@@ -1166,71 +1103,19 @@ smtp_server_lost(struct smtp_server *s, const struct fail *f)
 	stop(s, SMTP_SERVER_END_LOST);
 }
 
-/*
- * The trace field: its words on one line, then folded between them.
- */
-
-static void
-fold(struct buf *b, const char *text)
-{
-	size_t column = 0, n;
-
-	for (; *text != '\0'; text += n) {
-		text += strspn(text, " ");
-		n = strcspn(text, " ");
-		if (column > 0 && column + 1 + n > FOLD_MAX) {
-			buf_puts(b, "\r\n\t");
-			column = 8;
-		} else if (column++ > 0)
-			buf_putc(b, ' ');
-		buf_add(b, text, n);
-		column += n;
-	}
-	buf_puts(b, "\r\n");
-}
-
-/* RFC 3848.  It has no word for HELO inside TLS; the tls clause says it. */
-static const char *
-protocol_name(const struct smtp_server *s)
-{
-	if (!s->esmtp)
-		return "SMTP";
-	return s->tls ? "ESMTPS" : "ESMTP";
-}
-
-static void
-put_client(struct buf *b, const struct smtp_server *s, const char *name, const char *address)
-{
-	buf_puts(b, "Received: from ");
-	put_safe(b, s->hello[0] != '\0' ? s->hello : "unknown");
-	if (name == NULL && address == NULL)
-		return;
-	buf_puts(b, " (");
-	put_safe(b, name != NULL ? name : "unknown");
-	if (address != NULL) {
-		buf_puts(b, strchr(address, ':') != NULL ? " [IPv6:" : " [");
-		put_safe(b, address);
-		buf_putc(b, ']');
-	}
-	buf_putc(b, ')');
-}
-
 void
 smtp_server_received(const struct smtp_server *s, struct buf *out, const char *name, const char *address,
-    const char *id, const char *date)
+    const char *id, int64_t now)
 {
-	struct buf b = BUF_INIT, when = BUF_INIT;
+	struct received r = { .hello = s->hello, .client_name = name, .client_address = address,
+		.by = s->conf.name, .protocol = smtp_server_protocol(s), .id = id, .tls = s->tls_text,
+		.time = now };
 
-	put_client(&b, s, name, address);
-	buf_puts(&b, " by ");
-	put_safe(&b, s->conf.name);
-	buf_printf(&b, " with %s id ", protocol_name(s));
-	put_safe(&b, id);
-	if (s->tls)
-		buf_printf(&b, " tls %s (%s)", s->tls_cipher, s->tls_text);
-	put_comment(&when, "", date);
-	buf_printf(&b, "; %s", when.p != NULL ? when.p : "");
-	fold(out, b.p);
-	buf_clear(&b);
-	buf_clear(&when);
+	received_put(out, &r);
+}
+
+const char *
+smtp_server_protocol(const struct smtp_server *s)
+{
+	return received_protocol(s->esmtp, s->tls);
 }

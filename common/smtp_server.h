@@ -38,13 +38,14 @@
  * A client may not talk out of turn (RFC 2920 3.1): bytes behind EHLO, HELO, DATA, STARTTLS, NOOP,
  * VRFY, EXPN or HELP, or before the banner, are refused and end the session.  "Behind" is: in the
  * bytes fed together with that command, or fed before the answer was taken out of s->out, and for
- * DATA before BEGIN was answered.  Behind STARTTLS nothing is answered at all (RFC 3207 6,
+ * DATA before BEGIN was answered.  Behind STARTTLS nothing is answered at all (RFC 3207 4.2,
  * CVE-2011-0411).  Without EHLO no command may have bytes behind it.
  *
  * Lines end in CRLF, and a message in <CRLF>.<CRLF>.  A CR or LF alone, and NUL, end the session,
  * wherever they stand; so two parties that see line ends differently never see two messages in one.
  *
- * What the client sent is escaped before it goes into replies, s->refusal and s->fail.
+ * What the client sent is escaped before it goes into replies, but not in s->refusal and s->fail: whoever
+ * prints these escapes them, once.
  */
 #ifndef MTATLS_SMTP_SERVER_H
 #define MTATLS_SMTP_SERVER_H
@@ -169,7 +170,7 @@ struct smtp_server_refusal {
 	char status[12];		/* "5.7.1" */
 	const char *verb;		/* "RCPT", "DATA"; "command": none that we know; static */
 	char text[SMTP_SERVER_REPLY_MAX];
-	/* Escaped and perhaps cut; only of EHLO, HELO, MAIL, RCPT and VRFY: in others may be secrets. */
+	/* As it was sent, perhaps cut; only of EHLO, HELO, MAIL, RCPT and VRFY: in others may be secrets. */
 	char argument[SMTP_SERVER_ARGUMENT_MAX];
 };
 
@@ -192,8 +193,7 @@ struct smtp_server {
 	int esmtp;			/* it was EHLO */
 	int tls;			/* TLS is up */
 	int starttls;			/* STARTTLS was given */
-	char *tls_cipher;		/* "TLS_AES_256_GCM_SHA384"; NULL without TLS */
-	char *tls_text;			/* "TLSv1.3, 256 bits, X25519"; likewise */
+	char *tls_text;			/* as in Received (received_tls()); NULL without TLS */
 	unsigned commands, errors, junk;	/* errors and junk: since the last message */
 	unsigned refused_recipients;	/* likewise */
 	unsigned accepted_recipients;	/* of all messages: 0 is "no successful recipient" */
@@ -250,12 +250,13 @@ void smtp_server_eof(struct smtp_server *);
 void smtp_server_lost(struct smtp_server *, const struct fail *);
 
 /*
- * Appends the trace field (RFC 5321 4.4) with its line ends, folded: from EHLO's argument, the
- * client's name (NULL: not known) and address, our name, ESMTPS and so on (RFC 3848), id, TLS, date
- * (RFC 5322 3.3: "Sat, 21 Nov 2026 23:38:57 +0000").  Odd bytes in any of them are made harmless.
+ * Appends the trace field of the session (received.h): client's name (NULL: not known) and address, id, and
+ * the time in seconds since 1970.
  */
 void smtp_server_received(const struct smtp_server *, struct buf *, const char *client_name,
-    const char *client_address, const char *id, const char *date);
+    const char *client_address, const char *id, int64_t now);
+
+const char *smtp_server_protocol(const struct smtp_server *);	/* "ESMTPS", as in the trace field */
 
 const char *smtp_server_want_name(enum smtp_server_want);	/* "input" */
 const char *smtp_server_stage_name(enum smtp_server_stage);	/* "command", "message" */

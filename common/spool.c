@@ -32,6 +32,8 @@
 #include "file.h"
 
 #define PROBE ".probe"
+#define MARKER "mtatls-spool"		/* in the spool's directory: it is ours */
+#define MARKER_TEXT MARKER " 1\n"	/* what stands in it: the version of the folders */
 
 static const char *const folders[SPOOL_FOLDERS] = {
 	[SPOOL_NEW] = "new",
@@ -79,16 +81,218 @@ make_folder(int root, enum spool_folder folder, uid_t uid, gid_t gid, struct fai
 	return rc;
 }
 
+/* ---- is a directory ours? ---- */
+
+enum marked { MARK_NONE, MARK_BEGUN, MARK_WHOLE };
+
+/* An empty marker is one that a crash kept from being written; -1: of another version, or not readable. */
+static int
+read_marker(int root, struct fail *f)
+{
+	char text[sizeof MARKER_TEXT + 1];
+	int fd = openat(root, MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd == -1 && errno == ENOENT)
+		return MARK_NONE;
+	if (fd == -1)
+		return fail_errno(f, MARKER);
+	n = read(fd, text, sizeof text);
+	close(fd);
+	if (n == 0)
+		return MARK_BEGUN;
+	if (n == sizeof MARKER_TEXT - 1 && memcmp(text, MARKER_TEXT, n) == 0)
+		return MARK_WHOLE;
+	return fail(f, FAIL_INPUT, MARKER ": expected \"" MARKER " 1\"");
+}
+
+static int
+write_marker(int root, struct fail *f)
+{
+	int fd = openat(root, MARKER, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644), rc;
+
+	if (fd == -1)
+		return fail_errno(f, MARKER);
+	if ((rc = file_put(fd, MARKER_TEXT, sizeof MARKER_TEXT - 1, MARKER, f)) == 0 && fsync(fd) == -1)
+		rc = fail_errno(f, MARKER);
+	if (close(fd) == -1 && rc == 0)
+		rc = fail_errno(f, MARKER);
+	return rc;
+}
+
+static const char *next_name(struct spool_scan *, struct fail *);
+
+static int
+is_own_name(enum spool_folder folder, const char *name)
+{
+	struct spool_name parsed;
+
+	if (folder == SPOOL_BAD || strcmp(name, PROBE) == 0)
+		return 1;
+	return folder == SPOOL_NEW ? spool_id_valid(name) : spool_name_parse(name, &parsed) == 0;
+}
+
+/* Only files named as we name them. */
+static int
+check_names(int root, enum spool_folder folder, struct fail *f)
+{
+	int fd = openat(root, folders[folder], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct fail why = FAIL_INIT;
+	struct spool_scan scan;
+	const char *name;
+
+	if (fd == -1 || spool_scan_open(&scan, fd, NULL) == -1) {
+		fail_errno(f, "%s", folders[folder]);
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	while ((name = next_name(&scan, &why)) != NULL && is_own_name(folder, name))
+		;
+	if (name != NULL)
+		fail(&why, FAIL_INPUT, "no spool of this relay: %s/%.200s is not a file of one",
+		    folders[folder], name);
+	spool_scan_close(&scan);
+	close(fd);
+	if (why.kind != FAIL_NONE && f != NULL)
+		*f = why;
+	return why.kind == FAIL_NONE ? 0 : -1;
+}
+
+/* A file system of its own has lost+found in its root. */
+static int
+check_entry(int root, const char *name, struct fail *f)
+{
+	int i;
+
+	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0)
+		return 0;
+	for (i = 0; i < SPOOL_FOLDERS; i++)
+		if (strcmp(name, folders[i]) == 0)
+			return check_names(root, i, f);
+	return fail(f, FAIL_INPUT, "no spool of this relay, and not empty: it has \"%.200s\"", name);
+}
+
+/* Without a marker it is new, or of a relay that wrote none: nothing that is not a spool's is in it. */
+static int
+check_unmarked(int root, struct fail *f)
+{
+	struct fail why = FAIL_INIT;
+	struct spool_scan scan;
+	const char *name;
+
+	if (spool_scan_open(&scan, root, f) == -1)
+		return -1;
+	while ((name = next_name(&scan, &why)) != NULL && check_entry(root, name, &why) == 0)
+		;
+	spool_scan_close(&scan);
+	if (why.kind != FAIL_NONE && f != NULL)
+		*f = why;
+	return why.kind == FAIL_NONE ? 0 : -1;
+}
+
+/* What the marker is, of a directory that is ours to use; else -1. */
+static int
+check_root(int root, struct fail *f)
+{
+	int mark = read_marker(root, f);
+
+	if (mark == -1 || mark == MARK_WHOLE)
+		return mark;
+	return check_unmarked(root, f) == -1 ? -1 : mark;
+}
+
+static int
+check_parent(const char *dir, struct fail *f)
+{
+	size_t n = strlen(dir);
+	struct stat st;
+	char *parent;
+	int rc = 0;
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	while (n > 0 && dir[n - 1] != '/')
+		n--;
+	parent = n > 0 ? xstrndup(dir, n) : xstrdup(".");
+	if (stat(parent, &st) == -1)
+		rc = fail_errno(f, "%.300s: its parent directory", dir);
+	else if (!S_ISDIR(st.st_mode))
+		rc = fail(f, FAIL_INPUT, "%.300s: its parent is not a directory", dir);
+	free(parent);
+	return rc;
+}
+
+int
+spool_check(const char *dir, struct fail *f)
+{
+	int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, mark;
+	struct stat st;
+
+	if (root == -1)
+		return errno == ENOENT && lstat(dir, &st) == -1 ? check_parent(dir, f) :
+								  fail_errno(f, "%.300s", dir);
+	mark = read_marker(root, f);
+	if (mark == MARK_NONE || mark == MARK_BEGUN) {
+		/* Who may not look into it learns nothing, and cannot start on it either. */
+		fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd == -1 ? errno != EACCES : check_unmarked(fd, f) == -1)
+			mark = -1;
+		if (fd != -1)
+			close(fd);
+	}
+	close(root);
+	return mark == -1 ? (fail_prefix(f, "%.300s", dir), -1) : 0;
+}
+
+/* One level only: a path with a slip in it is not to grow. */
+static int
+make_root(const char *dir, struct fail *f)
+{
+	char *parent;
+	int rc;
+
+	if (mkdir(dir, 0711) == -1)
+		return errno == EEXIST ? 0 : fail_errno(f, "%.300s", dir);
+	parent = xasprintf("%s/..", dir);
+	rc = file_sync_dir(parent, f);
+	free(parent);
+	return rc;
+}
+
+static int
+lock_root(int root, struct fail *f)
+{
+	if (flock(root, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return fail(f, FAIL_POLICY, "another process works on this spool");
+	return fail_errno(f, "lock");
+}
+
+/* Nothing is another's then, and nobody is at work: only now rights are changed. */
+static int
+claim(int root, struct fail *f)
+{
+	int mark;
+
+	if (lock_root(root, f) == -1)
+		return -1;
+	if ((mark = check_root(root, f)) == -1)
+		return -1;
+	return mark == MARK_WHOLE ? 0 : write_marker(root, f);
+}
+
 int
 spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct fail *f)
 {
 	int root = -1, i, rc = -1;
 
-	if (file_mkdir(dir, 0711, f) == -1)
+	if (make_root(dir, f) == -1)
 		return -1;
 	if ((root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", dir);
-	if (set_rights(root, owner, owner_gid, 0711, ".", f) == -1)
+	if (claim(root, f) == -1 || set_rights(root, owner, owner_gid, 0711, ".", f) == -1)
 		goto out;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
 		if (make_folder(root, i, i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
@@ -152,11 +356,7 @@ spool_close(struct spool *s)
 int
 spool_lock(struct spool *s, struct fail *f)
 {
-	if (flock(s->root, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	if (errno == EWOULDBLOCK)
-		return fail(f, FAIL_POLICY, "another process works on this spool");
-	return fail_errno(f, "lock");
+	return lock_root(s->root, f);
 }
 
 /* rename(2) that never replaces a file.  A file system without that gets a look before it: we are alone. */
@@ -491,7 +691,7 @@ remove_new(struct spool *s, const char *name, struct fail *f)
 static int
 is_kept(const char *name, int64_t since_us)
 {
-	return since_us > 0 && spool_id_valid(name) && spool_id_time_us(name) >= since_us;
+	return since_us > 0 && spool_id_time_us(name) >= since_us;
 }
 
 static int
@@ -504,7 +704,8 @@ empty_new(struct spool *s, int64_t keep_since_us, size_t *removed, struct fail *
 	if (spool_scan_open(&scan, s->dir[SPOOL_NEW], f) == -1)
 		return -1;
 	while ((name = next_name(&scan, &why)) != NULL) {
-		if (is_kept(name, keep_since_us))
+		/* What is not named as a writer names its files is not ours to remove. */
+		if (!spool_id_valid(name) || is_kept(name, keep_since_us))
 			continue;
 		if (remove_new(s, name, &why) == -1)
 			break;

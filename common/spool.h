@@ -58,9 +58,15 @@ struct spool {
 #define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
 
 /*
- * Makes the spool's directory and its folders, or sets owner and mode of those that exist: new/ is
- * writer's, group owner_gid, mode 2770; the others are owner's, 0700; the spool itself is owner's, 0711.
- * Without root all are the caller's own ids.  FAIL_SYS.
+ * May the relay use this directory, or make it?  Changes nothing.  FAIL_INPUT where something is in it
+ * that is not a spool's; FAIL_SYS where it is none, or its parent does not exist.
+ */
+int spool_check(const char *dir, struct fail *);
+
+/*
+ * Makes the spool's directory (not its parents), its marker and folders, or sets owner and mode of those
+ * that exist, once it is seen to be a spool and holding its lock meanwhile: new/ is writer's, group owner_gid, mode 2770; the others are owner's, 0700; the spool itself is owner's, 0711.
+ * Without root all are the caller's own ids.  As spool_check(); FAIL_POLICY: another process has the lock.
  */
 int spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct fail *);
 
@@ -137,7 +143,7 @@ const char *spool_scan_next(struct spool_scan *, struct fail *);
 void spool_scan_close(struct spool_scan *);	/* twice does no harm */
 
 /*
- * Start-up.  Removes what dead writers left in new/, moves files of queue/ and hold/ whose names say
+ * Start-up.  Removes the files that dead writers left in new/ (those named by an ID), moves files of queue/ and hold/ whose names say
  * nothing to bad/, and hands each other name to fn (NULL allowed), without opening a file.  Where
  * writers are at work already, keep_since_us is a time before the first of them started: files in new/
  * whose ID is not older stay.  0: all go.

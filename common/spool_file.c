@@ -32,14 +32,20 @@
 #define MAGIC "mtatls-spool"
 #define BUFFER_SIZE 65536
 
-/* "mtatls-spool 1 ID OFFSET SIZE CRC CHECK\n"; OFFSET is where the message begins. */
+/*
+ * "mtatls-spool 2 ID OFFSET SIZE CRC BITS CHECK\n"; OFFSET is where the message begins, BITS is 7 or 8.
+ * Format 1, which is still read, has no BITS.
+ */
 enum {
 	HEAD_ID = sizeof MAGIC + 2,
 	HEAD_OFFSET = HEAD_ID + SPOOL_ID_LEN + 1,
 	HEAD_SIZE = HEAD_OFFSET + 8 + 1,
 	HEAD_CRC = HEAD_SIZE + 12 + 1,
-	HEAD_CHECK = HEAD_CRC + 8 + 1,
-	HEAD_LEN = HEAD_CHECK + 8 + 1
+	HEAD_BITS = HEAD_CRC + 8 + 1,
+	HEAD_CHECK = HEAD_BITS + 1 + 1,
+	HEAD_LEN = HEAD_CHECK + 8 + 1,
+	HEAD_CHECK_1 = HEAD_BITS,
+	HEAD_LEN_1 = HEAD_CHECK_1 + 8 + 1
 };
 
 static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -402,7 +408,7 @@ encode_envelope(struct buf *b, const struct spool_envelope *e, struct fail *f)
 
 	if (check_envelope(e, f) == -1)
 		return -1;
-	buf_printf(b, MAGIC " %d %s -------- ------------ -------- --------\n", SPOOL_FORMAT, e->id);
+	buf_printf(b, MAGIC " %d %s -------- ------------ -------- - --------\n", SPOOL_FORMAT, e->id);
 	snprintf(arrived, sizeof arrived, "%lld", (long long)e->arrived);
 	table_put(b, "arrived", arrived, (char *)NULL);
 	for (i = 0; i < NSTRINGS; i++)
@@ -430,6 +436,7 @@ struct spool_writer {
 	size_t offset;		/* of the message in the file */
 	uint32_t rest_crc;	/* of all between the head's check and the message */
 	uint32_t crc;		/* of the message so far */
+	int has8bit;
 	int64_t size;		/* message octets so far */
 	int64_t written;	/* octets of the file that left the buffer */
 	size_t fill;
@@ -564,6 +571,12 @@ spool_writer_add(struct spool_writer *w, const void *p, size_t n, struct fail *f
 	return 0;
 }
 
+void
+spool_writer_set_8bit(struct spool_writer *w)
+{
+	w->has8bit = 1;
+}
+
 int64_t
 spool_writer_size(const struct spool_writer *w)
 {
@@ -576,8 +589,8 @@ format_head(const struct spool_writer *w, char head[HEAD_LEN + 1])
 {
 	uint32_t check;
 
-	snprintf(head, HEAD_LEN + 1, MAGIC " %d %s %08zu %012lld %08x ", SPOOL_FORMAT, w->id, w->offset,
-	    (long long)w->size, (unsigned)w->crc);
+	snprintf(head, HEAD_LEN + 1, MAGIC " %d %s %08zu %012lld %08x %d ", SPOOL_FORMAT, w->id, w->offset,
+	    (long long)w->size, (unsigned)w->crc, w->has8bit ? 8 : 7);
 	check = spool_crc(w->rest_crc, head, HEAD_CHECK);
 	snprintf(head + HEAD_CHECK, HEAD_LEN + 1 - HEAD_CHECK, "%08x\n", (unsigned)check);
 }
@@ -632,6 +645,7 @@ struct reading {
 	struct spool_message *m;
 	struct fail *f;
 	int64_t file_size;
+	size_t check_at;	/* in the head, which ends behind it */
 	uint32_t check;		/* as the head says */
 };
 
@@ -700,6 +714,17 @@ bare_address(const struct table_line *l, struct fail *f)
 }
 
 static int
+has_word(const struct spool_words *w, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (text_case_eq(w->v[i], word))
+			return 1;
+	return 0;
+}
+
+static int
 set_from(void *ctx, const struct table_line *l, struct fail *f)
 {
 	struct reading *r = ctx;
@@ -707,6 +732,8 @@ set_from(void *ctx, const struct table_line *l, struct fail *f)
 	if ((r->m->env.from = bare_address(l, f)) == NULL)
 		return -1;
 	take_words(&r->m->env.from_options, l, 1);
+	if (r->check_at == HEAD_CHECK_1)
+		r->m->has8bit = has_word(&r->m->env.from_options, "BODY=8BITMIME");
 	return 0;
 }
 
@@ -728,7 +755,7 @@ set_rcpt(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static const struct table_row rows[] = {
-	{ MAGIC, 6, 6, TABLE_ONCE | TABLE_REQUIRED, set_nothing },
+	{ MAGIC, 6, 7, TABLE_ONCE | TABLE_REQUIRED, set_nothing },
 	{ "arrived", 1, 1, TABLE_ONCE | TABLE_REQUIRED, set_arrived },
 	{ "listener", 1, 1, TABLE_ONCE, set_string },
 	{ "client", 1, 1, TABLE_ONCE, set_string },
@@ -771,24 +798,41 @@ read_all(int fd, char *p, size_t n, int64_t pos, struct fail *f)
 	return 0;
 }
 
-/* The head's separators, line end and version; its numbers are take_head()'s. */
+static size_t
+head_len(const struct reading *r)
+{
+	return r->check_at + 8 + 1;
+}
+
+/* The head's separators, line end and version, of which there are two; its numbers are take_head()'s. */
 static int
-check_magic(const char *head, struct fail *f)
+check_magic(struct reading *r, const char *head)
 {
 	static const size_t spaces[] = { HEAD_ID - 1, HEAD_OFFSET - 1, HEAD_SIZE - 1, HEAD_CRC - 1,
-		HEAD_CHECK - 1 };
+		HEAD_BITS - 1, HEAD_CHECK - 1 };
 	size_t i;
 
 	if (memcmp(head, MAGIC " ", sizeof MAGIC) != 0)
-		return fail(f, FAIL_INPUT, "not a spool file: expected " MAGIC " in its first line");
-	if (head[sizeof MAGIC] != '0' + SPOOL_FORMAT)
-		return fail(f, FAIL_INPUT, "not in format %d", SPOOL_FORMAT);
-	for (i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
+		return fail(r->f, FAIL_INPUT, "not a spool file: expected " MAGIC " in its first line");
+	if (head[sizeof MAGIC] != '1' && head[sizeof MAGIC] != '0' + SPOOL_FORMAT)
+		return fail(r->f, FAIL_INPUT, "not in format 1 to %d", SPOOL_FORMAT);
+	r->check_at = head[sizeof MAGIC] == '1' ? HEAD_CHECK_1 : HEAD_CHECK;
+	for (i = 0; i < sizeof spaces / sizeof spaces[0] && spaces[i] < r->check_at; i++)
 		if (head[spaces[i]] != ' ')
-			return fail(f, FAIL_INPUT, "line 1 is damaged at offset %zu", spaces[i]);
-	if (head[HEAD_LEN - 1] != '\n')
-		return fail(f, FAIL_INPUT, "line 1 does not end at offset %d", HEAD_LEN - 1);
+			return fail(r->f, FAIL_INPUT, "line 1 is damaged at offset %zu", spaces[i]);
+	if (head[head_len(r) - 1] != '\n')
+		return fail(r->f, FAIL_INPUT, "line 1 does not end at offset %zu", head_len(r) - 1);
 	return 0;
+}
+
+/* "7" or "8"; in format 1 set_from() knows no better than what the client declared. */
+static int
+take_bits(struct reading *r, const char *head)
+{
+	if (r->check_at == HEAD_CHECK_1)
+		return 0;
+	r->m->has8bit = head[HEAD_BITS] == '8';
+	return head[HEAD_BITS] == '7' || r->m->has8bit ? 0 : -1;
 }
 
 static int
@@ -798,15 +842,16 @@ take_head(struct reading *r, const char *head)
 	uint64_t crc, check;
 	int64_t end;
 
-	if (check_magic(head, r->f) == -1)
+	if (check_magic(r, head) == -1)
 		return -1;
 	if (head[HEAD_OFFSET] == '-')
 		return fail(r->f, FAIL_INPUT, "its writer did not finish it");
 	if (!is_id(head + HEAD_ID) || take_decimal(head + HEAD_OFFSET, 8, &m->offset) == -1 ||
 	    take_decimal(head + HEAD_SIZE, 12, &m->size) == -1 ||
-	    take_hex(head + HEAD_CRC, 8, &crc) == -1 || take_hex(head + HEAD_CHECK, 8, &check) == -1)
+	    take_hex(head + HEAD_CRC, 8, &crc) == -1 || take_bits(r, head) == -1 ||
+	    take_hex(head + r->check_at, 8, &check) == -1)
 		return fail(r->f, FAIL_INPUT, "line 1 is damaged: expected numbers of fixed length");
-	if (m->offset <= HEAD_LEN || m->offset > SPOOL_ENVELOPE_MAX)
+	if (m->offset <= (int64_t)head_len(r) || m->offset > SPOOL_ENVELOPE_MAX)
 		return fail(r->f, FAIL_INPUT, "line 1: the message cannot begin at %lld",
 		    (long long)m->offset);
 	end = m->offset + m->size;
@@ -823,8 +868,8 @@ take_head(struct reading *r, const char *head)
 static int
 take_envelope(struct reading *r, const char *p)
 {
-	size_t n = r->m->offset;
-	uint32_t crc = spool_crc(spool_crc(0, p + HEAD_LEN - 1, n - (HEAD_LEN - 1)), p, HEAD_CHECK);
+	size_t n = r->m->offset, rest = head_len(r) - 1;
+	uint32_t crc = spool_crc(spool_crc(0, p + rest, n - rest), p, r->check_at);
 
 	if (crc != r->check)
 		return fail(r->f, FAIL_INPUT, "the envelope does not agree with its checksum");
@@ -843,7 +888,7 @@ read_envelope(struct reading *r)
 	size_t n = r->file_size < (int64_t)sizeof block ? (size_t)r->file_size : sizeof block;
 	int rc = -1;
 
-	if (n < HEAD_LEN)
+	if (n < HEAD_LEN)	/* of either form: an envelope stands behind it */
 		return fail(r->f, FAIL_INPUT, "truncated: %zu octets", n);
 	if (read_all(r->m->fd, block, n, 0, r->f) == -1 || take_head(r, block) == -1)
 		return -1;
@@ -993,6 +1038,12 @@ spool_read(int dirfd, const char *name, unsigned flags, struct spool_message *m,
 		fail_prefix(f, "%.200s", name);
 	}
 	return -1;
+}
+
+int
+spool_is_8bit(const struct spool_message *m)
+{
+	return m->has8bit;
 }
 
 ssize_t

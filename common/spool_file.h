@@ -17,7 +17,7 @@
 
 #include "fail.h"
 
-#define SPOOL_FORMAT 1
+#define SPOOL_FORMAT 2	/* is written; 1 is read too */
 
 #define SPOOL_ID_LEN 14				/* characters of a queue ID */
 #define SPOOL_ID_SIZE (SPOOL_ID_LEN + 1)
@@ -128,6 +128,8 @@ struct spool_writer;
 
 struct spool_writer *spool_writer_begin(int newfd, const struct spool_envelope *, struct fail *);
 int spool_writer_add(struct spool_writer *, const void *, size_t, struct fail *);
+/* There are octets above 127 in the message: it has to go as BODY=8BITMIME (RFC 6152). */
+void spool_writer_set_8bit(struct spool_writer *);
 int64_t spool_writer_size(const struct spool_writer *);		/* message octets so far */
 int spool_writer_finish(struct spool_writer *, struct fail *);	/* completes, closes; frees always */
 void spool_writer_abort(struct spool_writer *);			/* removes the file; frees; NULL allowed */
@@ -140,6 +142,7 @@ struct spool_message {
 	int64_t size;			/* message octets */
 	uint32_t crc;			/* CRC-32 of them */
 	uint32_t seed;			/* of the result records' checks */
+	int has8bit;			/* read it with spool_is_8bit() */
 	int64_t end;			/* where the last good result record ends */
 	int torn;			/* there are octets behind it, which do not count */
 };
@@ -157,6 +160,12 @@ uint32_t spool_crc(uint32_t so_far, const void *, size_t);
 
 int spool_verify(const struct spool_message *, struct fail *);	/* the message's checksum; streams */
 void spool_message_clear(struct spool_message *);
+
+/*
+ * Are there octets above 127 in the message?  The content decides, not what the client declared; of a
+ * file in format 1 only that is known.
+ */
+int spool_is_8bit(const struct spool_message *);
 
 /* Up to n octets of the message from its position pos: how many, 0 at its end, -1 FAIL_SYS. */
 ssize_t spool_message_pread(const struct spool_message *, void *, size_t n, int64_t pos, struct fail *);

@@ -314,6 +314,21 @@ text_time(char *dst, int64_t t)
 	return dst;
 }
 
+const char *
+text_date(char *dst, int64_t t)
+{
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+		"Oct", "Nov", "Dec" };
+	time_t tt = t >= 0 && t <= 253402300799 ? t : 0;	/* the last second of the year 9999 */
+	struct tm tm = { 0 };
+
+	gmtime_r(&tt, &tm);
+	snprintf(dst, TEXT_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
+	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	return dst;
+}
+
 int
 text_is_address(const char *s)
 {

@@ -61,6 +61,13 @@ int text_duration(const char *, const char *what, long long *, struct fail *);
 #define TEXT_TIME_MAX 32
 const char *text_time(char *dst, int64_t);
 
+/*
+ * Likewise as mail has it (RFC 5322 3.3), in English whatever the locale: "Sat, 21 Nov 2026 23:38:57 +0000".
+ * A time before 1970 or behind the year 9999 is shown as 0.  dst holds TEXT_DATE_MAX bytes.
+ */
+#define TEXT_DATE_MAX 64
+const char *text_date(char *dst, int64_t);
+
 #define TEXT_HOST_MAX 256 /* a host name or address with its NUL (RFC 1035 2.3.4: 255 octets) */
 
 struct endpoint {

@@ -491,3 +491,13 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/mkcert" "$@"); }
 	[ "$(openssl x509 -in "$(cert mx1.example.org)" -noout -pubkey)" = \
 	    "$(openssl pkey -in "$MTATLS_DIR/certs/.versions/mx1.example.org/1/key.pem" -pubout)" ]
 }
+
+@test "a key that others may read is told of" {
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out theirs.pem 2> /dev/null
+	chmod 644 theirs.pem
+	run -0 --separate-stderr mkcert -d exposed -k theirs.pem -n theirs mx.example.org
+	[[ $stderr == *'theirs.pem: others than its owner may read this key'* ]] || { echo "$stderr"; return 1; }
+	chmod 600 theirs.pem
+	run -0 --separate-stderr mkcert -f -d exposed -k theirs.pem -n theirs mx.example.org
+	[[ $stderr != *'others than its owner'* ]]
+}

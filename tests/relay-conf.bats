@@ -103,6 +103,7 @@ fails_with()
 }
 
 @test "-n prints what the file means, binds and makes nothing" {
+	grep -E 'IN[[:space:]]+(DS|DNSKEY)' /usr/share/dns/root.key > anchor
 	cat >> conf <<- END
 		hostname relay.example
 		dir $RELAY/etc
@@ -110,6 +111,11 @@ fails_with()
 		user news
 		queue-user games
 		workers 3
+		max-size 30M
+		retry 2m
+		resolver 192.0.2.53@5353
+		anchor $RELAY/anchor
+		mx-port 2525
 		listen in 127.0.0.1@$RELAY_PORT type public tls preferred concurrency 7 domains a.example .b.example
 		listen sub ::1@587 type private tls required backlog 9
 		hosts in 10.0.0.0/8 relay
@@ -121,6 +127,9 @@ fails_with()
 	run -0 --separate-stderr smtp-relay -n -c conf
 	diff - <(echo "$output") <<- END
 		host name relay.example, identities in $RELAY/etc/certs, spool $RELAY/spool, 3 workers
+		users news, and games for the queue
+		messages of at most 31457280 octets, first tried again after 120s
+		resolver 192.0.2.53@5353, anchor $RELAY/anchor, hosts of MX asked at port 2525
 		listener in on 127.0.0.1@$RELAY_PORT: public, tls preferred, certificate _demo (demonstration only), 7 sessions, backlog 511
 		    takes mail for a.example
 		    takes mail for .b.example
@@ -131,9 +140,73 @@ fails_with()
 		    all other hosts: reject
 		destination strict.test: tls required, dane mandatory
 		route default: 127.0.0.1@2626
+		warning: no mail for strict.test can go: dane mandatory, and the route leads to an address, which has no TLSA records
 	END
 	[ ! -e etc ]
 	[ ! -e spool ]
+}
+
+# LINE REGEX: with this line more -n and the start say so, and nothing is begun.
+line_fails()
+{
+	relay_conf
+	echo "$1" >> conf
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr =~ $2 ]] || { echo "-n with $1: $stderr"; return 1; }
+	fails_with 2 ''
+	[[ $stderr =~ $2 ]] || { echo "start with $1: $stderr"; return 1; }
+	[ ! -e spool ]
+}
+
+@test "what stands behind domains is a domain and no option" {
+	line_fails "listen b 127.0.0.1@$RELAY_PORT2 domains x.example tls required" '"tls" is an option of listen: domains must come last'
+	line_fails "listen b 127.0.0.1@$RELAY_PORT2 domains x.example domains y.example" '"domains" is an option of listen'
+	line_fails "listen b 127.0.0.1@$RELAY_PORT2 domains x.example required" '"required" has no dot'
+	line_fails "listen b 127.0.0.1@$RELAY_PORT2 domains default" '"default" has no dot'
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT domains localhost. x.example"
+	run -0 smtp-relay -n -c conf
+	[[ $output == *'takes mail for localhost'$'\n'* ]]
+}
+
+@test "-n finds what cannot start" {
+	local at=127.0.0.1@$RELAY_PORT
+	line_fails "listen b $at domains x.example" "listen b: $at is taken by listen in"
+	line_fails "listen b 0.0.0.0@$RELAY_PORT domains x.example" 'is taken by listen in'
+	relay_conf
+	echo "listen b ::@$RELAY_PORT domains x.example" >> conf
+	run -0 smtp-relay -n -c conf
+	relay_conf
+	echo "anchor $RELAY/nowhere" >> conf
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *"$RELAY/nowhere: No such file"* ]] || { echo "$stderr"; return 1; }
+	echo nonsense > nowhere
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *"$RELAY/nowhere"*expected* ]] || { echo "$stderr"; return 1; }
+}
+
+@test "errors of the file and of what it names, in one run" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT tls preferred cert nosuch domains relay.example" 'frobnicate yes' "anchor $RELAY/none"
+	sed -i 's/^user .*/user nosuch/; s/^spool .*/spool relative/' conf
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *'conf:4: spool: expected an absolute path'*'frobnicate'*'no user "nosuch"'*'listener in: '*nosuch*"$RELAY/none"*'conf: 5 errors' ]] ||
+	    { echo "$stderr"; return 1; }
+	fails_with 2 'no user "nosuch"'
+	[[ $stderr == *frobnicate*'listener in: '* ]]
+}
+
+@test "max-size with units" {
+	local size octets
+	for size in 65536:65536 64K:65536 50M:52428800 1G:1073741824 1024G:1099511627776; do
+		relay_conf
+		octets=${size#*:} size=${size%:*}
+		echo "max-size $size" >> conf
+		run -0 smtp-relay -n -c conf
+		[[ $output == *"at most $octets octets"* ]] || { echo "$size: $output"; return 1; }
+	done
+	for size in 63K 1025G 50MB 1T M 5.5M -1M 50m; do
+		line_fails "max-size $size" 'max-size'
+	done
 }
 
 @test "users: missing, unknown, root, the same" {
@@ -160,7 +233,11 @@ fails_with()
 	run -0 smtp-relay -n -c conf
 	[[ $output == *'certificate mx,'* ]]
 	relay_start
-	run ! grep -q 'master certificate' log
+	run ! grep -qE 'master (certificate|key)' log
+	relay_stop
+	chmod 640 etc/certs/mx/key.pem
+	relay_start
+	grep -q 'master key listener=in identity=mx warning="others than its owner may read key.pem"' log
 	openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" < /dev/null > shown 2>&1
 	grep -qx 'subject=CN = relay.example' shown
 }
@@ -188,6 +265,69 @@ fails_with()
 	mkdir -p spool/new
 	: > spool/queue
 	fails_with 2 "$RELAY/spool"
+}
+
+# A spool that is no spool: refused by start and -n with the text, and left as it was.
+refuses_spool()
+{
+	find "$RELAY/spool" -printf '%p %u %m %s %T@\n' | sort > before
+	fails_with 2 "$1"
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *"$1"* ]] || { echo "-n: $stderr"; return 1; }
+	find "$RELAY/spool" -printf '%p %u %m %s %T@\n' | sort | diff before -
+}
+
+@test "a directory in use is not taken for a spool" {
+	relay_conf
+	mkdir -p -m 1777 spool
+	mkdir spool/new spool/cur
+	touch spool/new/{1,2,3}.mail
+	refuses_spool 'no spool of this relay'
+	rm -r spool/cur
+	refuses_spool 'new/'
+	rm spool/new/*
+	mkdir spool/queue
+	echo mine > spool/queue/report.txt
+	refuses_spool 'queue/report.txt is not a file of one'
+	rm -r spool/queue spool/new
+	echo mine > spool/.profile
+	refuses_spool 'it has ".profile"'
+	rm spool/.profile
+	echo 'mtatls-spool 9' > spool/mtatls-spool
+	refuses_spool 'mtatls-spool: expected "mtatls-spool 1"'
+	rm -r spool
+	: > spool
+	refuses_spool 'Not a directory'
+}
+
+@test "a spool's parents are not made" {
+	relay_conf
+	sed -i "s,^spool .*,spool $RELAY/typo/spool," conf
+	fails_with 2 'typo/spool'
+	run -1 --separate-stderr smtp-relay -n -c conf
+	[[ $stderr == *'typo/spool: its parent directory: No such file or directory'* ]] || { echo "$stderr"; return 1; }
+	[ ! -e typo ]
+}
+
+@test "an empty directory, one with lost+found, and a spool from before the marker are taken" {
+	mkdir -p spool/lost+found
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
+	relay_stop
+	rm spool/mtatls-spool
+	mkspool spool/queue/8Qm3yLx0Z00b7K,1795305700,dest.test 8Qm3yLx0Z00b7K '<>' '<c@dest.test>' <<< x
+	echo > spool/new/8QkZ2a1Bc00aaa
+	echo > spool/bad/anything
+	run -0 smtp-relay -n -c conf
+	[ ! -e spool/mtatls-spool ]
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
+	grep -q 'queued=1 .*unfinished-removed=1 set-aside=0' log
+	# What a crash left of the marker.
+	relay_stop
+	: > spool/mtatls-spool
+	relay_start
+	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
 }
 
 @test "two relays on one spool: the second refuses, the first goes on" {
@@ -221,6 +361,42 @@ fails_with()
 	kill -TERM "$RELAY_PID"
 	relay_await 10 relay_is_gone
 	[ ! -e "$RELAY/pid" ]
+}
+
+@test "a pid file: only one that is none, or a dead relay's, is written; only our own is removed" {
+	relay_conf
+	for text in 'my notes' '12 34' '' '99999999999999999999'; do
+		printf '%s\n' "$text" > file
+		cp file before
+		fails_with 2 'file: not a pid file' -p file
+		cmp file before
+	done
+	mkdir dir
+	fails_with 2 'dir: not a pid file' -p dir
+	ln -s before link
+	fails_with 2 'link: not a pid file' -p link
+	# Of a process that is dead, and of one that is no relay.
+	bash -c 'echo $$' > dead
+	smtp-relay -c "$RELAY/conf" -p "$RELAY/dead" 3>&- 2> err
+	RELAY_PID=$(< dead)
+	[ "$(cat "/proc/$RELAY_PID/comm")" = smtp-relay ]
+	cp dead second
+	sed "s/@$RELAY_PORT /@$RELAY_PORT2 /; s,^spool .*,spool $RELAY/spool2," conf > conf2
+	run -2 --separate-stderr timeout 20 smtp-relay -F -c conf2 -p second
+	[[ $stderr == *"second: the relay with number $RELAY_PID is running"* ]] || { echo "$stderr"; return 1; }
+	[ ! -e spool2 ]
+	# What somebody put there since is not ours to remove.
+	echo mine > dead
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ "$(< dead)" = mine ]
+	echo $$ > pid
+	smtp-relay -c "$RELAY/conf" -p "$RELAY/pid" 3>&- 2> err
+	RELAY_PID=$(< pid)
+	[ "$RELAY_PID" != $$ ]
+	kill -TERM "$RELAY_PID"
+	relay_await 10 relay_is_gone
+	[ ! -e pid ]
 }
 
 @test "in the background: 2 with the reason where it cannot start" {

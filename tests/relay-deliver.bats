@@ -502,6 +502,23 @@ most_open()
 	done
 }
 
+@test "the octets decide about 8BITMIME, not what was declared" {
+	local mail='MAIL FROM:<a@good.test>' rcpt='RCPT TO:<u@good.test>\r\n'
+	mkdir got
+	start_sink -7 -s got
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	relay_says '250 250 354 250 221 closed' "$mail BODY=8BITMIME\r\n" = "$rcpt" = 'DATA\r\n' = 'ascii\r\n.\r\n' = 'QUIT\r\n'
+	relay_await 10 log_says ' accepted to=u@good.test '
+	relay_await 10 queue_is_empty
+	tail -n 1 got/1 | grep -qx $'ascii\r'
+	relay_says '250 250 354 250 221 closed' "$mail\r\n" = "$rcpt" = 'DATA\r\n' = '\xc3\xbc\r\n.\r\n' = 'QUIT\r\n'
+	relay_await 10 log_says ' bounced from=a@good.test '
+	relay_await 10 test -e got/2
+	grep -q '8BITMIME is not offered' got/2
+	run ! grep -rq $'\xc3\xbc' got
+}
+
 @test "queued mail survives a restart" {
 	SINK_PORT=$(relay_free_port)
 	deliver_conf "route default 127.0.0.1@$SINK_PORT"

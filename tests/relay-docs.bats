@@ -54,7 +54,7 @@ same_options()
 settle_conf()
 {
 	block smtp-relay.conf.5 "$1" | sed "s/_mtatlsq/daemon/; s/_mtatls/nobody/
-	    s|/etc/mtatls|$PWD/state|; s|^hostname.*|&\ndir $PWD/state|" | awk '!($1 == "dir" && seen++)' > conf
+	    s|/path/root.key|/usr/share/dns/root.key|; s|/etc/mtatls|$PWD/state|; s|^hostname.*|&\ndir $PWD/state|" | awk '!($1 == "dir" && seen++)' > conf
 	mkcert -d state "$2" > /dev/null
 }
 
@@ -65,12 +65,16 @@ settle_conf()
 	[ -z "$stderr" ]
 	diff - <(echo "$output") <<- END
 		host name relay.example, identities in $PWD/state/certs, spool /var/spool/smtp-relay, 2 workers
+		users nobody, and daemon for the queue
+		messages of at most 52428800 octets, first tried again after 300s
+		resolver 127.0.0.1@5353, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
 		listener in on 127.0.0.1@2525: public, tls preferred, certificate relay.example, 1000 sessions, backlog 511
 		    takes mail for relay.example
 		    hosts 127.0.0.0/8: relay
 		destination default: tls preferred, dane opportunistic
 		destination strict.test: tls required, dane mandatory
 		route default: 127.0.0.1@2626
+		warning: no mail for strict.test can go: dane mandatory, and the route leads to an address, which has no TLSA records
 	END
 }
 
@@ -81,7 +85,10 @@ settle_conf()
 	[ -z "$stderr" ]
 	diff - <(echo "$output") <<- END
 		host name mx.relay.example, identities in $PWD/state/certs, spool /var/spool/smtp-relay, 4 workers
-		listener mx on 0.0.0.0@25: public, tls preferred, certificate mx.relay.example, 1000 sessions, backlog 511
+		users nobody, and daemon for the queue
+		messages of at most 104857600 octets, first tried again after 300s
+		resolver of /etc/resolv.conf, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
+		listener mx on 203.0.113.1@25: public, tls preferred, certificate mx.relay.example, 1000 sessions, backlog 511
 		    takes mail for relay.example
 		    takes mail for .relay.example
 		    hosts 198.51.100.0/24: tcprefuse
@@ -113,12 +120,12 @@ settle_conf()
 	page=$(plain smtp-relay.conf.5 500)
 	rows=(
 		'workers 64|' 'workers 0|bad' 'workers 65|bad' 'max-size 65536|' 'max-size 65535|bad'
-		'max-size 1099511627776|' 'max-size 1099511627777|bad' 'mx-port 65535|' 'mx-port 0|bad'
+		'max-size 1099511627776|' 'max-size 1099511627777|bad' 'max-size 64K|' 'max-size 1025G|bad' 'listen b 127.0.0.1@2 domains x.test|bad' 'mx-port 65535|' 'mx-port 0|bad'
 		'listen b 127.0.0.1@1 domains x.test|' 'listen b 127.0.0.1 domains x.test|bad'
 		'listen b 127.0.0.1@1 concurrency 100000 domains x.test|'
 		'listen b 127.0.0.1@1 concurrency 100001 domains x.test|bad'
 		'listen b 127.0.0.1@1 backlog 65535 domains x.test|' 'listen b 127.0.0.1@1 backlog 0 domains x.test|bad'
-		'listen b 127.0.0.1@1 domains x.test tls preferred|' 'listen b 127.0.0.1@1|bad'
+		'listen b 127.0.0.1@1 tls preferred domains x.test|' 'listen b 127.0.0.1@1 domains x.test tls preferred|bad' 'listen b 127.0.0.1@1|bad'
 		'listen b 127.0.0.1@1 cert x domains x.test|bad' 'listen b 127.0.0.1@1 type private|'
 		'listen b 127.0.0.1@1 type private domains x.test|bad' 'listen a 127.0.0.1@1 domains x.test|bad'
 		'hosts a 10.0.0.0/8 accept|' 'hosts a 10.0.0.1/8 accept|bad' 'hosts a default reject|'

@@ -221,6 +221,30 @@ judge_trace()
 	smtpload -C spool ledger
 }
 
+@test "a client that leaves while its message is synced: the log has what became of it" {
+	relay_with_faults
+	relay_start
+	relay_faults 'sync /spool 1 delay=500000 *'
+	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' + '!'
+	relay_await 10 grep -q 'accepted session=in-[12].1 client=127.0.0.1 from=' log
+	relay_await 10 grep -q 'disconnect client=127.0.0.1 ' log
+	[ "$(grep -cE ' (accepted|aborted|not-accepted|disconnect) ' log)" -eq 2 ]
+	[ "$(relay_ids)" = "$(sed -n 's/^.*: \([0-9A-Za-z]*\) accepted .*/\1/p' log)" ]
+	# It had its place until then, and has it no longer.
+	relay_faults ''
+	relay_says '250 221 closed' "$MAIL" = 'QUIT\r\n'
+}
+
+@test "what was refused is logged with HELO name, sender and argument, escaped once" {
+	relay_start
+	relay_says '250 553 550 221 closed' 'MAIL FROM:<u@my_host.local>\r\n' = 'RCPT TO:<b\xc3\xbc@relay.example>\r\n' = \
+	    'RCPT TO:<u@other.example>\r\n' = 'QUIT\r\n'
+	relay_await 5 grep -qF ' refused client=127.0.0.1 helo=client.example from=u@my_host.local command=RCPT argument=TO:<b\xc3\xbc@relay.example> code=553 ' log
+	grep -qF ' refused client=127.0.0.1 helo=client.example from=u@my_host.local command=RCPT argument=TO:<u@other.example> code=550 ' log
+	say "$RELAY_PORT" = 'RCPT TO:<u@other.example>\r\n'  > said
+	relay_await 5 grep -q ' refused client=127.0.0.1 command=RCPT argument=TO:<u@other.example> code=503 ' log
+}
+
 # ---- TLS ----
 
 require_tls()
@@ -237,7 +261,7 @@ require_tls()
 	done
 	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = 'QUIT\r\n'
 	[[ $output == *'530 5.7.0 Must issue a STARTTLS command first'* ]]
-	relay_await 5 grep -q 'refused client=127.0.0.1 command=MAIL .*code=530' log
+	relay_await 5 grep -q 'refused client=127.0.0.1 helo=c command=MAIL .*code=530' log
 	relay_await 5 grep -q 'required="TLS was required and not used: closed without a recipient"' log
 	relay_says '220 250 250 250 354 250 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = \
 	    "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
@@ -356,7 +380,10 @@ rcpt_gets()
 	rcpt_gets 550 '<user@other.example>' '<user@sub.example>' '<user@xrelay.example>' '<user@a.relay.example>' \
 	    '<user@relay.example.evil.example>' '<user@[127.0.0.1]>' '<user@[IPv6:::1]>' '<user@[192.0.2.1]>' \
 	    '<user@localhost>' '<postmaster@other.example>' '<user@xsub.example>'
-	rcpt_gets 501 '<user@other.example.>' '<user@relay.example.>'
+	# A dot at the end, and underscores, as Postfix has it.
+	rcpt_gets 250 '<user@relay.example.>' '<user@RELAY.example.>' '<user@under_score.sub.example>'
+	rcpt_gets 550 '<user@other.example.>' '<user@under_score.example>'
+	rcpt_gets 501 '<user@relay.example..>' '<user@.>'
 	# A source route is left out; the mailbox behind it counts.
 	rcpt_gets 550 '<@relay.example:user@other.example>' '<@relay.example,@a.sub.example:user@other.example>'
 }

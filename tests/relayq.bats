@@ -68,10 +68,10 @@ fails_with()
 	mkdir state
 	echo 'hostname relay.example' > state/smtp-relay.conf
 	[ ! -e /var/spool/smtp-relay ] || skip "this machine has one"
-	fails_with 2 relayq -d state list
+	fails_with 2 relayq -d state show 8Qm3yLx0Z00b7K
 	[ "$stderr" = 'relayq: /var/spool/smtp-relay: No such file or directory' ]
 	[ ! -e /etc/mtatls/smtp-relay.conf ] || return 0
-	fails_with 2 env -u MTATLS_DIR relayq list
+	fails_with 2 env -u MTATLS_DIR relayq show 8Qm3yLx0Z00b7K
 	[ "$stderr" = 'relayq: /var/spool/smtp-relay: No such file or directory' ]
 }
 
@@ -97,7 +97,8 @@ fails_with()
 }
 
 @test "no spool there" {
-	fails_with 2 relayq -s nowhere list
+	fails_with 2 relayq -s nowhere/spool list
+	fails_with 2 relayq -s nowhere show 8Qm3yLx0Z00b7K
 	[ "$stderr" = 'relayq: nowhere: No such file or directory' ]
 	rmdir spool/hold
 	fails_with 2 relayq -s spool list
@@ -244,6 +245,19 @@ fails_with()
 	run relayq -j -s spool list
 	[[ ${lines[1]} == '{"id":null,"folder":"bad",'* ]]
 	fails_with 2 relayq -s spool cat $'core\x1b'
+}
+
+@test "before the relay's first start nothing waits" {
+	mkdir place
+	run --separate-stderr relayq -s place/spool list
+	[ "$status" -eq 0 ] && [ -z "$output" ]
+	[ "$stderr" = 'relayq: place/spool: nothing waits: no relay has used this spool yet' ]
+	mkdir place/spool place/spool/lost+found
+	run --separate-stderr relayq -j -s place/spool list
+	[ "$status" -eq 0 ] && [ -z "$output" ]
+	fails_with 2 relayq -s place/spool cat 8Qm3yLx0Z00b7K
+	echo mine > place/spool/file
+	fails_with 2 relayq -s place/spool list
 }
 
 @test "files come and go while it lists" {

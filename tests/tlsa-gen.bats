@@ -292,6 +292,7 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	[[ "$output" == '_25._tcp.mx.example.org. IN TLSA 3 1 1 '* ]]
 	[ "${#lines[@]}" -eq 1 ]
 	[[ "$stderr" == *'*.example.com: a wildcard cannot stand behind _25._tcp'* ]]
+	[[ "$stderr" != *'*.example.com: *.example.com:'* ]]
 	identity '*.example.net'
 	run -2 --separate-stderr tlsa _wildcard.example.net
 	[ -z "$output" ]

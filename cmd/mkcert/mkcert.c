@@ -216,6 +216,8 @@ get_key(const struct order *o, struct fail *f)
 		EVP_PKEY_free(key);
 		key = NULL;
 	}
+	if (key != NULL && file_is_exposed(o->key_file))
+		talk(o->key_file, "others than its owner may read this key");
 	buf_wipe(&b);
 	return key;
 }

@@ -4,6 +4,9 @@
  * It reads the files and asks no relay, so that it works beside a running one and without one.  A file
  * may be renamed or gone between its name's and its own reading; that is no error.
  */
+#include <sys/stat.h>
+
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -560,6 +563,31 @@ find_spool(const struct settings *o, struct fail *f)
 	return spool;
 }
 
+static int
+is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	int empty = d != NULL;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		    strcmp(e->d_name, "lost+found") != 0)
+			empty = 0;
+	if (d != NULL)
+		closedir(d);
+	return empty;
+}
+
+/* Before the relay's first start: the spool is not there, though the place for it is, or empty. */
+static int
+is_unused(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == -1 ? errno == ENOENT && spool_check(dir, NULL) == 0 : is_empty(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -567,14 +595,16 @@ main(int argc, char **argv)
 	struct spool s = SPOOL_INIT;
 	struct fail f = FAIL_INIT;
 	const struct command *command;
-	enum tool_exit status;
+	enum tool_exit status = TOOL_YES;
 	char *dir;
 
 	tool_init("relayq", usage);
 	read_options(argc, argv, &o);
 	command = command_or_usage(argc - optind, argv + optind, &o);
 	dir = find_spool(&o, &f);
-	if (dir == NULL || spool_open(&s, dir, &f) == -1)
+	if (dir != NULL && command->run == list && is_unused(dir))
+		talk(dir, "nothing waits: no relay has used this spool yet");
+	else if (dir == NULL || spool_open(&s, dir, &f) == -1)
 		status = tool_failed(&f);
 	else
 		status = command->run(&s, &o, argv[optind + 1]);

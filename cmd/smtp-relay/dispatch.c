@@ -755,7 +755,7 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	snprintf(size, sizeof size, "%" PRId64, m->size);
 	snprintf(crc, sizeof crc, "%" PRIu32, m->crc);
 	table_put(b, "deliver", seq, p->a->name.id, port, offset, size, crc,
-	    m->env.from_options.n > 0 ? "1" : "0", host, m->env.from, (char *)NULL);
+	    spool_is_8bit(m) ? "1" : "0", host, m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);

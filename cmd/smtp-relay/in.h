@@ -15,8 +15,8 @@
 #include "role.h"
 #include "spool.h"
 
-#define IN_COMMAND_S 300	/* silence between commands (RFC 5321 4.5.3.2.7) */
-#define IN_DATA_S 180		/* silence within a message (4.5.3.2.5) */
+#define IN_COMMAND_S 300	/* silence between commands (RFC 5321 4.5.3.2.7: at least 5 minutes) */
+#define IN_DATA_S 180		/* silence within a message, for which that has no word */
 #define IN_HANDSHAKE_S 60
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
 

@@ -1,6 +1,11 @@
 /*
  * smtp-relay - takes mail over SMTP and answers for it; main reads options and becomes the master.
  */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +21,8 @@
 #include "ossl.h"
 #include "text.h"
 #include "tool.h"
+
+#define PID_TEXT_MAX 32	/* octets in a pid file */
 
 static const char usage[] =
     "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
@@ -96,21 +103,50 @@ warn(const struct conf *conf)
 	buf_clear(&b);
 }
 
-/* -n: 1 where the configuration is at fault, as for any check that fails. */
-static enum tool_exit
-check(const struct conf *conf)
+static void
+print_fail(const struct fail *f)
+{
+	tool_failed(f);
+}
+
+static void
+print_summary(const struct conf *conf)
+{
+	struct buf b = BUF_INIT;
+
+	warn(conf);
+	conf_print(conf, &b);
+	fwrite(b.p, 1, b.len, stdout);
+	buf_clear(&b);
+}
+
+/*
+ * All faults in one run: those of the file, and of what it names.  NULL where there are any: a start wants to
+ * know the latter only beside the former, for it finds them itself.
+ */
+static struct conf *
+read_conf(const struct settings *s, enum tool_exit *status)
 {
 	struct fail f = FAIL_INIT;
-	struct master *m = master_new(conf, 1, &f);
+	size_t errors = 0;
+	struct conf *conf = conf_parse(s->conf, print_error, NULL, &errors, &f);
 
-	if (m == NULL) {
+	*status = s->check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
+	if (conf == NULL) {
 		tool_failed(&f);
-		return TOOL_NO;
+		return NULL;
 	}
-	master_free(m);
-	warn(conf);
-	conf_print(conf);
-	return TOOL_YES;
+	if (s->explain == NULL && (s->check || errors > 0))
+		errors += master_check(conf, print_fail);
+	if (errors == 0) {
+		*status = TOOL_YES;
+		return conf;
+	}
+	fail(&f, FAIL_INPUT, "%.300s: %zu error%s", s->conf, errors, errors == 1 ? "" : "s");
+	tool_failed(&f);
+	conf_free(conf);
+	*status = s->check ? TOOL_NO : TOOL_CANNOT;
+	return NULL;
 }
 
 /* The starter ends with 0 once all roles are up, with 2 where they do not come up. */
@@ -148,18 +184,79 @@ leave_terminal(void)
 		exit(TOOL_CANNOT);
 }
 
+/* The number in a pid file: exactly a line of digits; 0 where there is no file, -1 where it is another's. */
+static long long
+read_pid(const char *path, struct fail *f)
+{
+	struct buf b = BUF_INIT;
+	struct fail why = FAIL_INIT;
+	struct stat st;
+	long long pid = -1;
+
+	if (lstat(path, &st) == -1)
+		return errno == ENOENT ? 0 : fail_errno(f, "%.300s", path);
+	if (S_ISREG(st.st_mode) && st.st_size < PID_TEXT_MAX && file_read(path, PID_TEXT_MAX, &b, &why) == 0 &&
+	    b.len > 1 && b.p[b.len - 1] == '\n') {
+		b.p[b.len - 1] = '\0';
+		if (text_number(b.p, 1, INT_MAX, "pid", &pid, NULL) == -1)
+			pid = -1;
+	}
+	buf_clear(&b);
+	if (pid == -1)
+		return fail(f, FAIL_POLICY, "%.300s: not a pid file: it is left as it is", path);
+	return pid;
+}
+
+/* A relay that died leaves its file; its number may be another program's by now. */
+static int
+is_relay(long long pid)
+{
+	char *path = xasprintf("/proc/%lld/comm", pid);
+	struct buf b = BUF_INIT;
+	int yes;
+
+	if (kill((pid_t)pid, 0) == -1 && errno == ESRCH)
+		yes = 0;
+	else
+		yes = file_read(path, 0, &b, NULL) == -1 || strcmp(b.p, "smtp-relay\n") == 0;
+	buf_clear(&b);
+	free(path);
+	return yes;
+}
+
+static int
+check_pid_file(const struct settings *s, struct fail *f)
+{
+	long long pid;
+
+	if (s->pid_file == NULL || (pid = read_pid(s->pid_file, f)) == 0)
+		return 0;
+	if (pid == -1)
+		return -1;
+	if (is_relay(pid))
+		return fail(f, FAIL_POLICY, "%.300s: the relay with number %lld is running", s->pid_file, pid);
+	return 0;
+}
+
 static int
 write_pid(struct settings *s, struct fail *f)
 {
-	char text[32];
+	char text[PID_TEXT_MAX];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 
 	if (s->pid_file == NULL)
 		return 0;
-	if (file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
+	if (check_pid_file(s, f) == -1 || file_write(s->pid_file, 0644, FILE_REPLACE, text, n, f) == -1)
 		return -1;
 	s->pid_written = 1;
 	return 0;
+}
+
+static void
+remove_pid(const struct settings *s)
+{
+	if (s->pid_written && read_pid(s->pid_file, NULL) == getpid())
+		unlink(s->pid_file);
 }
 
 /* Not before: the file may be that of a relay which works on this spool. */
@@ -201,19 +298,22 @@ serve(struct settings *s, const struct conf *conf)
 	struct master *m;
 	int rc;
 
-	if (!s->foreground)
-		go_background(s);
+	if (check_pid_file(s, &f) == -1) {
+		tool_failed(&f);
+		return TOOL_CANNOT;
+	}
+	warn(conf);
 	if (!s->foreground) {
+		go_background(s);
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
 		log_set_sink(sink_background, s);
 	}
-	if ((m = master_new(conf, 0, &f)) == NULL) {
+	if ((m = master_new(conf, &f)) == NULL) {
 		tool_failed(&f);
 		return TOOL_CANNOT;
 	}
 	rc = master_run(m, !s->foreground, on_ready, s);
-	if (s->pid_written)
-		unlink(s->pid_file);
+	remove_pid(s);
 	master_free(m);
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
 }
@@ -222,7 +322,6 @@ int
 main(int argc, char **argv)
 {
 	struct settings s = { .parent = -1 };
-	struct fail f = FAIL_INIT;
 	enum tool_exit status;
 	struct conf *conf;
 
@@ -230,15 +329,16 @@ main(int argc, char **argv)
 	ossl_wipe_begin();
 	ossl_init();
 	read_options(argc, argv, &s);
-	if ((conf = conf_read(s.conf, print_error, NULL, &f)) == NULL) {
-		tool_failed(&f);
+	if ((conf = read_conf(&s, &status)) == NULL) {
 		free(s.conf);
-		return s.check && f.kind == FAIL_INPUT ? TOOL_NO : TOOL_CANNOT;
+		return tool_finish(status);
 	}
 	if (s.explain != NULL)
 		status = explain(conf, s.explain);
+	else if (s.check)
+		print_summary(conf);
 	else
-		status = s.check ? check(conf) : serve(&s, conf);
+		status = serve(&s, conf);
 	conf_free(conf);
 	free(s.conf);
 	return tool_finish(status);

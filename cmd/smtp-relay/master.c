@@ -20,6 +20,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "dns.h"
 #include "file.h"
 #include "identity.h"
 #include "in.h"
@@ -177,6 +178,23 @@ warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
 	log_send(&line);
 }
 
+static void
+warn_of_key(const struct conf *c, const struct conf_listen *l, const char *name)
+{
+	char *folder = identity_path(c->dir, name), *path = file_join(folder, "key.pem");
+	struct log_line line;
+
+	if (file_is_exposed(path)) {
+		log_event(&line, LOG_LEVEL_WARN, "master", "key");
+		log_key(&line, "listener", l->name);
+		log_key(&line, "identity", name);
+		log_key(&line, "warning", "others than its owner may read key.pem");
+		log_send(&line);
+	}
+	free(path);
+	free(folder);
+}
+
 static int
 load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail *f)
 {
@@ -193,6 +211,7 @@ load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail 
 	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1)
 		goto out;
 	warn_of_cert(l->conf, name, id.cert);
+	warn_of_key(c, l->conf, name);
 	if ((l->tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
 		rc = 0;
 out:
@@ -254,8 +273,40 @@ open_spool(struct master *m, struct fail *f)
 	return 0;
 }
 
+static void
+tell(void (*report)(const struct fail *), struct fail *f, int rc, size_t *errors)
+{
+	if (rc == -1) {
+		report(f);
+		(*errors)++;
+	}
+	*f = (struct fail)FAIL_INIT;
+}
+
+size_t
+master_check(const struct conf *c, void (*report)(const struct fail *))
+{
+	const char *anchor = c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR;
+	struct master m = { .conf = c };
+	struct fail f = FAIL_INIT;
+	size_t errors = 0, i;
+
+	tell(report, &f, find_users(&m, &f), &errors);
+	for (i = 0; i < c->nlisten && c->dir[0] != '\0'; i++) {
+		struct in_listener l = { .fd = -1, .conf = &c->listen[i] };
+
+		tell(report, &f, load_identity(&l, c, 1, &f), &errors);
+		SSL_CTX_free(l.tls);
+	}
+	if (c->spool[0] != '\0')
+		tell(report, &f, spool_check(c->spool, &f), &errors);
+	if (anchor[0] != '\0')
+		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
+	return errors;
+}
+
 struct master *
-master_new(const struct conf *c, int dry, struct fail *f)
+master_new(const struct conf *c, struct fail *f)
 {
 	struct master *m = xcalloc(1, sizeof *m);
 	size_t i;
@@ -272,11 +323,10 @@ master_new(const struct conf *c, int dry, struct fail *f)
 	if (find_users(m, f) == -1)
 		goto fail;
 	for (i = 0; i < c->nlisten; i++)
-		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
-		    (!dry && bind_listener(&m->listener[i], f) == -1))
+		if (load_identity(&m->listener[i], c, 0, f) == -1 || bind_listener(&m->listener[i], f) == -1)
 			goto fail;
 	ossl_wipe_end();
-	if (!dry && (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL))
+	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL)
 		goto fail;
 	return m;
 fail:

@@ -14,10 +14,16 @@
 struct master;
 
 /*
- * Users, identities, spool folders, listening sockets.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be
- * used.  With dry nothing is made or bound: for -n.
+ * For -n: whether what the configuration names is there and can be used.  Reports each fault; how many.
+ * Nothing is made or bound; a path that is "" is passed over.
  */
-struct master *master_new(const struct conf *, int dry, struct fail *);
+size_t master_check(const struct conf *, void (*report)(const struct fail *));
+
+/*
+ * Users, identities, spool folders, listening sockets.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be
+ * used.
+ */
+struct master *master_new(const struct conf *, struct fail *);
 void master_free(struct master *);
 
 /*

@@ -43,6 +43,7 @@ struct session {
 	char id[SPOOL_ID_SIZE];		/* of the message under way */
 	struct tls_info tls;
 	int driving, closing;
+	int awaiting;			/* the queue's answer for id: the session lasts until it came */
 };
 
 static const struct conf_listen *
@@ -83,6 +84,8 @@ log_refusal(const struct session *s)
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "refused");
 	log_key(&l, "client", s->client);
+	log_key(&l, "helo", s->smtp.hello[0] != '\0' ? s->smtp.hello : NULL);
+	log_key(&l, "from", s->smtp.has_mail ? s->env.from : NULL);
 	log_key(&l, "command", r->verb);
 	log_key(&l, "argument", r->argument[0] != '\0' ? r->argument : NULL);
 	log_key_num(&l, "code", r->code);
@@ -274,7 +277,7 @@ fill_envelope(struct session *s)
 	e->listener = xstrdup(conf_of(s)->name);
 	e->client = xstrdup(s->client);
 	e->helo = xstrdup(s->smtp.hello);
-	e->protocol = xstrdup(s->smtp.esmtp ? s->smtp.tls ? "ESMTPS" : "ESMTP" : "SMTP");
+	e->protocol = xstrdup(smtp_server_protocol(&s->smtp));
 	if (s->smtp.tls) {
 		spool_words_add(&e->tls, s->tls.protocol);
 		spool_words_add(&e->tls, s->tls.cipher);
@@ -283,7 +286,7 @@ fill_envelope(struct session *s)
 
 /* ---- wants: the message ---- */
 
-/* 452 where the disk is full (RFC 3463 4.3.1), 451 for any other trouble of ours. */
+/* 452 where the disk is full (RFC 3463 3.4: X.3.1), 451 for any other trouble of ours. */
 static void
 refuse_for(struct session *s, const struct fail *f)
 {
@@ -298,13 +301,9 @@ static int
 write_received(struct session *s, time_t now, struct fail *f)
 {
 	struct buf b = BUF_INIT;
-	char date[64];
-	struct tm tm;
 	int rc;
 
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &tm);
-	smtp_server_received(&s->smtp, &b, NULL, s->client, s->id, date);
+	smtp_server_received(&s->smtp, &b, NULL, s->client, s->id, now);
 	rc = spool_writer_add(s->writer, b.p, b.len, f);
 	buf_clear(&b);
 	return rc;
@@ -345,6 +344,8 @@ want_end(struct session *s)
 	char slot[24];
 
 	s->writer = NULL;
+	if (s->smtp.msg.has8bit)
+		spool_writer_set_8bit(w);
 	if (spool_writer_finish(w, &f) == -1) {
 		refuse_for(s, &f);
 		return;
@@ -352,6 +353,7 @@ want_end(struct session *s)
 	snprintf(slot, sizeof slot, "%zu", s->slot);
 	table_put(&b, "commit", slot, s->id, (char *)NULL);
 	channel_send(s->in->queue, b.p, b.len, -1);
+	s->awaiting = 1;
 	buf_clear(&b);
 	event_del(&s->timer);
 }
@@ -450,11 +452,14 @@ drive(struct session *s, const char *p, size_t n)
 	return total;
 }
 
-/* After drive(), outside of it: the session may be over. */
+/*
+ * After drive(), outside of it: the session may be over.  A client that left before its 250 does not end it:
+ * the message is queued or not, and the log is to tell.
+ */
 static void
 settle(struct session *s)
 {
-	if (s->driving > 0)
+	if (s->driving > 0 || (s->closing && s->awaiting))
 		return;
 	if (s->closing) {
 		session_free(s);
@@ -551,8 +556,9 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 	struct buf b = BUF_INIT;
 
 	/* The queue answers each question once; an answer to another's is a fault of ours. */
-	if (s->smtp.stage != SMTP_SERVER_AT_END || strcmp(id, s->id) != 0)
+	if (!s->awaiting || strcmp(id, s->id) != 0)
 		return;
+	s->awaiting = 0;
 	if (code == 250) {
 		log_message(s, "accepted", LOG_LEVEL_INFO, id, NULL);
 		buf_printf(&b, "queued as %s", id);
@@ -561,7 +567,7 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 		buf_puts(&b, code == 452 ? "no space for the message; try later" :
 					   "the message cannot be stored; try later");
 	}
-	smtp_server_answer(&s->smtp, code, status, b.p);
+	smtp_server_answer(&s->smtp, code, status, b.p);	/* nothing where the client has left */
 	buf_clear(&b);
 	go_on(s);
 }

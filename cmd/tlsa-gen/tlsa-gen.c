@@ -481,7 +481,8 @@ find_owners(struct job *j, const struct source *s, struct fail *f)
 		return 0;
 	for (i = 0; i < s->names.n; i++)
 		if (add_owner(j, tlsa_owner(s->names.v[i], j->port, j->proto, &why), &why) == -1)
-			talk(s->what, "%s", why.text);
+			/* The reason begins with the name, which may be what the identity is called. */
+			talk(strcmp(s->what, s->names.v[i]) == 0 ? NULL : s->what, "%s", why.text);
 	if (s->names.odd > 0)
 		talk(s->what, "%zu names that are no host names left out", s->names.odd);
 	if (j->nowner > 0)

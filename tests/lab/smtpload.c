@@ -431,7 +431,7 @@ check_file(int dir, const char *name)
 		die(name);
 	close(fd);
 	p[st.st_size] = '\0';
-	if (sscanf(p, "mtatls-spool 1 %*s %8s %12s", offset_text, size_text) != 2) {
+	if (sscanf(p, "mtatls-spool %*d %*s %8s %12s", offset_text, size_text) != 2) {
 		problem("is no file of a spool", name);
 		free(p);
 		return;

@@ -121,7 +121,7 @@ static const struct script scripts[] = {
 	    .want = BANNER "501 5.5.4 Expected a host name or an address in brackets\n<refused EHLO >"
 	    "501 5.5.4 Expected a host name or an address in brackets\n<refused EHLO a b>"
 	    "501 5.5.4 Expected a host name or an address in brackets\n<refused HELO a(b)>"
-	    "501 5.5.4 Expected a host name or an address in brackets\n<refused EHLO \\xc3\\xa9.example>"
+	    "501 5.5.4 Expected a host name or an address in brackets\n<refused EHLO \xc3\xa9.example>"
 	    "250 mx.example\n250 mx.example\n" },
 	{ .name = "parameters of MAIL", .steps = { EHLO, "MAIL FROM:<a@c.example> SIZE\r\n"
 	    "MAIL FROM:<a@c.example> SIZE=x\r\nMAIL FROM:<a@c.example> SIZE=52428801\r\n"
@@ -148,7 +148,7 @@ static const struct script scripts[] = {
 	    "501 5.5.4 Expected FROM:<address>\n<refused MAIL TO:<a@b>>"
 	    "501 5.1.7 expected an address in <>\n<refused MAIL FROM:a@c.example>"
 	    "553 5.6.7 Addresses beyond ASCII are not supported\n"
-	    "<refused MAIL FROM:<\\xc3\\xa9@c.example>>"
+	    "<refused MAIL FROM:<\xc3\xa9@c.example>>"
 	    "501 5.1.7 expected a > behind the address\n<refused MAIL FROM:<a@c.example>" },
 
 	/* TLS. */
@@ -183,7 +183,7 @@ static const struct script scripts[] = {
 	    "STARTTLS\r\nRSET\r\n" }, .want = BANNER HI_TLS "<close>",
 	    .in_pieces = BANNER HI_TLS "220 2.0.0 Ready to start TLS\n<tls><unsaid><close>",
 	    .end = SMTP_SERVER_END_INJECTION,
-	    .fail = "clear text behind STARTTLS: \"RSET\\x0d\\x0a\"" },
+	    .fail = "clear text behind STARTTLS: \"RSET\r\n\"" },
 	{ .name = "commands in the next read", .tls = SMTP_SERVER_TLS_PREFERRED, .steps = { EHLO,
 	    "STARTTLS\r\n", "EHLO x\r\n" }, .want = BANNER HI_TLS "220 2.0.0 Ready to start TLS\n<tls><close>",
 	    .end = SMTP_SERVER_END_INJECTION },
@@ -920,7 +920,7 @@ test_record(void)
 		empty_out(&r);
 	}
 	unit_str(r.s.hello, "c.example", "EHLO is kept");
-	unit_str(r.s.tls_text, "TLSv1.3, 256 bits, X25519", "and what TLS was");
+	unit_str(r.s.tls_text, "TLS_AES_256_GCM_SHA384 (TLSv1.3, 256 bits, X25519)", "and what TLS was");
 	unit_str(r.s.refusal.status, "5.1.1", "the last refusal's status");
 	unit_str(r.s.refusal.text, "No such user", "and words");
 	check_session(&r.s);
@@ -943,7 +943,7 @@ received(const char *hello, int tls, const char *name, const char *address, cons
 		smtp_server_tls_done(&s, &facts);
 	snprintf(s.hello, sizeof s.hello, "%s", hello);
 	s.esmtp = 1;
-	smtp_server_received(&s, &b, name, address, id, "Sat, 21 Nov 2026 23:38:57 +0000");
+	smtp_server_received(&s, &b, name, address, id, 1795304337);
 	unit_str(b.p, want, "Received from %s", address != NULL ? address : "a socket");
 	buf_clear(&b);
 	smtp_server_clear(&s);

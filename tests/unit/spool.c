@@ -306,6 +306,70 @@ test_round_trip(size_t size)
 }
 
 static void
+test_8bit(void)
+{
+	struct spool_envelope e;
+	struct spool_message m;
+	struct fail f = FAIL_INIT;
+	struct spool_writer *w;
+	int bits;
+
+	for (bits = 7; bits <= 8; bits++) {
+		fresh_spool();
+		fill(&e);
+		w = spool_writer_begin(spool.dir[SPOOL_NEW], &e, &f);
+		spool_writer_add(w, "x\r\n", 3, &f);
+		if (bits == 8)
+			spool_writer_set_8bit(w);
+		spool_writer_finish(w, &f);
+		unit_int(spool_read(spool.dir[SPOOL_NEW], e.id, SPOOL_VERIFY, &m, &f), 0, "read %s", f.text);
+		unit_int(spool_is_8bit(&m), bits == 8, "%d bits, whatever was declared", bits);
+		spool_message_clear(&m);
+		spool_envelope_clear(&e);
+	}
+}
+
+/* Puts octets where spool_read() finds them as "copy". */
+static int
+read_copy(const char *p, size_t n, struct spool_message *m, struct fail *f)
+{
+	int fd = openat(spool.dir[SPOOL_NEW], "copy", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ssize_t put = write(fd, p, n);
+
+	close(fd);
+	if (put != (ssize_t)n)
+		abort();
+	*f = (struct fail)FAIL_INIT;
+	return spool_read(spool.dir[SPOOL_NEW], "copy", SPOOL_VERIFY, m, f);
+}
+
+/* What format 1 had: no BITS in the head, so that only the client's word is known. */
+static void
+test_format_1(void)
+{
+	static const struct {
+		const char *file;
+		int has8bit;
+	} row[] = {
+		{ "mtatls-spool 1 8Qm3yLx0Z00b7K 00000105 000000000003 f0d877a9 2b1f0ca6\n"
+		  "arrived 5\nfrom <>\nrcpt <a@b.test>\n\nx\r\n", 0 },
+		{ "mtatls-spool 1 8Qm3yLx0Z00b7K 00000119 000000000003 f0d877a9 55e913b7\n"
+		  "arrived 5\nfrom <> BODY=8BITMIME\nrcpt <a@b.test>\n\nx\r\n", 1 },
+	};
+	struct spool_message m;
+	struct fail f;
+	size_t i;
+
+	fresh_spool();
+	for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+		unit_int(read_copy(row[i].file, strlen(row[i].file), &m, &f), 0, "format 1: %s", f.text);
+		unit_int(spool_is_8bit(&m), row[i].has8bit, "as it was declared");
+		unit_ok(m.env.arrived == 5 && m.size == 3, "and the rest of it");
+		spool_message_clear(&m);
+	}
+}
+
+static void
 test_null_sender_many_rcpts(void)
 {
 	struct spool_envelope e = { 0 };
@@ -394,20 +458,6 @@ small_file(size_t *len, size_t *message_end, size_t *first_end)
 	*len = b.len;
 	spool_envelope_clear(&e);
 	return buf_steal(&b);
-}
-
-/* Puts octets where spool_read() finds them as "copy". */
-static int
-read_copy(const char *p, size_t n, struct spool_message *m, struct fail *f)
-{
-	int fd = openat(spool.dir[SPOOL_NEW], "copy", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	ssize_t put = write(fd, p, n);
-
-	close(fd);
-	if (put != (ssize_t)n)
-		abort();
-	*f = (struct fail)FAIL_INIT;
-	return spool_read(spool.dir[SPOOL_NEW], "copy", SPOOL_VERIFY, m, f);
 }
 
 static void
@@ -876,7 +926,7 @@ test_recovery(void)
 	unit_int(spool_recover(&spool, spool_id_time_us(young), NULL, NULL, &r, &f), 0, "recover %s", f.text);
 	unit_ok(fstatat(new, young, &st, 0) == 0, "what a writer of this start has stays");
 	unit_ok(fstatat(new, old, &st, 0) == -1, "what is older goes");
-	unit_ok(fstatat(new, ".hidden", &st, 0) == -1, "and what hides");
+	unit_ok(fstatat(new, ".hidden", &st, 0) == 0, "but nothing that is not named by an ID");
 	unit_ok(fstatat(queue, ".probe", &st, 0) == -1, "and a probe");
 	unit_int(r.set_aside, 2, "two without a proper name are set aside");
 	unit_ok(fstatat(spool.dir[SPOOL_BAD], "core.1", &st, 0) == 0 &&
@@ -950,6 +1000,9 @@ test_lock_and_rights(void)
 	unit_int(st.st_mode & 07777, 02770, "mode of new");
 	fstat(spool.dir[SPOOL_QUEUE], &st);
 	unit_int(st.st_mode & 07777, 0700, "mode of queue");
+	unit_ok(spool_make(top, geteuid(), geteuid(), getegid(), &f) == -1 && f.kind == FAIL_POLICY,
+	    "rights are not set while another works on it: %s", f.text);
+	spool_close(&spool);
 	unit_int(spool_make(top, geteuid(), geteuid(), getegid(), &f), 0, "making it again changes nothing");
 	rmdir("/nonexistent");
 	unit_ok(spool_open(&other, "/nonexistent", &f) == -1 && f.kind == FAIL_SYS, "%s", f.text);
@@ -976,6 +1029,8 @@ main(void)
 	test_round_trip(4096);
 	test_round_trip(65536);
 	test_round_trip(20 * 1024 * 1024 + 1);
+	test_8bit();
+	test_format_1();
 	test_null_sender_many_rcpts();
 	test_limits();
 	test_abort();

@@ -175,11 +175,14 @@ test_duration(void)
 static void
 test_time(void)
 {
-	char t[TEXT_TIME_MAX];
+	char t[TEXT_TIME_MAX], d[TEXT_DATE_MAX];
 
 	unit_str(text_time(t, 0), "1970-01-01T00:00:00Z", "the beginning");
 	unit_str(text_time(t, 1795255200), "2026-11-21T10:00:00Z", "later");
 	unit_str(text_time(t, -1), "1969-12-31T23:59:59Z", "before");
+	unit_str(text_date(d, 1795304337), "Sat, 21 Nov 2026 23:38:57 +0000", "as mail has it");
+	unit_str(text_date(d, 951782399), "Mon, 28 Feb 2000 23:59:59 +0000", "and in another month");
+	unit_str(text_date(d, INT64_MAX), "Thu, 1 Jan 1970 00:00:00 +0000", "and what it cannot have");
 	unit_str(text_time(t, INT64_MAX), "@9223372036854775807", "past any calendar");
 }
 

@@ -1,0 +1,143 @@
+/* Records between the relay's roles: what one packs another unpacks, and nonsense is refused. */
+#include "../../cmd/smtp-relay/order.h"
+#include "../../cmd/smtp-relay/pack.h"
+
+#include <arpa/inet.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "table.h"
+#include "unit.h"
+
+static int pair[2];
+static struct order o;
+
+static void
+test_order(void)
+{
+	struct fail f = FAIL_INIT;
+	struct buf b = BUF_INIT;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	unit_int(order_recv(pair[1], &o, &f), 0, "nothing came yet");
+	table_put(&b, "deliver", "1", "odd # 100% \xc3\xbc\n\"x\"", "", (char *)NULL);
+	buf_puts(&b, "rcpt 0 a@b\nrcpt 1 c@d\n");
+	unit_int(order_send(pair[0], b.p, b.len, fd, &f), 1, "sent %s", f.text);
+	unit_int(order_recv(pair[1], &o, &f), 1, "came %s", f.text);
+	unit_int(o.n, 4, "its words");
+	unit_str(o.v[0], "deliver", "the first");
+	unit_str(o.v[2], "odd # 100% \xc3\xbc\n\"x\"", "one of odd octets");
+	unit_str(o.v[3], "", "an empty one");
+	unit_str(o.more, "rcpt 0 a@b\nrcpt 1 c@d", "and the lines behind");
+	unit_int(o.more_len, strlen(o.more), "their length");
+	unit_ok(o.fd != -1 && fcntl(o.fd, F_GETFD) == FD_CLOEXEC, "and a descriptor");
+	close(o.fd);
+	close(fd);
+	buf_clear(&b);
+}
+
+static void
+test_bad_orders(void)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} bad[] = { { "\n", 1 }, { "a\0b\n", 4 }, { "a %4\n", 5 }, { "# none\n", 7 },
+		{ "a 1 2 3 4 5 6 7 8 9 10 11 12\n", 29 } };
+	struct fail f = FAIL_INIT;
+	char *big = xmalloc(ORDER_MAX);
+	size_t i;
+
+	memset(big, 'a', ORDER_MAX);
+	unit_int(order_send(pair[0], big, ORDER_MAX, -1, &f), -1, "one too large is not sent: %s", f.text);
+	unit_int(order_send(pair[0], "", 0, -1, &f), -1, "nor an empty one");
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		unit_int(write(pair[0], bad[i].text, bad[i].len), bad[i].len, "row %zu", i);
+		f = (struct fail)FAIL_INIT;
+		unit_ok(order_recv(pair[1], &o, &f) == -1 && f.kind == FAIL_INPUT && o.fd == -1,
+		    "is refused: %s", f.text);
+	}
+	unit_int(write(pair[0], big, ORDER_MAX), ORDER_MAX, "more than a record may have");
+	unit_ok(order_recv(pair[1], &o, &f) == -1 && f.kind == FAIL_INPUT, "is refused: %s", f.text);
+	free(big);
+}
+
+/* Each field that pack.c knows, in the order of its lines. */
+#define RDATA "3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+static const char plan[] =
+    "plan 0 RFC%205321 all%20is%20well\n"
+    "facts dest.test 0 0 1 alias.test\n"
+    "host mx1.dest.test 10 0 3 5 1 mx1.dest.test RFC%207672 its%20records\n"
+    "tlsa " RDATA "\n"
+    "addr 192.0.2.1\naddr 2001:db8::1\n"
+    "host mx2.dest.test 20 0 1 3 0 \"\" local because\n"
+    "addr 192.0.2.2\n";
+
+static void
+test_plan(void)
+{
+	struct fail f = FAIL_INIT;
+	struct unpacked *u = unpack_plan(plan, strlen(plan), &f);
+	struct buf b = BUF_INIT;
+
+	if (u == NULL) {
+		unit_ok(0, "the plan is unpacked: %s", f.text);
+		return;
+	}
+	unit_str(u->facts->domain, "dest.test", "domain");
+	unit_str(u->plan.why, "all is well", "why");
+	unit_int(u->plan.domain_bound, 1, "bound");
+	unit_int(u->plan.nhost, 2, "hosts");
+	unit_int(u->plan.host[0].need, PLAN_DANE, "need");
+	unit_int(u->facts->host[0].ntlsa, 1, "TLSA records");
+	unit_int(u->facts->host[0].naddr, 2, "addresses");
+	unit_ok(u->facts->host[1].tlsa_base == NULL, "no base is none");
+	pack_plan(&b, &u->plan);
+	unit_str(b.p, plan, "packed again it is the same");
+	buf_clear(&b);
+	unpacked_free(u);
+	unpacked_free(NULL);
+}
+
+static void
+test_bad_plans(void)
+{
+	static const char *const bad[] = { "", "plan 0 r w\n", "facts d 0 0 1 c\n",
+		"plan 4 r w\nfacts d 0 0 1 c\n", "plan 0 r w\nfacts d 6 0 1 c\n",
+		"plan 0 r w\nfacts d 0 0 2 c\n", "plan 0 r w\nplan 0 r w\nfacts d 0 0 1 c\n",
+		"plan 0 r w\nfacts d 0 0 1 c\naddr 192.0.2.1\n", "plan 0 r w\nfacts d 0 0 1 c\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+		"plan 0 r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c\n",
+		"plan 0 r w\nfacts d 0 0 1 c\nhost h 65536 0 0 0 0 b r w\n",
+		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 9 0 0 0 b r w\n",
+		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 9 0 0 b r w\n",
+		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
+		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
+	struct fail f;
+	size_t i;
+
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		f = (struct fail)FAIL_INIT;
+		unit_ok(unpack_plan(bad[i], strlen(bad[i]), &f) == NULL && f.kind == FAIL_INPUT, "row %zu", i);
+	}
+}
+
+int
+main(void)
+{
+	struct fail f = FAIL_INIT;
+
+	if (order_pair(pair, &f) == -1)
+		return 1;
+	test_order();
+	test_bad_orders();
+	test_plan();
+	test_bad_plans();
+	close(pair[0]);
+	unit_int(order_recv(pair[1], &o, &f), -1, "the other end is gone");
+	close(pair[1]);
+	return unit_done();
+}
