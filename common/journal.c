@@ -32,7 +32,6 @@
 #include "text.h"
 
 #define KEY ".key"
-#define KEY_NEW ".key.new"
 #define WORDS 5
 
 void
@@ -227,14 +226,12 @@ write_key(const struct spool *s, const struct journal_key *key, struct fail *f)
 {
 	int dir = s->dir[SPOOL_RESULTS], fd, rc;
 
-	unlinkat(dir, KEY_NEW, 0);
-	fd = openat(dir, KEY_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	unlinkat(dir, KEY, 0);
+	fd = openat(dir, KEY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
-		return fail_errno(f, "results/" KEY_NEW);
-	rc = file_put(fd, key->octets, sizeof key->octets, "results/" KEY_NEW, f);
+		return fail_errno(f, "results/" KEY);
+	rc = file_put(fd, key->octets, sizeof key->octets, "results/" KEY, f);
 	close(fd);
-	if (rc == 0 && renameat(dir, KEY_NEW, dir, KEY) == -1)
-		rc = fail_errno(f, "results/" KEY);
 	return rc;
 }
 
