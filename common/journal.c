@@ -31,7 +31,7 @@
 #include "table.h"
 #include "text.h"
 
-#define KEY ".key"
+#define KEY SPOOL_KEY
 #define WORDS 5
 
 void

@@ -129,7 +129,9 @@ is_own_name(enum spool_folder folder, const char *name)
 
 	if (folder == SPOOL_BAD || strcmp(name, PROBE) == 0)
 		return 1;
-	return folder == SPOOL_NEW ? spool_id_valid(name) : spool_name_parse(name, &parsed) == 0;
+	if (folder == SPOOL_RESULTS && strcmp(name, SPOOL_KEY) == 0)
+		return 1;
+	return folder == SPOOL_NEW || folder == SPOOL_RESULTS ? spool_id_valid(name) : spool_name_parse(name, &parsed) == 0;
 }
 
 /* Only files named as we name them. */

@@ -43,6 +43,8 @@ enum spool_folder {
 
 const char *spool_folder_name(enum spool_folder);
 
+#define SPOOL_KEY ".key"	/* in results/: journal.h */
+
 /*
  * The descriptors are opened before anything is written, so that syncfs(2) reports every error since
  * (Linux 5.8), and stay open.  The fields are for reading; sick is set by a sync that failed.

@@ -87,7 +87,7 @@ fails_with()
 	[ -z "$output" ]
 	[ "$(grep -c '^smtp-relay: conf:[0-9]*: ' <<< "$stderr")" -eq 23 ] || { echo "$stderr"; return 1; }
 	[ "$(grep -o 'conf:[0-9]*:' <<< "$stderr" | sort -u | wc -l)" -eq 23 ] || { echo "$stderr"; return 1; }
-	[[ $stderr == *'conf: 23 errors' ]]
+	[[ $stderr == *'conf: 2'[34]' errors' ]]	# as root also: no users
 	run -1 smtp-relay -n -c conf
 }
 
@@ -140,7 +140,6 @@ fails_with()
 		    all other hosts: reject
 		destination strict.test: tls required, dane mandatory
 		route default: 127.0.0.1@2626
-		warning: no mail for strict.test can go: dane mandatory, and the route leads to an address, which has no TLSA records
 	END
 	[ ! -e etc ]
 	[ ! -e spool ]
