@@ -45,6 +45,7 @@ struct issue {
 #define ISSUE_SERVER_ONLY	0x1	/* EKU serverAuth alone */
 #define ISSUE_AS_CA 0x2 /* CA:TRUE in a self-signed leaf, for verifiers that insist */
 #define ISSUE_DEMO		0x4	/* marked as a demonstration certificate */
+#define ISSUE_CLIENT		0x8	/* a request asks for clientAuth too */
 
 void issue_init(struct issue *);
 void issue_clear(struct issue *);
@@ -64,5 +65,12 @@ int issue_add_san(struct issue *, const char *utf8, struct fail *);
 /* Signs with the key that the certificate is of.  now: seconds since 1970.  NULL on failure:
  * FAIL_POLICY for a weak key, FAIL_INPUT for an order without a common name or out of range. */
 X509 *issue_self_signed(const struct issue *, EVP_PKEY *, int64_t now, struct fail *);
+
+/*
+ * A request (RFC 2986) for what the order says, signed by the key: subject, and in extensionRequest
+ * the SAN, key usage and extended key usage (serverAuth; with ISSUE_CLIENT clientAuth too).  The
+ * validity does not matter.  The caller frees with X509_REQ_free(); NULL as issue_self_signed().
+ */
+X509_REQ *issue_request(const struct issue *, EVP_PKEY *, struct fail *);
 
 #endif
