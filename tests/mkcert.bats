@@ -35,7 +35,7 @@ usage_error() {
 	run -2 --separate-stderr mkcert "$@"
 	[ -z "$output" ]
 	[[ "$stderr" == mkcert:*$'\nusage: mkcert '*$'\ntry -h for the options' ]]
-	[ "${#stderr_lines[@]}" -eq 5 ]
+	[ "${#stderr_lines[@]}" -eq 8 ]
 	[ ! -e "$MTATLS_DIR" ]
 }
 
@@ -404,7 +404,7 @@ DNS:xn--mnchen-3ya.example, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:192.0.2.
 	import json, subprocess, sys
 	o = json.load(open("out.json"))
 	x = lambda *a: subprocess.check_output(("openssl", "x509", "-in", sys.argv[1], "-noout") + a, text=True).strip()
-	assert list(o) == ["name", "path", "sha256", "subject", "dns", "ip", "key", "serial",
+	assert list(o) == ["name", "path", "sha256", "subject", "issuer", "dns", "ip", "key", "serial",
 	    "not_before", "not_after", "ca", "demo"], list(o)
 	assert o["name"] == "mx.example" and o["path"] + "/cert.pem" == sys.argv[1]
 	assert o["sha256"] == x("-fingerprint", "-sha256").split("=")[1].replace(":", "").lower()
