@@ -43,15 +43,28 @@ signer_check(const struct identity *id, int64_t now, struct fail *f)
 	return key_check_strength(id->key, f);
 }
 
+/* RFC 5280 4.2.1.9: a path length counts the CAs below.  OpenSSL never counts the last certificate of
+ * a chain, not even where it is a CA, so that a CA is asked about here. */
+static int
+check_path_length(const struct identity *id, struct fail *f)
+{
+	X509 *ca = id->cert;
+	long most;
+	int below;
+
+	for (below = 1; ca != NULL; ca = sk_X509_value(id->chain, below++ - 1))
+		if ((most = X509_get_pathlen(ca)) != -1 && most < below)
+			return fail(f, FAIL_POLICY, "the path length %ld, of the CA or one above "
+			    "it, does not allow another CA here (RFC 5280 4.2.1.9)", most);
+	return 0;
+}
+
 static int
 refused(X509_STORE_CTX *ctx, struct fail *f)
 {
 	int error = X509_STORE_CTX_get_error(ctx);
 
 	switch (error) {
-	case X509_V_ERR_PATH_LENGTH_EXCEEDED:
-		return fail(f, FAIL_POLICY,
-		    "a path length does not allow another CA here (RFC 5280 4.2.1.9)");
 	case X509_V_ERR_PERMITTED_VIOLATION:
 		return fail(f, FAIL_POLICY, "the CA's name constraints do not permit all of the "
 		    "names (RFC 5280 4.2.1.10)");
@@ -112,8 +125,11 @@ signer_sign(const struct identity *id, const struct issue *is, EVP_PKEY *key, in
 {
 	X509 *cert = NULL;
 
-	if (signer_check(id, now, f) == -1 ||
-	    (cert = issue_signed(is, key, id->cert, id->key, now, f)) == NULL)
+	if (signer_check(id, now, f) == -1)
+		return NULL;
+	if (is->flags & ISSUE_CA && check_path_length(id, f) == -1)
+		return NULL;
+	if ((cert = issue_signed(is, key, id->cert, id->key, now, f)) == NULL)
 		return NULL;
 	if (verify(id, is, cert, now, f) == 0)
 		return cert;
