@@ -43,19 +43,45 @@ signer_check(const struct identity *id, int64_t now, struct fail *f)
 	return key_check_strength(id->key, f);
 }
 
-/* RFC 5280 4.2.1.9: a path length counts the CAs below.  OpenSSL never counts the last certificate of
- * a chain, not even where it is a CA, so that a CA is asked about here. */
-static int
-check_path_length(const struct identity *id, struct fail *f)
+/*
+ * How many CAs in a row may stand below this one (RFC 5280 4.2.1.9); -1: any.  Those above count too.
+ * OpenSSL never counts the last certificate of a chain, not even where it is a CA, so that a CA is
+ * asked about here.
+ */
+static long
+room_below(const struct identity *id)
 {
 	X509 *ca = id->cert;
-	long most;
-	int below;
+	long most, room = -1;
+	int above;
 
-	for (below = 1; ca != NULL; ca = sk_X509_value(id->chain, below++ - 1))
-		if ((most = X509_get_pathlen(ca)) != -1 && most < below)
-			return fail(f, FAIL_POLICY, "the path length %ld, of the CA or one above "
-			    "it, does not allow another CA here (RFC 5280 4.2.1.9)", most);
+	for (above = 0; ca != NULL; ca = sk_X509_value(id->chain, above++)) {
+		if ((most = X509_get_pathlen(ca)) == -1)
+			continue;
+		most = most > above ? most - above : 0;
+		if (room == -1 || most < room)
+			room = most;
+	}
+	return room;
+}
+
+/* A CA without a path length of its own gets what is left, so that it is known to what that signs,
+ * where the CAs above may not be at hand. */
+static int
+set_pathlen(const struct identity *id, struct issue *is, struct fail *f)
+{
+	long room = room_below(id);
+
+	if (room == -1)
+		return 0;
+	if (room == 0)
+		return fail(f, FAIL_POLICY, "its path length, or that of a CA above it, does not "
+		    "allow another CA here (RFC 5280 4.2.1.9)");
+	if (is->pathlen > room - 1)
+		return fail(f, FAIL_POLICY, "path length %d: %ld at most is left below this CA "
+		    "(RFC 5280 4.2.1.9)", is->pathlen, room - 1);
+	if (is->pathlen == -1)
+		is->pathlen = room - 1;
 	return 0;
 }
 
@@ -123,13 +149,14 @@ X509 *
 signer_sign(const struct identity *id, const struct issue *is, EVP_PKEY *key, int64_t now,
     struct fail *f)
 {
+	struct issue order = *is;	/* its texts stay the caller's */
 	X509 *cert = NULL;
 
 	if (signer_check(id, now, f) == -1)
 		return NULL;
-	if (is->flags & ISSUE_CA && check_path_length(id, f) == -1)
+	if (is->flags & ISSUE_CA && set_pathlen(id, &order, f) == -1)
 		return NULL;
-	if ((cert = issue_signed(is, key, id->cert, id->key, now, f)) == NULL)
+	if ((cert = issue_signed(&order, key, id->cert, id->key, now, f)) == NULL)
 		return NULL;
 	if (verify(id, is, cert, now, f) == 0)
 		return cert;

@@ -133,14 +133,17 @@ test_path_length(void)
 {
 	static const struct {
 		int root, sub;
+		int exists, got;
 		int signs_ca;	/* may the second of them sign a third? */
-		int exists;
 	} rows[] = {
-		{ -1, -1, 1, 1 },
-		{ 0, -1, 0, 0 },
-		{ 1, -1, 1, 1 },	/* the root is not stored with the second, so not asked */
-		{ -1, 0, 0, 1 },
-		{ 2, 1, 1, 1 },
+		{ -1, -1, 1, -1, 1 },
+		{ 0, -1, 0, 0, 0 },
+		{ 1, -1, 1, 0, 0 },	/* what is left is handed down */
+		{ 2, -1, 1, 1, 1 },
+		{ 2, 0, 1, 0, 0 },
+		{ -1, 0, 1, 0, 0 },
+		{ 2, 1, 1, 1, 1 },
+		{ 2, 2, 0, 0, 0 },	/* more than is left */
 	};
 	size_t i;
 
@@ -151,6 +154,7 @@ test_path_length(void)
 		unit_int(X509_get_pathlen(top.cert), rows[i].root, "row %zu: path length", i);
 		unit_int(sub.cert != NULL, rows[i].exists, "row %zu: a CA below a root", i);
 		if (sub.cert != NULL) {
+			unit_int(X509_get_pathlen(sub.cert), rows[i].got, "row %zu: its own", i);
 			unit_int(try_sign(&sub, "third", NULL, ISSUE_CA, NOW) == NULL, rows[i].signs_ca,
 			    "row %zu: a CA below that", i);
 			unit_str(try_sign(&sub, "mx.example", NULL, 0, NOW), NULL, "row %zu: leaf", i);
