@@ -483,11 +483,16 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/mkcert" "$@"); }
 @test "the man page's EXAMPLES" {
 	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/mkcert.1" |
 	    sed -n '/^\.Bd/,/^\.Ed/{/^\./!p}' | sed "s,/etc/mtatls,$MTATLS_DIR,g" > examples
-	[ "$(wc -l < examples)" -eq 3 ]
+	[ "$(wc -l < examples)" -eq 6 ]
+	openssl req -new -config /dev/null -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+	    -subj /CN=mx4.example.org -out request.pem 2> log
 	while read -r line; do
 		run -0 bash -c "PATH=\$BIN:\$PATH; $line"
 	done < examples
 	[ -e server.pem ]
+	for c in "$(cert mx3.example.org)" answer.pem; do
+		openssl verify -x509_strict -CAfile "$MTATLS_DIR/certs/Example CA/cert.pem" "$c"
+	done
 	[ "$(openssl x509 -in "$(cert mx1.example.org)" -noout -pubkey)" = \
 	    "$(openssl pkey -in "$MTATLS_DIR/certs/.versions/mx1.example.org/1/key.pem" -pubout)" ]
 }
