@@ -1,6 +1,7 @@
 /*
- * An order is checked while it is filled in; issue_self_signed() then only puts it into ASN.1:
- * build() makes everything that does not depend on who signs, add_extensions() the rest, and the
+ * An order is checked while it is filled in; issue_self_signed() and issue_request() then only put
+ * it into ASN.1: build() makes everything that does not depend on who signs, the extensions are
+ * gathered in a list, for they go into a certificate and into a request in different ways, and the
  * signature comes last.
  */
 #include "issue.h"
@@ -46,6 +47,11 @@ static const struct part {
 	[ISSUE_O] = { "organization", NID_organizationName, V_ASN1_UTF8STRING, 64 },
 	[ISSUE_OU] = { "unit", NID_organizationalUnitName, V_ASN1_UTF8STRING, 64 },
 	[ISSUE_CN] = { "common name", NID_commonName, V_ASN1_UTF8STRING, CN_MAX },
+};
+
+/* Extensions on their way into a certificate or a request. */
+struct extensions {
+	STACK_OF(X509_EXTENSION) *list;
 };
 
 void
@@ -208,6 +214,17 @@ add_subject(const struct issue *is, X509_NAME *name)
 	return 0;
 }
 
+static int
+has_subject(const struct issue *is)
+{
+	size_t i;
+
+	for (i = 0; i < ISSUE_FIELDS; i++)
+		if (is->field[i] != NULL)
+			return 1;
+	return 0;
+}
+
 /* Positive, and always of the full length: the two top bits are 01.  The kernel's octets, for
  * OpenSSL would set up another generator only for these. */
 static int
@@ -246,23 +263,29 @@ out:
 	return rc;
 }
 
+/* Encodes one extension behind the others. */
 static int
-add_basic_constraints(X509 *cert, int ca)
+add(struct extensions *x, int nid, void *value, int critical)
+{
+	return X509V3_add1_i2d(&x->list, nid, value, critical, X509V3_ADD_DEFAULT) == 1 ? 0 : -1;
+}
+
+static int
+add_basic_constraints(struct extensions *x, int ca)
 {
 	BASIC_CONSTRAINTS *bc = BASIC_CONSTRAINTS_new();
-	int rc = -1;
+	int rc;
 
-	if (bc != NULL) {
-		bc->ca = ca ? 0xff : 0;
-		if (X509_add1_ext_i2d(cert, NID_basic_constraints, bc, 1, X509V3_ADD_DEFAULT) == 1)
-			rc = 0;
-	}
+	if (bc == NULL)
+		alloc_failed();
+	bc->ca = ca ? 0xff : 0;
+	rc = add(x, NID_basic_constraints, bc, 1);
 	BASIC_CONSTRAINTS_free(bc);
 	return rc;
 }
 
 static int
-add_key_usage(X509 *cert, const EVP_PKEY *key, int ca)
+add_key_usage(struct extensions *x, const EVP_PKEY *key, int ca)
 {
 	ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
 	int rc = -1;
@@ -273,15 +296,14 @@ add_key_usage(X509 *cert, const EVP_PKEY *key, int ca)
 		goto out;
 	if (ca && ASN1_BIT_STRING_set_bit(bits, KU_BIT_CERT_SIGN, 1) != 1)
 		goto out;
-	if (X509_add1_ext_i2d(cert, NID_key_usage, bits, 1, X509V3_ADD_DEFAULT) == 1)
-		rc = 0;
+	rc = add(x, NID_key_usage, bits, 1);
 out:
 	ASN1_BIT_STRING_free(bits);
 	return rc;
 }
 
 static int
-add_ext_key_usage(X509 *cert, int server_only)
+add_ext_key_usage(struct extensions *x, int client)
 {
 	EXTENDED_KEY_USAGE *eku = sk_ASN1_OBJECT_new_null();
 	int rc = -1;
@@ -289,10 +311,9 @@ add_ext_key_usage(X509 *cert, int server_only)
 	/* Objects from OBJ_nid2obj() are static; freeing them does nothing. */
 	if (eku == NULL || sk_ASN1_OBJECT_push(eku, OBJ_nid2obj(NID_server_auth)) == 0)
 		goto out;
-	if (!server_only && sk_ASN1_OBJECT_push(eku, OBJ_nid2obj(NID_client_auth)) == 0)
+	if (client && sk_ASN1_OBJECT_push(eku, OBJ_nid2obj(NID_client_auth)) == 0)
 		goto out;
-	if (X509_add1_ext_i2d(cert, NID_ext_key_usage, eku, 0, X509V3_ADD_DEFAULT) == 1)
-		rc = 0;
+	rc = add(x, NID_ext_key_usage, eku, 0);
 out:
 	EXTENDED_KEY_USAGE_free(eku);
 	return rc;
@@ -314,10 +335,10 @@ general_name(const struct issue_san *san)
 
 /* RFC 5280 4.2.1.6: critical where it alone names the subject. */
 static int
-add_san(X509 *cert, const struct issue *is)
+add_san(struct extensions *x, const struct issue *is)
 {
 	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
-	int critical = X509_NAME_entry_count(X509_get_subject_name(cert)) == 0, rc;
+	int critical = !has_subject(is), rc;
 	size_t i;
 
 	if (names == NULL)
@@ -325,14 +346,14 @@ add_san(X509 *cert, const struct issue *is)
 	for (i = 0; i < is->nsan; i++)
 		if (sk_GENERAL_NAME_push(names, general_name(&is->san[i])) == 0)
 			alloc_failed();
-	rc = X509_add1_ext_i2d(cert, NID_subject_alt_name, names, critical, X509V3_ADD_DEFAULT);
+	rc = add(x, NID_subject_alt_name, names, critical);
 	GENERAL_NAMES_free(names);
-	return rc == 1 ? 0 : -1;
+	return rc;
 }
 
 /* The subject's key identifier, and the issuer's, the same where self-signed. */
 static int
-add_key_ids(X509 *cert, const X509 *issuer)
+add_key_ids(struct extensions *x, const X509 *cert, const X509 *issuer)
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
 	AUTHORITY_KEYID *akid = AUTHORITY_KEYID_new();
@@ -344,13 +365,12 @@ add_key_ids(X509 *cert, const X509 *issuer)
 		alloc_failed();
 	if (X509_pubkey_digest(cert, EVP_sha256(), md, NULL) != 1 ||
 	    ASN1_OCTET_STRING_set(id, md, KEYID_LEN) != 1 ||
-	    X509_add1_ext_i2d(cert, NID_subject_key_identifier, id, 0, X509V3_ADD_DEFAULT) != 1)
+	    add(x, NID_subject_key_identifier, id, 0) == -1)
 		goto out;
 	above = issuer == cert ? id : X509_get0_subject_key_id((X509 *)(uintptr_t)issuer);
 	if (above == NULL || (akid->keyid = ASN1_OCTET_STRING_dup(above)) == NULL)
 		goto out;
-	if (X509_add1_ext_i2d(cert, NID_authority_key_identifier, akid, 0, X509V3_ADD_DEFAULT) == 1)
-		rc = 0;
+	rc = add(x, NID_authority_key_identifier, akid, 0);
 out:
 	AUTHORITY_KEYID_free(akid);
 	ASN1_OCTET_STRING_free(id);
@@ -358,36 +378,73 @@ out:
 }
 
 static int
-add_demo_mark(X509 *cert)
+add_demo_mark(struct extensions *x)
 {
 	static const unsigned char asn1_null[] = { V_ASN1_NULL, 0 };
 	ASN1_OBJECT *oid = OBJ_txt2obj(CERT_DEMO_OID, 1);
 	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
 	X509_EXTENSION *ext = NULL;
-	int rc = -1;
 
 	if (oid == NULL || value == NULL)
 		alloc_failed();
-	if (ASN1_OCTET_STRING_set(value, asn1_null, sizeof asn1_null) == 1 &&
-	    (ext = X509_EXTENSION_create_by_OBJ(NULL, oid, 0, value)) != NULL &&
-	    X509_add_ext(cert, ext, -1) == 1)
-		rc = 0;
-	X509_EXTENSION_free(ext);
+	if (ASN1_OCTET_STRING_set(value, asn1_null, sizeof asn1_null) != 1 ||
+	    (ext = X509_EXTENSION_create_by_OBJ(NULL, oid, 0, value)) == NULL ||
+	    sk_X509_EXTENSION_push(x->list, ext) == 0)
+		alloc_failed();
 	ASN1_OCTET_STRING_free(value);
 	ASN1_OBJECT_free(oid);
-	return rc;
+	return 0;
+}
+
+static int
+put_into_cert(const struct extensions *x, X509 *cert)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_EXTENSION_num(x->list); i++)
+		if (X509_add_ext(cert, sk_X509_EXTENSION_value(x->list, i), -1) != 1)
+			return -1;
+	return 0;
+}
+
+static void
+extensions_clear(struct extensions *x)
+{
+	sk_X509_EXTENSION_pop_free(x->list, X509_EXTENSION_free);
+	x->list = NULL;
 }
 
 static int
 add_extensions(const struct issue *is, X509 *cert, const EVP_PKEY *key, const X509 *issuer)
 {
-	int ca = (is->flags & ISSUE_AS_CA) != 0;
+	struct extensions x = { .list = NULL };
+	int ca = (is->flags & ISSUE_AS_CA) != 0, rc = -1;
 
-	if (add_basic_constraints(cert, ca) == -1 || add_key_usage(cert, key, ca) == -1 ||
-	    add_ext_key_usage(cert, (is->flags & ISSUE_SERVER_ONLY) != 0) == -1 ||
-	    add_san(cert, is) == -1 || add_key_ids(cert, issuer) == -1)
-		return -1;
-	return is->flags & ISSUE_DEMO ? add_demo_mark(cert) : 0;
+	if (add_basic_constraints(&x, ca) == -1 || add_key_usage(&x, key, ca) == -1 ||
+	    add_ext_key_usage(&x, (is->flags & ISSUE_SERVER_ONLY) == 0) == -1 ||
+	    add_san(&x, is) == -1 || add_key_ids(&x, cert, issuer) == -1)
+		goto out;
+	if (is->flags & ISSUE_DEMO && add_demo_mark(&x) == -1)
+		goto out;
+	rc = put_into_cert(&x, cert);
+out:
+	extensions_clear(&x);
+	return rc;
+}
+
+/* What a request asks for: the CA sets the rest. */
+static int
+ask_for_extensions(const struct issue *is, X509_REQ *req, const EVP_PKEY *key)
+{
+	struct extensions x = { .list = NULL };
+	int rc = -1;
+
+	if (add_key_usage(&x, key, 0) == 0 &&
+	    add_ext_key_usage(&x, (is->flags & ISSUE_CLIENT) != 0) == 0 && add_san(&x, is) == 0 &&
+	    X509_REQ_add_extensions(req, x.list) == 1)
+		rc = 0;
+	extensions_clear(&x);
+	return rc;
 }
 
 /* Everything that comes before the extensions, but for the issuer's name. */
@@ -409,10 +466,18 @@ build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
 }
 
 static int
-check_order(const struct issue *is, const EVP_PKEY *key, struct fail *f)
+check_names(const struct issue *is, struct fail *f)
 {
 	if (is->nsan == 0)
 		return fail(f, FAIL_INPUT, "a certificate needs a name");
+	return 0;
+}
+
+static int
+check_order(const struct issue *is, const EVP_PKEY *key, struct fail *f)
+{
+	if (check_names(is, f) == -1)
+		return -1;
 	if (is->days < 1 || is->days > ISSUE_DAYS_MAX)
 		return fail(f, FAIL_INPUT, "%d days; expected 1 to %d", is->days, ISSUE_DAYS_MAX);
 	return key_check_strength(key, f);
@@ -446,5 +511,48 @@ issue_self_signed(const struct issue *is, EVP_PKEY *key, int64_t now, struct fai
 	return cert;
 failed:
 	X509_free(cert);
+	return NULL;
+}
+
+static int
+build_request(const struct issue *is, X509_REQ *req, EVP_PKEY *key)
+{
+	X509_NAME *subject = X509_NAME_new();
+	int rc = -1;
+
+	if (subject == NULL)
+		alloc_failed();
+	if (X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && add_subject(is, subject) == 0 &&
+	    X509_REQ_set_subject_name(req, subject) == 1 && X509_REQ_set_pubkey(req, key) == 1)
+		rc = ask_for_extensions(is, req, key);
+	X509_NAME_free(subject);
+	return rc;
+}
+
+X509_REQ *
+issue_request(const struct issue *is, EVP_PKEY *key, struct fail *f)
+{
+	X509_REQ *req = NULL;
+
+	if (check_names(is, f) == -1 || key_check_strength(key, f) == -1)
+		return NULL;
+	ossl_clear();
+	if ((req = X509_REQ_new()) == NULL)
+		alloc_failed();
+	if (build_request(is, req, key) == -1) {
+		fail_ossl(f, FAIL_SYS, "the request cannot be made");
+		goto failed;
+	}
+	if (X509_REQ_sign(req, key, key_get0_digest(key)) <= 0) {
+		fail_ossl(f, FAIL_INPUT, "the key cannot sign");
+		goto failed;
+	}
+	if (X509_REQ_verify(req, key) != 1) {
+		fail_ossl(f, FAIL_INPUT, "the key does not verify what it signed");
+		goto failed;
+	}
+	return req;
+failed:
+	X509_REQ_free(req);
 	return NULL;
 }

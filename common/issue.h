@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <openssl/types.h>
+#include <openssl/x509.h>
 
 #include "fail.h"
 

@@ -257,6 +257,102 @@ test_refused(void)
 	EVP_PKEY_free(good);
 }
 
+/* What the request asks for under one extension, as a bit set (KU_, XKU_); -1: not there. */
+static int
+asked_usage(X509_REQ *req)
+{
+	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions(req);
+	ASN1_BIT_STRING *bits = X509V3_get_d2i(exts, NID_key_usage, NULL, NULL);
+	int usage = bits != NULL ? ASN1_STRING_get0_data(bits)[0] : -1;
+
+	ASN1_BIT_STRING_free(bits);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+	return usage;
+}
+
+static int
+asked_purposes(X509_REQ *req)
+{
+	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions(req);
+	EXTENDED_KEY_USAGE *eku = X509V3_get_d2i(exts, NID_ext_key_usage, NULL, NULL);
+	int i, found = eku != NULL ? 0 : -1;
+
+	for (i = 0; i < sk_ASN1_OBJECT_num(eku); i++) {
+		int nid = OBJ_obj2nid(sk_ASN1_OBJECT_value(eku, i));
+
+		found |= nid == NID_server_auth ? XKU_SSL_SERVER :
+		    nid == NID_client_auth ? XKU_SSL_CLIENT : XKU_ANYEKU;
+	}
+	EXTENDED_KEY_USAGE_free(eku);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+	return found;
+}
+
+static void
+test_request(void)
+{
+	static const struct {
+		const char *type;
+		unsigned flags;
+		int usage, purposes;
+	} rows[] = {
+		{ "ec:p256", 0, KU_DIGITAL_SIGNATURE, XKU_SSL_SERVER },
+		{ "ed25519", ISSUE_CLIENT, KU_DIGITAL_SIGNATURE, XKU_SSL_SERVER | XKU_SSL_CLIENT },
+		{ "rsa:2048", 0, KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT, XKU_SSL_SERVER },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		EVP_PKEY *key = key_generate(rows[i].type, NULL);
+		struct cert_names names;
+		struct issue is;
+		X509_REQ *req;
+		char *cn;
+
+		issue_init(&is);
+		issue_set(&is, ISSUE_CN, "mx.example", NULL);
+		issue_set(&is, ISSUE_O, "Example", NULL);
+		issue_add_san(&is, "mx2.example", NULL);
+		is.flags = rows[i].flags;
+		req = issue_request(&is, key, NULL);
+		unit_ok(req != NULL, "a request for %s", rows[i].type);
+		unit_int(X509_REQ_get_version(req), X509_REQ_VERSION_1, "version 1 (written 0)");
+		unit_int(X509_REQ_verify(req, key), 1, "verifies");
+		unit_ok(key_same(X509_REQ_get0_pubkey(req), key), "is of the key");
+		unit_str(cn = cert_request_cn(req), "mx.example", "common name");
+		unit_int(X509_NAME_entry_count(X509_REQ_get_subject_name(req)), 2, "subject");
+		cert_request_dns_names(req, &names);
+		unit_int(names.n, 2, "names asked for");
+		unit_str(names.v[1], "mx2.example", "the second of them");
+		unit_int(asked_usage(req), rows[i].usage, "key usage");
+		unit_int(asked_purposes(req), rows[i].purposes, "extended key usage");
+		cert_names_clear(&names);
+		free(cn);
+		issue_clear(&is);
+		X509_REQ_free(req);
+		EVP_PKEY_free(key);
+	}
+}
+
+static void
+test_request_refused(void)
+{
+	EVP_PKEY *weak = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+	EVP_PKEY *good = key_generate("ed25519", NULL);
+	struct fail f = FAIL_INIT;
+	struct issue is;
+
+	issue_init(&is);
+	unit_ok(issue_request(&is, good, &f) == NULL, "a request without a name is refused");
+	unit_int(f.kind, FAIL_INPUT, "as input");
+	issue_set(&is, ISSUE_CN, "mx.example", NULL);
+	unit_ok(issue_request(&is, weak, &f) == NULL, "a weak key is refused");
+	unit_int(f.kind, FAIL_POLICY, "by a rule");
+	issue_clear(&is);
+	EVP_PKEY_free(weak);
+	EVP_PKEY_free(good);
+}
+
 int
 main(void)
 {
@@ -271,5 +367,7 @@ main(void)
 	test_profile("ec:p256", ISSUE_AS_CA, KU_DIGITAL_SIGNATURE | KU_KEY_CERT_SIGN);
 	test_times();
 	test_refused();
+	test_request();
+	test_request_refused();
 	return unit_done();
 }
