@@ -14,6 +14,7 @@
 
 #include "alloc.h"
 #include "key.h"
+#include "log.h"
 #include "name.h"
 #include "ossl.h"
 #include "pem.h"
@@ -378,6 +379,15 @@ cert_is_demo(const X509 *cert)
 	at = X509_get_ext_by_OBJ(cert, oid, -1);
 	ASN1_OBJECT_free(oid);
 	return at >= 0;
+}
+
+int
+cert_warn_demo(const char *what, const X509 *cert)
+{
+	if (cert == NULL || !cert_is_demo(cert))
+		return 0;
+	talk(what, CERT_DEMO_WARNING);
+	return 1;
 }
 
 char *

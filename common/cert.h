@@ -94,6 +94,11 @@ int cert_is_self_signed(const X509 *);
 /* Marked by CERT_DEMO_OID. */
 int cert_is_demo(const X509 *);
 
+/* What every tool that meets such a certificate says of it: on stderr by cert_warn_demo() ("tool:
+ * what: ..."; what as for talk()), which returns whether it was one; NULL is none.  The relay logs it. */
+#define CERT_DEMO_WARNING "a demonstration certificate: for trials only"
+int cert_warn_demo(const char *what, const X509 *);
+
 /* The public key as key_describe() says it ("unknown" where OpenSSL cannot read it); the signature
  * algorithm by OpenSSL's long name.  Caller frees. */
 char *cert_key_describe(const X509 *);

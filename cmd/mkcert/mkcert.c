@@ -267,9 +267,7 @@ report(const struct order *o, const char *name, const char *path, const X509 *ce
 {
 	char fp[CERT_FINGERPRINT_SIZE];
 
-	if (cert_is_demo(cert))
-		talk(path, "a demonstration certificate: for trials only, valid for %d days",
-		    ISSUE_DEMO_DAYS);
+	cert_warn_demo(path, cert);
 	if (o->json)
 		return print_json(o, name, path, cert, f);
 	printf("%s %s\n", path, cert_fingerprint(fp, cert));
@@ -290,9 +288,7 @@ write_pem(const struct order *o, EVP_PKEY *key, const X509 *cert, struct fail *f
 		return -1;
 	if (!file_is_stdout(o->output))
 		return report(o, NULL, o->output, cert, f);
-	if (cert_is_demo(cert))
-		talk(NULL, "a demonstration certificate: for trials only, valid for %d days",
-		    ISSUE_DEMO_DAYS);
+	cert_warn_demo(NULL, cert);
 	return 0;
 }
 

@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
+#include "capture.h"
 #include "issue.h"
 #include "key.h"
+#include "log.h"
 #include "pem.h"
 #include "unit.h"
 
@@ -77,9 +79,17 @@ static void
 test_flags(void)
 {
 	X509 *ca = make("ca.example", NULL, ISSUE_AS_CA), *demo = make("x.example", NULL, ISSUE_DEMO);
+	int err;
 
 	unit_int(cert_is_ca(ca), 1, "CA:TRUE is seen");
 	unit_int(cert_is_demo(demo), 1, "the demonstration mark is seen");
+	log_init("prog");
+	err = capture_begin(STDERR_FILENO);
+	unit_int(cert_warn_demo("x.example", demo), 1, "it is warned of");
+	unit_int(cert_warn_demo("ca.example", ca), 0, "another is not");
+	unit_int(cert_warn_demo("none", NULL), 0, "nor is none");
+	unit_str(capture_end(STDERR_FILENO, err), "prog: x.example: " CERT_DEMO_WARNING "\n",
+	    "on stderr, once");
 	X509_free(ca);
 	X509_free(demo);
 }
