@@ -206,14 +206,18 @@ cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
 	return 0;
 }
 
+/* Not X509_digest(), which looks for SHA-256 in the certificate's own library context: glance. */
 const char *
 cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
+	struct buf der = BUF_INIT;
 	unsigned n = 0;
 
-	if (X509_digest(cert, EVP_sha256(), md, &n) != 1)
+	if (cert_to_der(cert, &der, NULL) == -1 ||
+	    EVP_Digest(der.p, der.len, md, &n, EVP_sha256(), NULL) != 1)
 		alloc_failed();
+	buf_clear(&der);
 	text_hex(dst, md, n);
 	return dst;
 }

@@ -19,6 +19,7 @@
 #include "alloc.h"
 #include "cert.h"
 #include "file.h"
+#include "glance.h"
 #include "key.h"
 #include "name.h"
 #include "pem.h"
@@ -118,7 +119,7 @@ request_of_bytes(const struct buf *b, struct fail *f)
 
 /* One file into the member that it is for; FAIL_INPUT names the file. */
 static int
-read_part(const char *folder, enum part p, struct identity *id, struct fail *f)
+read_part(const char *folder, enum part p, unsigned flags, struct identity *id, struct fail *f)
 {
 	char *path = file_join(folder, part[p].file);
 	struct buf b = BUF_INIT;
@@ -131,7 +132,8 @@ read_part(const char *folder, enum part p, struct identity *id, struct fail *f)
 		got = id->key = key_of_bytes(&b, f);
 		break;
 	case CERT:
-		got = id->cert = cert_from_pem(b.p, b.len, f);
+		got = id->cert = flags & IDENTITY_GLANCE ? glance_cert(b.p, b.len, f) :
+		    cert_from_pem(b.p, b.len, f);
 		break;
 	case CHAIN:
 		got = id->chain = cert_chain_from_pem(b.p, b.len, f);
@@ -180,12 +182,12 @@ check_keys(const char *folder, const struct identity *id, struct fail *f)
 static int
 load_pending(const char *folder, unsigned flags, struct identity *id, struct fail *f)
 {
-	if (has(folder, REQUEST) && read_part(folder, REQUEST, id, f) == -1)
+	if (has(folder, REQUEST) && read_part(folder, REQUEST, flags, id, f) == -1)
 		return -1;
-	if (has(folder, NEXT_REQUEST) && read_part(folder, NEXT_REQUEST, id, f) == -1)
+	if (has(folder, NEXT_REQUEST) && read_part(folder, NEXT_REQUEST, flags, id, f) == -1)
 		return -1;
 	if ((flags & IDENTITY_NEED_KEY) && has(folder, NEXT_KEY))
-		return read_part(folder, NEXT_KEY, id, f);
+		return read_part(folder, NEXT_KEY, flags, id, f);
 	return 0;
 }
 
@@ -196,15 +198,15 @@ load_folder(const char *folder, unsigned flags, struct identity *id, struct fail
 		if (!(flags & IDENTITY_PENDING))
 			return fail(f, FAIL_INPUT, "%.300s: no certificate for \"%.200s\" yet, only "
 			    "its request: `certstore install` takes the CA's answer", folder, id->name);
-	} else if (read_part(folder, CERT, id, f) == -1)
+	} else if (read_part(folder, CERT, flags, id, f) == -1)
 		return -1;
-	if (has(folder, CHAIN) && read_part(folder, CHAIN, id, f) == -1)
+	if (!(flags & IDENTITY_GLANCE) && has(folder, CHAIN) && read_part(folder, CHAIN, flags, id, f) == -1)
 		return -1;
 	if ((flags & IDENTITY_PENDING) && load_pending(folder, flags, id, f) == -1)
 		return -1;
 	if (!(flags & IDENTITY_NEED_KEY))
 		return 0;
-	if (read_part(folder, KEY, id, f) == -1)
+	if (read_part(folder, KEY, flags, id, f) == -1)
 		return -1;
 	return check_keys(folder, id, f);
 }
@@ -335,7 +337,6 @@ identity_find(const char *dir, const char *text, struct fail *f)
 	fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
 	return NULL;
 }
-
 
 /* ---- writing ---- */
 

@@ -44,6 +44,7 @@ int identity_exists(const char *dir, const char *name);
 #define IDENTITY_NEED_KEY 0x1 /* read key.pem too, and insist that it is the certificate's */
 #define IDENTITY_PENDING 0x2 /* read the requests too (with NEED_KEY the next key); one without a
 			      * certificate is no failure */
+#define IDENTITY_GLANCE 0x4 /* the certificate as glance_cert() reads it, and no chain; not with NEED_KEY */
 
 /*
  * Reads an identity.  FAIL_INPUT names the file that is missing, damaged or does not fit ("no

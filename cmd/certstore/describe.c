@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "glance.h"
 #include "json.h"
 #include "key.h"
 #include "subject.h"
@@ -18,6 +19,12 @@ describe_day(char dst[DESCRIBE_DAY_MAX], int64_t t)
 	text_time(dst, t);
 	dst[strcspn(dst, "T")] = '\0';
 	return dst;
+}
+
+int
+describe_is_self_issued(const X509 *cert)
+{
+	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
 }
 
 char *
@@ -84,14 +91,14 @@ describe_cert(json_t *o, const X509 *cert)
 	json_set_str(o, "sha256", cert_fingerprint(fp, cert));
 	set_taken(o, "subject", cert_subject(cert));
 	set_taken(o, "issuer", cert_issuer(cert));
-	json_set_bool(o, "self_signed", cert_is_self_signed(cert));
+	json_set_bool(o, "self_issued", describe_is_self_issued(cert));
 	cert_dns_names(cert, &names);
 	json_set(o, "dns", strings_json(&names));
 	cert_names_clear(&names);
 	cert_ip_names(cert, &names);
 	json_set(o, "ip", strings_json(&names));
 	cert_names_clear(&names);
-	set_taken(o, "key", cert_key_describe(cert));
+	set_taken(o, "key", glance_key(cert));
 	set_taken(o, "serial", cert_serial(cert));
 	json_set_time(o, "not_before", cert_not_before(cert));
 	json_set_time(o, "not_after", cert_not_after(cert));
@@ -114,7 +121,7 @@ describe_pending(json_t *o, X509_REQ *req)
 	json_set_str(o, "sha256", NULL);
 	json_set_str(o, "subject", NULL);
 	json_set_str(o, "issuer", NULL);
-	json_set_bool(o, "self_signed", 0);
+	json_set_bool(o, "self_issued", 0);
 	describe_names(o, &is);
 	set_taken(o, "key", key != NULL ? key_describe(key) : NULL);
 	for (i = 0; i < sizeof not_there / sizeof not_there[0]; i++)
@@ -134,7 +141,6 @@ describe_json(const struct settings *s, const struct identity *id, const struct 
 		describe_cert(o, id->cert);
 	else
 		describe_pending(o, id->request);
-	json_set_int(o, "intermediates", id->chain != NULL ? sk_X509_num(id->chain) : 0);
 	json_set_bool(o, "request", id->request != NULL);
 	json_set_bool(o, "next", id->next_request != NULL);
 	json_set(o, "used", used_json(u, id->name));

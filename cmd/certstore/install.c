@@ -316,12 +316,6 @@ open_trust(const struct install *in, struct fail *f)
 	return t;
 }
 
-static int
-is_self_issued(const X509 *cert)
-{
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
-}
-
 /* All but the leaf; of the last one only what is no root, for peers have those themselves. */
 static void
 keep_chain(struct install *in, STACK_OF(X509) *from, int first)
@@ -330,7 +324,7 @@ keep_chain(struct install *in, STACK_OF(X509) *from, int first)
 
 	in->chain = new_stack();
 	for (i = first; i < n; i++)
-		if (i < n - 1 || !is_self_issued(sk_X509_value(from, i)))
+		if (i < n - 1 || !describe_is_self_issued(sk_X509_value(from, i)))
 			push(in->chain, sk_X509_value(from, i));
 }
 
@@ -429,7 +423,7 @@ tell_left_out(const struct install *in)
 		char *subject;
 
 		if (X509_cmp(cert, in->leaf) == 0 || is_in(cert, in->chain) || is_in(cert, in->verified) ||
-		    is_self_issued(cert))
+		    describe_is_self_issued(cert))
 			continue;
 		subject = cert_subject(cert);
 		talk(in->id.name, "left out, not of its chain: %s", subject);

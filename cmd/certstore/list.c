@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "glance.h"
 #include "json.h"
 #include "key.h"
 #include "log.h"
@@ -30,12 +31,6 @@ struct rows {
 	size_t n;
 };
 
-static int
-is_self_issued(const X509 *cert)
-{
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
-}
-
 static void
 make_row(struct row *r, const struct identity *id, const struct used *u)
 {
@@ -47,9 +42,9 @@ make_row(struct row *r, const struct identity *id, const struct used *u)
 	free(used);
 	if (id->cert != NULL) {
 		r->v[UNTIL] = xstrdup(describe_day(day, cert_not_after(id->cert)));
-		r->v[KEY] = cert_key_describe(id->cert);
+		r->v[KEY] = glance_key(id->cert);
 		r->v[SUBJECT] = cert_subject(id->cert);
-		r->v[ISSUER] = is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
+		r->v[ISSUER] = describe_is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
 		return;
 	}
 	key = X509_REQ_get0_pubkey(id->request);
@@ -135,7 +130,7 @@ cmd_list(const struct settings *s, char **operands)
 	for (i = 0; i < names.n && !ferror(stdout); i++) {
 		struct identity id;
 
-		if (identity_load(s->dir, names.v[i], IDENTITY_PENDING, &id, &f) == -1 ||
+		if (identity_load(s->dir, names.v[i], IDENTITY_PENDING | IDENTITY_GLANCE, &id, &f) == -1 ||
 		    list_one(s, &id, &u, &rows, &f) == -1)
 			status = tool_worse(status, tool_failed(&f));
 		identity_clear(&id);
@@ -369,6 +364,7 @@ show_json(const struct settings *s, const struct identity *id, const struct used
 	json_set_str(o, "version", id->version);
 	json_set_str(o, "signature", text);
 	free(text);
+	json_set_bool(o, "self_signed", id->cert != NULL && cert_is_self_signed(id->cert));
 	json_set_bool(o, "ca", id->cert != NULL && cert_is_ca(id->cert));
 	set_key_json(o, "spki_sha256", "tlsa", id->cert != NULL ? X509_get0_pubkey(id->cert) :
 	    X509_REQ_get0_pubkey(id->request));
