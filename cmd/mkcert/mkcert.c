@@ -18,6 +18,7 @@
 #include "file.h"
 #include "identity.h"
 #include "issue.h"
+#include "issue_args.h"
 #include "key.h"
 #include "log.h"
 #include "mkcert.h"
@@ -66,11 +67,10 @@ static const char usage[] =
     "  -V, --version         print the version\n";
 
 enum { OPT_AS_CA = 256, OPT_CA, OPT_DAYS, OPT_DEMO, OPT_EXCLUDE, OPT_PATHLEN, OPT_PERMIT,
-	OPT_SERVER_ONLY, OPT_SIGN, OPT_SIGNER, OPT_ORG, OPT_UNIT, OPT_LOCALITY, OPT_STATE,
-	OPT_COUNTRY };
+	OPT_SERVER_ONLY, OPT_SIGN, OPT_SIGNER };
 
 static const struct option long_options[] = {
-	{ "add", required_argument, NULL, 'a' },
+	ISSUE_ARGS_OPTIONS,
 	{ "dir", required_argument, NULL, 'd' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -90,11 +90,6 @@ static const struct option long_options[] = {
 	{ "server-only", no_argument, NULL, OPT_SERVER_ONLY },
 	{ "sign", required_argument, NULL, OPT_SIGN },
 	{ "signer", required_argument, NULL, OPT_SIGNER },
-	{ "org", required_argument, NULL, OPT_ORG },
-	{ "unit", required_argument, NULL, OPT_UNIT },
-	{ "locality", required_argument, NULL, OPT_LOCALITY },
-	{ "state", required_argument, NULL, OPT_STATE },
-	{ "country", required_argument, NULL, OPT_COUNTRY },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -121,28 +116,17 @@ set_pathlen(struct order *o, const char *arg, struct fail *f)
 	return 0;
 }
 
-static int
-set_subject(struct order *o, int ch, const char *arg, struct fail *f)
-{
-	static const enum issue_field field[] = {
-		[0] = ISSUE_O,
-		[OPT_UNIT - OPT_ORG] = ISSUE_OU,
-		[OPT_LOCALITY - OPT_ORG] = ISSUE_L,
-		[OPT_STATE - OPT_ORG] = ISSUE_ST,
-		[OPT_COUNTRY - OPT_ORG] = ISSUE_C,
-	};
-
-	o->subject_given = 1;
-	return issue_set(&o->issue, field[ch - OPT_ORG], arg, f);
-}
-
 /* Options that can be wrong in themselves; the others only note their argument. */
 static int
 set_option(struct order *o, int ch, const char *arg, struct fail *f)
 {
+	int rc = issue_args_take(&o->issue, ch, arg, f);
+
+	if (rc != 0) {
+		o->subject_given |= ch != 'a';
+		return rc == 1 ? 0 : -1;
+	}
 	switch (ch) {
-	case 'a':
-		return issue_add_san(&o->issue, arg, f);
 	case 'd':
 		o->dir = arg;
 		break;
@@ -189,12 +173,6 @@ set_option(struct order *o, int ch, const char *arg, struct fail *f)
 	case OPT_SIGNER:
 		o->signer = arg;
 		break;
-	case OPT_ORG:
-	case OPT_UNIT:
-	case OPT_LOCALITY:
-	case OPT_STATE:
-	case OPT_COUNTRY:
-		return set_subject(o, ch, arg, f);
 	default:
 		abort();
 	}
