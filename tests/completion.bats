@@ -64,7 +64,7 @@ complete_bash() {
 	"$BIN/mkcert" mx2.example > log
 	mkdir folder
 	: > file.pem
-	[ "$(complete_bash mkcert -k fi)" = file.pem ]
+	[ "$(complete_bash mkcert -k file)" = file.pem ]
 	[ "$(complete_bash mkcert --dir fo)" = folder ]
 	[ "$(complete_bash mkcert --signer mx)" = $'mx1.example\nmx2.example' ]
 	[ "$(complete_bash mkcert -d "$PWD/other" --signer '')" = 'a b' ]

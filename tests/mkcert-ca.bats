@@ -130,7 +130,7 @@ request() {
 
 @test "serial numbers: 20 octets, positive, never twice" {
 	mkcert --ca Root
-	for i in {1..40}; do
+	for _ in {1..40}; do
 		mkcert --signer Root -o - mx.example.org | openssl x509 -noout -serial
 	done > serials
 	[ "$(sort -u serials | wc -l)" -eq 40 ]
@@ -368,7 +368,7 @@ aborted() {
 	aborted $mkcert
 	exec 9>&-
 	run -1 compgen -G 'core*'
-	(ulimit -c unlimited; exec sleep 60 < /dev/null) &
+	(ulimit -c unlimited; exec sleep 60) &
 	timeout 30 bash -c "until grep -q '^sleep$' /proc/$!/comm; do :; done"
 	aborted $!
 	# Without this the test above would prove nothing; other patterns put it elsewhere.
