@@ -8,8 +8,9 @@ AR = ar
 PKG_CONFIG ?= pkg-config
 
 # The programs, and for each the tiers of common/ it stands on and what it links beyond them.
-TOOLS = mkcert tlsa-gen tlscheck smtp-relay relayq
+TOOLS = mkcert castore tlsa-gen tlscheck smtp-relay relayq
 TIERS_mkcert = CRYPTO BASE
+TIERS_castore = MAIL CRYPTO BASE
 TIERS_tlsa-gen = CRYPTO BASE
 TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
