@@ -109,6 +109,89 @@ cert_chain_free(STACK_OF(X509) *chain)
 	sk_X509_pop_free(chain, X509_free);
 }
 
+static STACK_OF(X509) *
+new_chain(void)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+
+	if (chain == NULL)
+		alloc_failed();
+	return chain;
+}
+
+static void
+chain_add(STACK_OF(X509) *chain, X509 *cert)
+{
+	if (X509_up_ref(cert) != 1 || sk_X509_push(chain, cert) == 0)
+		alloc_failed();
+}
+
+static int
+chain_has(const STACK_OF(X509) *chain, const X509 *cert)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_num(chain); i++)
+		if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
+			return 1;
+	return 0;
+}
+
+/* OpenSSL's signatures lose the const: it caches what it parses. */
+static int
+has_issued(const X509 *issuer, const X509 *cert)
+{
+	X509 *i = (X509 *)(uintptr_t)issuer, *c = (X509 *)(uintptr_t)cert;
+	EVP_PKEY *key;
+	int yes;
+
+	yes = X509_check_issued(i, c) == X509_V_OK && (key = X509_get0_pubkey(i)) != NULL &&
+	    X509_verify(c, key) == 1;
+	ossl_clear();
+	return yes;
+}
+
+/* Of those not yet used, for chains that go round in circles end so. */
+static X509 *
+find_issuer(const STACK_OF(X509) *heap, const X509 *cert, const STACK_OF(X509) *used)
+{
+	X509 *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < sk_X509_num(heap); i++) {
+		c = sk_X509_value(heap, i);
+		if (!has_issued(c, cert) || chain_has(used, c))
+			continue;
+		if (best == NULL || cert_not_after(c) > cert_not_after(best))
+			best = c;
+	}
+	return best;
+}
+
+STACK_OF(X509) *
+cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest)
+{
+	STACK_OF(X509) *chain = new_chain();
+	const X509 *last = leaf;
+	X509 *next;
+	int i;
+
+	while (sk_X509_num(chain) < CERT_CHAIN_MAX && !cert_is_self_signed(last) &&
+	    (next = find_issuer(heap, last, chain)) != NULL) {
+		chain_add(chain, next);
+		last = next;
+	}
+	if (rest == NULL)
+		return chain;
+	*rest = new_chain();
+	for (i = 0; i < sk_X509_num(heap); i++) {
+		next = sk_X509_value(heap, i);
+		if (X509_cmp(next, leaf) != 0 && !chain_has(chain, next) && !chain_has(*rest, next))
+			chain_add(*rest, next);
+	}
+	return chain;
+}
+
 int
 cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
 {

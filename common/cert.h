@@ -36,6 +36,16 @@ X509 *cert_from_pem(const void *, size_t, struct fail *);
 STACK_OF(X509) *cert_chain_from_pem(const void *, size_t, struct fail *);
 void cert_chain_free(STACK_OF(X509) *);
 
+#define CERT_CHAIN_MAX 32	/* certificates above a leaf */
+
+/*
+ * What of a heap of certificates makes the leaf's chain: its issuer first, then that one's, as far as
+ * signatures lead; the leaf is not in it.  Of several issuers the one that is valid longest is taken.
+ * A new stack of new references, perhaps empty; *rest, where not NULL, gets the others likewise, less
+ * copies of what is in the chain.  The caller frees both with cert_chain_free().
+ */
+STACK_OF(X509) *cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest);
+
 /* The certificate's DER bytes, appended. */
 int cert_to_der(const X509 *, struct buf *, struct fail *);
 

@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 
 #include "fail.h"
+#include "secret.h"
 #include "text.h"
 #include "tool.h"
 #include "trust.h"
@@ -25,6 +26,7 @@ struct settings {
 	enum verify_names names;
 	int json, append, skip_bad, allow_leaf, undo, dated, fqdn_check, client, timed;
 	int64_t after, now;
+	struct secret secret;		/* of a PKCS#12 file */
 	unsigned given;			/* bits of options, for each command has its own */
 };
 

@@ -17,6 +17,7 @@
 #include "file.h"
 #include "json.h"
 #include "log.h"
+#include "p12.h"
 #include "pem.h"
 
 struct import {
@@ -174,6 +175,32 @@ read_pem(struct import *im, const struct buf *b, struct fail *f)
 	return 0;
 }
 
+/* Without a key in it; the passphrase is asked for where the file has something sealed. */
+static int
+read_p12(struct import *im, const struct buf *b, struct fail *f)
+{
+	struct p12 *p12 = p12_parse(b->p, b->len, f);
+	STACK_OF(X509) *all = NULL;
+	struct buf pass = BUF_INIT;
+	char *prompt;
+	int rc = p12 != NULL ? 0 : -1;
+
+	if (rc == 0 && p12_needs_pass(p12)) {
+		prompt = xasprintf("passphrase of %.200s", im->what);
+		rc = secret_read(&im->set->secret, prompt, 0, &pass, f);
+		free(prompt);
+	}
+	if (rc == 0 &&
+	    (all = p12_certs(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == NULL)
+		rc = fail_prefix(f, "%.300s", im->what);
+	buf_wipe(&pass);
+	p12_free(p12);
+	while (rc == 0 && sk_X509_num(all) > 0)
+		take_cert(im, sk_X509_shift(all), 0);
+	sk_X509_free(all);
+	return rc;
+}
+
 static int
 read_import(struct import *im, const char *path, struct fail *f)
 {
@@ -182,7 +209,8 @@ read_import(struct import *im, const char *path, struct fail *f)
 
 	if (file_read(path, 0, &b, f) == -1)
 		return -1;
-	if ((rc = read_pem(im, &b, f)) == 0)
+	rc = p12_is(b.p, b.len) ? read_p12(im, &b, f) : read_pem(im, &b, f);
+	if (rc == 0)
 		rc = judge_file(im, f);
 	buf_wipe(&b);
 	return rc;

@@ -12,7 +12,8 @@
 static const char usage[] =
     "usage: castore [-j] [-d DIR] list [system|custom]\n"
     "       castore [-d DIR] enable|disable system|custom\n"
-    "       castore [-j] [-d DIR] [--allow-leaf] [--append] [--skip-bad] import FILE|-\n"
+    "       castore [-j] [-d DIR] [--allow-leaf] [--append] [--skip-bad]\n"
+    "               [--pass-env VAR | --pass-fd N | --pass-file FILE] import FILE|-\n"
     "       castore [-d DIR] [-o FILE|-] export system|custom|both\n"
     "       castore [-d DIR] remove FINGERPRINT\n"
     "       castore [-d DIR] [--after DATE | --undo] distrust FINGERPRINT\n"
@@ -39,6 +40,9 @@ static const char usage[] =
     "      --client          the chain is a client's\n"
     "      --fqdn-check      only fully qualified names in the certificate count\n"
     "      --host NAME       the host's name or address; may be repeated, any may fit\n"
+    "      --pass-env VAR    the passphrase of a PKCS#12 file is in this environment variable\n"
+    "      --pass-fd N       read it from this descriptor\n"
+    "      --pass-file FILE  read it from FILE (- for stdin)\n"
     "      --skip-bad        import the others where a certificate is damaged or refused\n"
     "      --time DATE       verify for that time, not for now\n"
     "      --undo            distrust no more\n"
@@ -47,7 +51,7 @@ static const char usage[] =
     "  -V, --version         print the version\n";
 
 enum { OPT_AFTER = 256, OPT_ALLOW_LEAF, OPT_APPEND, OPT_CA, OPT_CLIENT, OPT_FQDN_CHECK, OPT_HOST,
-	OPT_SKIP_BAD, OPT_TIME, OPT_UNDO, OPT_UNTRUSTED };
+	OPT_PASS_ENV, OPT_PASS_FD, OPT_PASS_FILE, OPT_SKIP_BAD, OPT_TIME, OPT_UNDO, OPT_UNTRUSTED };
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, 'd' },
@@ -63,6 +67,9 @@ static const struct option long_options[] = {
 	{ "client", no_argument, NULL, OPT_CLIENT },
 	{ "fqdn-check", no_argument, NULL, OPT_FQDN_CHECK },
 	{ "host", required_argument, NULL, OPT_HOST },
+	{ "pass-env", required_argument, NULL, OPT_PASS_ENV },
+	{ "pass-fd", required_argument, NULL, OPT_PASS_FD },
+	{ "pass-file", required_argument, NULL, OPT_PASS_FILE },
 	{ "skip-bad", no_argument, NULL, OPT_SKIP_BAD },
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ "undo", no_argument, NULL, OPT_UNDO },
@@ -73,7 +80,7 @@ static const struct option long_options[] = {
 /* Options as bits: which of them a command has. */
 #define HAS_J 0x1
 #define HAS_O 0x2
-#define HAS_IMPORT 0x4		/* --allow-leaf, --append, --skip-bad */
+#define HAS_IMPORT 0x4		/* --allow-leaf, --append, --pass-..., --skip-bad */
 #define HAS_DISTRUST 0x8	/* --after, --undo */
 #define HAS_VERIFY 0x10		/* -l, --ca, --client, --fqdn-check, --host, --time, --untrusted */
 
@@ -152,6 +159,17 @@ set_verify_option(struct settings *set, int ch, const char *arg, struct fail *f)
 }
 
 static int
+set_pass_option(struct settings *set, int ch, const char *arg, struct fail *f)
+{
+	set->given |= HAS_IMPORT;
+	if (ch == OPT_PASS_ENV)
+		return secret_env(&set->secret, arg, f);
+	if (ch == OPT_PASS_FD)
+		return secret_fd(&set->secret, arg, f);
+	return secret_file(&set->secret, arg, f);
+}
+
+static int
 set_option(struct settings *set, int ch, const char *arg, struct fail *f)
 {
 	switch (ch) {
@@ -178,6 +196,10 @@ set_option(struct settings *set, int ch, const char *arg, struct fail *f)
 		set->append = 1;
 		set->given |= HAS_IMPORT;
 		break;
+	case OPT_PASS_ENV:
+	case OPT_PASS_FD:
+	case OPT_PASS_FILE:
+		return set_pass_option(set, ch, arg, f);
 	case OPT_SKIP_BAD:
 		set->skip_bad = 1;
 		set->given |= HAS_IMPORT;
@@ -235,9 +257,10 @@ find_command(const struct settings *set, char **word, int n)
 int
 main(int argc, char **argv)
 {
-	struct settings set = { .names = VERIFY_NAMES_CN_OR_SAN };
+	struct settings set = { .names = VERIFY_NAMES_CN_OR_SAN, .secret = SECRET_INIT };
 	const struct command *c;
 	struct fail f = FAIL_INIT;
+	enum tool_exit status;
 	int n;
 
 	tool_init("castore", usage);
@@ -247,5 +270,7 @@ main(int argc, char **argv)
 	n = argc - optind;
 	argv += optind;
 	c = find_command(&set, argv, n);
-	return tool_finish(c->run(&set, argv + 1, n - 1));
+	status = c->run(&set, argv + 1, n - 1);
+	secret_clear(&set.secret);
+	return tool_finish(status);
 }
