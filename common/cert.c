@@ -14,6 +14,7 @@
 
 #include "alloc.h"
 #include "key.h"
+#include "log.h"
 #include "name.h"
 #include "ossl.h"
 #include "pem.h"
@@ -50,12 +51,28 @@ cert_from_pem(const void *p, size_t len, struct fail *f)
 }
 
 static int
+push_pkcs7(STACK_OF(X509) *chain, const struct pem_item *item, struct fail *f)
+{
+	STACK_OF(X509) *more = pem_get1_pkcs7(item, f);
+
+	if (more == NULL)
+		return -1;
+	while (sk_X509_num(more) > 0)
+		if (sk_X509_push(chain, sk_X509_shift(more)) == 0)
+			alloc_failed();
+	sk_X509_free(more);
+	return 0;
+}
+
+static int
 push_certs(STACK_OF(X509) *chain, const struct pem_list *list, struct fail *f)
 {
 	X509 *cert;
 	size_t i;
 
 	for (i = 0; i < list->n; i++) {
+		if (pem_is_pkcs7(&list->v[i]) && push_pkcs7(chain, &list->v[i], f) == -1)
+			return -1;
 		if (!pem_is_cert(&list->v[i]))
 			continue;
 		if ((cert = pem_get1_cert(&list->v[i], f)) == NULL)
@@ -92,6 +109,89 @@ cert_chain_free(STACK_OF(X509) *chain)
 	sk_X509_pop_free(chain, X509_free);
 }
 
+static STACK_OF(X509) *
+new_chain(void)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+
+	if (chain == NULL)
+		alloc_failed();
+	return chain;
+}
+
+static void
+chain_add(STACK_OF(X509) *chain, X509 *cert)
+{
+	if (X509_up_ref(cert) != 1 || sk_X509_push(chain, cert) == 0)
+		alloc_failed();
+}
+
+static int
+chain_has(const STACK_OF(X509) *chain, const X509 *cert)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_num(chain); i++)
+		if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
+			return 1;
+	return 0;
+}
+
+/* OpenSSL's signatures lose the const: it caches what it parses. */
+static int
+has_issued(const X509 *issuer, const X509 *cert)
+{
+	X509 *i = (X509 *)(uintptr_t)issuer, *c = (X509 *)(uintptr_t)cert;
+	EVP_PKEY *key;
+	int yes;
+
+	yes = X509_check_issued(i, c) == X509_V_OK && (key = X509_get0_pubkey(i)) != NULL &&
+	    X509_verify(c, key) == 1;
+	ossl_clear();
+	return yes;
+}
+
+/* Of those not yet used, for chains that go round in circles end so. */
+static X509 *
+find_issuer(const STACK_OF(X509) *heap, const X509 *cert, const STACK_OF(X509) *used)
+{
+	X509 *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < sk_X509_num(heap); i++) {
+		c = sk_X509_value(heap, i);
+		if (!has_issued(c, cert) || chain_has(used, c))
+			continue;
+		if (best == NULL || cert_not_after(c) > cert_not_after(best))
+			best = c;
+	}
+	return best;
+}
+
+STACK_OF(X509) *
+cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest)
+{
+	STACK_OF(X509) *chain = new_chain();
+	const X509 *last = leaf;
+	X509 *next;
+	int i;
+
+	while (sk_X509_num(chain) < CERT_CHAIN_MAX && !cert_is_self_signed(last) &&
+	    (next = find_issuer(heap, last, chain)) != NULL) {
+		chain_add(chain, next);
+		last = next;
+	}
+	if (rest == NULL)
+		return chain;
+	*rest = new_chain();
+	for (i = 0; i < sk_X509_num(heap); i++) {
+		next = sk_X509_value(heap, i);
+		if (X509_cmp(next, leaf) != 0 && !chain_has(chain, next) && !chain_has(*rest, next))
+			chain_add(*rest, next);
+	}
+	return chain;
+}
+
 int
 cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
 {
@@ -106,14 +206,18 @@ cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
 	return 0;
 }
 
+/* Not X509_digest(), which looks for SHA-256 in the certificate's own library context: glance. */
 const char *
 cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
+	struct buf der = BUF_INIT;
 	unsigned n = 0;
 
-	if (X509_digest(cert, EVP_sha256(), md, &n) != 1)
+	if (cert_to_der(cert, &der, NULL) == -1 ||
+	    EVP_Digest(der.p, der.len, md, &n, EVP_sha256(), NULL) != 1)
 		alloc_failed();
+	buf_clear(&der);
 	text_hex(dst, md, n);
 	return dst;
 }
@@ -378,6 +482,15 @@ cert_is_demo(const X509 *cert)
 	at = X509_get_ext_by_OBJ(cert, oid, -1);
 	ASN1_OBJECT_free(oid);
 	return at >= 0;
+}
+
+int
+cert_warn_demo(const char *what, const X509 *cert)
+{
+	if (cert == NULL || !cert_is_demo(cert))
+		return 0;
+	talk(what, CERT_DEMO_WARNING);
+	return 1;
 }
 
 char *

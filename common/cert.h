@@ -30,10 +30,21 @@
 X509 *cert_from_der(const uint8_t *, size_t, struct fail *);
 X509 *cert_from_pem(const void *, size_t, struct fail *);
 
-/* All certificates of a PEM text (or the one in DER) in their order; other objects are passed over.
+/* All certificates of a PEM text (or of one DER object) in their order, those of a PKCS#7 message
+ * where it stands (see pem_get1_pkcs7()); other objects are passed over.
  * NULL: FAIL_INPUT, also where there is none. */
 STACK_OF(X509) *cert_chain_from_pem(const void *, size_t, struct fail *);
 void cert_chain_free(STACK_OF(X509) *);
+
+#define CERT_CHAIN_MAX 32	/* certificates above a leaf */
+
+/*
+ * What of a heap of certificates makes the leaf's chain: its issuer first, then that one's, as far as
+ * signatures lead; the leaf is not in it.  Of several issuers the one that is valid longest is taken.
+ * A new stack of new references, perhaps empty; *rest, where not NULL, gets the others likewise, less
+ * copies of what is in the chain.  The caller frees both with cert_chain_free().
+ */
+STACK_OF(X509) *cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest);
 
 /* The certificate's DER bytes, appended. */
 int cert_to_der(const X509 *, struct buf *, struct fail *);
@@ -93,6 +104,11 @@ int cert_is_self_signed(const X509 *);
 
 /* Marked by CERT_DEMO_OID. */
 int cert_is_demo(const X509 *);
+
+/* What every tool that meets such a certificate says of it: on stderr by cert_warn_demo() ("tool:
+ * what: ..."; what as for talk()), which returns whether it was one; NULL is none.  The relay logs it. */
+#define CERT_DEMO_WARNING "a demonstration certificate: for trials only"
+int cert_warn_demo(const char *what, const X509 *);
 
 /* The public key as key_describe() says it ("unknown" where OpenSSL cannot read it); the signature
  * algorithm by OpenSSL's long name.  Caller frees. */

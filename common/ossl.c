@@ -11,11 +11,68 @@
 
 #include "alloc.h"
 
+static int wiping = 1;
+
+/* OpenSSL's own decoding of an EC key leaves the number in a block that it frees unwiped. */
+static void
+wipe_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p != NULL && wiping)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+plain_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return n > 0 ? malloc(n) : NULL;
+}
+
+/* realloc(3) may leave the old octets where they were. */
+static void *
+wipe_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t old = p != NULL ? malloc_usable_size(p) : 0;
+	void *q;
+
+	if (!wiping && n > 0)
+		return realloc(p, n);
+	if (n > 0 && n <= old)
+		return p;
+	q = plain_malloc(n, file, line);
+	if (q == NULL && n > 0)
+		return NULL;
+	if (q != NULL && old > 0)
+		memcpy(q, p, old);
+	wipe_free(p, file, line);
+	return q;
+}
+
 void
 ossl_init(void)
 {
+	/* Refused, with no harm, where OpenSSL has allocated before. */
+	(void)CRYPTO_set_mem_functions(plain_malloc, wipe_realloc, wipe_free);
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
 		alloc_failed();
+	/* 2: not locked, or no guard pages; 0: no address space, or done before.  Keys then work too. */
+	(void)CRYPTO_secure_malloc_init(OSSL_SECURE_HEAP, OSSL_SECURE_MIN);
+}
+
+void
+ossl_wipe_end(void)
+{
+	wiping = 0;
+}
+
+void
+ossl_wipe_again(void)
+{
+	wiping = 1;
 }
 
 void
@@ -50,62 +107,4 @@ fail_ossl(struct fail *f, enum fail_kind kind, const char *fmt, ...)
 		fail(f, kind, "%s: %s", what, reason);
 	ERR_clear_error();
 	return -1;
-}
-
-/* ---- memory ---- */
-
-static int wiping;
-
-static void *
-wipe_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return malloc(n);
-}
-
-static void
-wipe_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	if (p != NULL && wiping)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-/* realloc(3) may leave the old octets where they were. */
-static void *
-wipe_realloc(void *old, size_t n, const char *file, int line)
-{
-	size_t had = old != NULL ? malloc_usable_size(old) : 0;
-	void *p;
-
-	if (!wiping || old == NULL)
-		return realloc(old, n);
-	if ((p = malloc(n)) == NULL)
-		return NULL;
-	memcpy(p, old, had < n ? had : n);
-	wipe_free(old, file, line);
-	return p;
-}
-
-void
-ossl_wipe_begin(void)
-{
-	if (CRYPTO_set_mem_functions(wipe_malloc, wipe_realloc, wipe_free) != 1)
-		abort();
-	wiping = 1;
-}
-
-void
-ossl_wipe_end(void)
-{
-	wiping = 0;
-}
-
-void
-ossl_wipe_again(void)
-{
-	wiping = 1;
 }

@@ -18,16 +18,21 @@ void ossl_clear(void);
 
 /*
  * For commands, before any other use of OpenSSL: reads its configuration as usual, but leaves the
- * clean-up at exit to the kernel, for it takes longer than signing does.
+ * clean-up at exit to the kernel, for it takes longer than signing does.  Private keys go into
+ * OpenSSL's secure heap of OSSL_SECURE_HEAP octets: left out of cores (MADV_DONTDUMP), between
+ * guard pages, wiped when freed, and locked into memory where RLIMIT_MEMLOCK allows that much.
+ * There is room for about 1,000 RSA keys of 4096 bits; behind that keys cannot be read.
  */
+#define OSSL_SECURE_HEAP (4UL * 1024 * 1024)
+#define OSSL_SECURE_MIN 64	/* octets, its smallest block */
+
 void ossl_init(void);
 
 /*
- * For a program that loads keys and then forks processes that are not to have them: OpenSSL frees some of a key's
- * octets as they are (those of the file, decoded).  ossl_wipe_begin() before ossl_init(); from then on
- * what OpenSSL frees is overwritten first, until ossl_wipe_end(); ossl_wipe_again() resumes that.
+ * What OpenSSL frees is overwritten first, for it frees some of a key's octets as they are (those of the
+ * file, decoded).  A program that has loaded its keys and has much else to do stops that, and resumes it
+ * around the next key.
  */
-void ossl_wipe_begin(void);
 void ossl_wipe_end(void);
 void ossl_wipe_again(void);
 

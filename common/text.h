@@ -68,6 +68,9 @@ const char *text_time(char *dst, int64_t);
 #define TEXT_DATE_MAX 64
 const char *text_date(char *dst, int64_t);
 
+/* Reads what text_time() writes, or a date alone (2026-11-21: its first second, UTC). */
+int text_timestamp(const char *, const char *what, int64_t *, struct fail *);
+
 #define TEXT_HOST_MAX 256 /* a host name or address with its NUL (RFC 1035 2.3.4: 255 octets) */
 
 struct endpoint {

@@ -315,7 +315,7 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 	check '[127.0.3.1]'
 	lab_peer_stop 127.0.3.1
 	[ "$status" -eq 0 ]
-	[ "$stderr" = "tlscheck: 127.0.3.1: shows a demonstration certificate: for trials only" ]
+	[ "$stderr" = "tlscheck: 127.0.3.1: a demonstration certificate: for trials only" ]
 }
 
 @test "output that cannot be written: 2" {

@@ -174,7 +174,7 @@ warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
 	log_event(&line, LOG_LEVEL_WARN, "master", "certificate");
 	log_key(&line, "listener", l->name);
 	log_key(&line, "identity", name);
-	log_key(&line, "warning", demo ? "a demonstration certificate: for trials only" : "it has expired");
+	log_key(&line, "warning", demo ? CERT_DEMO_WARNING : "it has expired");
 	log_send(&line);
 }
 

@@ -371,8 +371,7 @@ read_source(const struct job *j, struct source *s, struct fail *f)
 		return -1;
 	if (s->leaf == NULL)
 		return 0;
-	if (cert_is_demo(s->leaf))
-		talk(s->what, "a demonstration certificate: for trials only");
+	cert_warn_demo(s->what, s->leaf);
 	cert_dns_names(s->leaf, &s->names);
 	cn = cert_cn(s->leaf);
 	cert_names_or_cn(&s->names, cn);

@@ -60,8 +60,7 @@ print_cert(const X509 *cert, int depth)
 	    depth, subject, issuer, key, text_time(until, cert_not_after(cert)),
 	    cert_fingerprint(fp, cert));
 	if (cert_is_demo(cert))
-		printf(
-		    "    certificate %d is a demonstration certificate: for trials only\n", depth);
+		printf("    certificate %d is %s\n", depth, CERT_DEMO_WARNING);
 	free(subject);
 	free(issuer);
 	free(key);

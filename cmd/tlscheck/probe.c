@@ -5,17 +5,6 @@
 
 #include "cert.h"
 #include "check.h"
-#include "log.h"
-
-/* Whoever meets such a certificate says so: nothing that counts should rest on it. */
-static void
-warn_of_demo(const struct probe *p)
-{
-	const X509 *cert = p->contact.tls.cert;
-
-	if (cert != NULL && cert_is_demo(cert))
-		talk(p->host->host->name, "shows a demonstration certificate: for trials only");
-}
 
 static void
 done(struct probe *p)
@@ -23,7 +12,7 @@ done(struct probe *p)
 	if (p->done)
 		return;
 	p->done = 1;
-	warn_of_demo(p);
+	cert_warn_demo(p->host->host->name, p->contact.tls.cert);
 	p->verdict = p->contact.verdict;
 	check_probe_done(p);
 }

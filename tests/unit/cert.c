@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
+#include "capture.h"
 #include "issue.h"
 #include "key.h"
+#include "log.h"
 #include "pem.h"
 #include "unit.h"
 
@@ -77,9 +79,17 @@ static void
 test_flags(void)
 {
 	X509 *ca = make("ca.example", NULL, ISSUE_AS_CA), *demo = make("x.example", NULL, ISSUE_DEMO);
+	int err;
 
 	unit_int(cert_is_ca(ca), 1, "CA:TRUE is seen");
 	unit_int(cert_is_demo(demo), 1, "the demonstration mark is seen");
+	log_init("prog");
+	err = capture_begin(STDERR_FILENO);
+	unit_int(cert_warn_demo("x.example", demo), 1, "it is warned of");
+	unit_int(cert_warn_demo("ca.example", ca), 0, "another is not");
+	unit_int(cert_warn_demo("none", NULL), 0, "nor is none");
+	unit_str(capture_end(STDERR_FILENO, err), "prog: x.example: " CERT_DEMO_WARNING "\n",
+	    "on stderr, once");
 	X509_free(ca);
 	X509_free(demo);
 }
@@ -222,6 +232,87 @@ test_read(void)
 	X509_free(two);
 }
 
+/* A CA of that name and key under another; by itself where that is NULL. */
+static X509 *
+make_ca(const char *cn, EVP_PKEY *own, X509 *issuer, EVP_PKEY *signer, long days)
+{
+	X509 *cert = X509_new();
+	X509_NAME *name = X509_NAME_new();
+	X509_EXTENSION *ext;
+
+	X509_set_version(cert, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(cert), days);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
+	X509_set_subject_name(cert, name);
+	X509_set_issuer_name(cert, issuer != NULL ? X509_get_subject_name(issuer) : name);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), days * 86400);
+	X509_set_pubkey(cert, own);
+	ext = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+	X509_add_ext(cert, ext, -1);
+	X509_EXTENSION_free(ext);
+	X509_NAME_free(name);
+	X509_sign(cert, signer, EVP_sha256());
+	return cert;
+}
+
+static int
+chain_is(const STACK_OF(X509) *chain, X509 *a, X509 *b)
+{
+	return sk_X509_num(chain) == (a != NULL) + (b != NULL) &&
+	    (a == NULL || sk_X509_value(chain, 0) == a) && (b == NULL || sk_X509_value(chain, 1) == b);
+}
+
+static void
+test_chain_order(void)
+{
+	EVP_PKEY *k[3] = { key_generate("ec:p256", NULL), key_generate("ec:p256", NULL),
+		key_generate("ec:p256", NULL) };
+	X509 *root = make_ca("root", k[0], NULL, k[0], 100);
+	X509 *inter = make_ca("inter", k[1], root, k[0], 50);
+	X509 *longer = make_ca("inter", k[1], root, k[0], 60);
+	X509 *impostor = make_ca("inter", k[2], root, k[0], 90);
+	X509 *leaf = make_ca("leaf", k[2], inter, k[1], 10);
+	X509 *round = make_ca("root", k[0], inter, k[1], 99);
+	STACK_OF(X509) *heap = sk_X509_new_null(), *chain, *rest;
+
+	sk_X509_push(heap, root);
+	sk_X509_push(heap, impostor);
+	sk_X509_push(heap, leaf);
+	sk_X509_push(heap, inter);
+	sk_X509_push(heap, root);
+	chain = cert_chain_order(leaf, heap, &rest);
+	unit_ok(chain_is(chain, inter, root), "issuer, then the root");
+	unit_ok(chain_is(rest, impostor, NULL), "one of that name with another key is left out");
+	cert_chain_free(chain);
+	cert_chain_free(rest);
+	sk_X509_push(heap, longer);
+	chain = cert_chain_order(leaf, heap, NULL);
+	unit_ok(chain_is(chain, longer, root), "of two the one that is valid longer");
+	cert_chain_free(chain);
+	chain = cert_chain_order(root, heap, &rest);
+	unit_ok(chain_is(chain, NULL, NULL), "a self-signed one has none");
+	unit_int(sk_X509_num(rest), 4, "all others are left over, without the copy");
+	cert_chain_free(chain);
+	cert_chain_free(rest);
+	sk_X509_zero(heap);
+	sk_X509_push(heap, round);
+	sk_X509_push(heap, inter);
+	chain = cert_chain_order(leaf, heap, NULL);
+	unit_ok(chain_is(chain, inter, round), "a circle ends");
+	cert_chain_free(chain);
+	sk_X509_free(heap);
+	X509_free(root);
+	X509_free(inter);
+	X509_free(longer);
+	X509_free(impostor);
+	X509_free(leaf);
+	X509_free(round);
+	EVP_PKEY_free(k[0]);
+	EVP_PKEY_free(k[1]);
+	EVP_PKEY_free(k[2]);
+}
+
 int
 main(void)
 {
@@ -232,6 +323,7 @@ main(void)
 	test_names_or_cn();
 	test_times();
 	test_read();
+	test_chain_order();
 	EVP_PKEY_free(key);
 	return unit_done();
 }
