@@ -43,7 +43,7 @@ openssl_reads() {
 	for option in --dir --force --input --json --output --compat --pbmac1 --force-empty --friendly-name \
 	    --iterations --pass-env --pass-fd --pass-file; do
 		[[ "$output" == *"$option"* ]] || { echo "$option"; false; }
-		grep -q "^\.It Fl .*-${option#-}" "$BATS_TEST_DIRNAME/../man/p12export.1" || { echo "$option"; false; }
+		grep -q "^\.It Fl .*${option#-}" "$BATS_TEST_DIRNAME/../man/p12export.1" || { echo "$option"; false; }
 	done
 	run -0 p12export -V
 	[[ "$output" =~ ^p12export\ \(mtatls\)\ [0-9.]+$ ]]
@@ -128,9 +128,14 @@ openssl_reads() {
 	[ "$(grep 'localKeyID' read.pem | sort -u | wc -l)" = 1 ]
 	[ "$(grep -c 'localKeyID' read.pem)" = 2 ]
 	[ "$(grep ^subject read.pem)" = $'subject=CN = mx.example\nsubject=CN = root' ]
-	p12export --pass-file pass --friendly-name $'Post \U0001F4EE' -i - < in.pem > x.p12
-	[ "$("$BIN/p12import" --show -j --pass-file pass x.p12 | jq -r .friendly_name)" = $'Post \U0001F4EE' ]
+	p12export --pass-file pass --friendly-name $'Post \u20ac' -i - < in.pem > x.p12
+	[ "$("$BIN/p12import" --show -j --pass-file pass x.p12 | jq -r .friendly_name)" = $'Post \u20ac' ]
 	openssl pkcs12 -in x.p12 -passin file:pass -nokeys | grep -q 'friendlyName: Post'
+	run -2 --separate-stderr p12export --pass-file pass --friendly-name $'Post \U0001F4EE' -i in.pem
+	[[ "$stderr" == *'a character beyond U+FFFF'* ]]
+	"$BIN/mkcert" -n $'Post \U0001F4EE' mx.example > /dev/null
+	p12export --pass-file pass $'Post \U0001F4EE' > x.p12
+	[ "$("$BIN/p12import" --show -j --pass-file pass x.p12 | jq -r .friendly_name)" = 'Post ?' ]
 	# Standard input by its operand, a pipe at each end.
 	"$BIN/mkcert" -o - pipe.example | p12export --pass-file pass - | "$BIN/p12import" --pass-file pass -o - - |
 	    openssl x509 -noout -subject | grep -qx 'subject=CN = pipe.example'
@@ -237,14 +242,45 @@ at_terminal() {
 @test "no passphrase and no key in temporary files or arguments" {
 	identity mx.example
 	export WORD=swordfish-swordfish
-	strace -f -e trace=execve,openat,open,creat,mkstemp -o trace "$BIN/p12export" --pass-env WORD -o x.p12 mx.example
-	run ! grep -E 'O_CREAT' <(grep -v 'x\.p12' trace)
+	strace -f -s 4096 -e trace=execve,openat,open,creat,rename,write -o trace "$BIN/p12export" --pass-env WORD -o x.p12 mx.example
+	# The one file made is the one that becomes x.p12.
+	[ "$(grep -c O_CREAT trace)" = 1 ]
+	made=$(sed -n 's/.*"\(.*\)".*O_CREAT.*/\1/p' trace)
+	[ ! -e "$made" ]
+	[ -s x.p12 ]
 	run ! grep -F swordfish trace
-	grep -q x.p12 trace
 }
 
 @test "a demonstration certificate is warned of" {
 	identity --demo mx.example
 	run -0 --separate-stderr p12export --pass-file pass -o x.p12 mx.example
 	[[ "$stderr" == *'mx.example: a demonstration certificate'* ]]
+}
+
+# The lines of the manual page's EXAMPLES.
+examples() {
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/$1" |
+	    awk '/^\.Bd/ { on = 1; next } /^\.Ed/ { on = 0 } on'
+}
+
+@test "the examples of the manual page, in their order" {
+	identity mx1.example.org
+	rm -f pass
+	examples p12export.1 > run
+	[ "$(grep -c p12export run)" = 3 ]
+	PATH=$BIN:$PATH bash -eu run
+	openssl_reads mx.p12 pass.txt
+	openssl_reads old.p12 pass.txt -legacy
+	openssl pkcs12 -in mx2.p12 -passin file:pass.txt -nokeys | grep -q 'CN = mx2.example.org'
+}
+
+@test "there and back again: mkcert, p12export, p12import, the files compare equal" {
+	for name in mx.example '*.wild.example' 192.0.2.1; do
+		"$BIN/mkcert" "$name" > /dev/null
+		p12export --pass-file pass "$name" | "$BIN/p12import" -d other --pass-file pass -
+	done
+	[ "$(ls other/certs)" = $'192.0.2.1\n_wildcard.wild.example\nmx.example' ]
+	for name in $(ls other/certs); do
+		diff -r "$MTATLS_DIR/certs/$name" "other/certs/$name"
+	done
 }

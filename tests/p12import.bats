@@ -85,7 +85,7 @@ export_openssl() {
 	for option in --dir --force --input --json --name --output --info --show --pick --pass-env --pass-fd \
 	    --pass-file; do
 		[[ "$output" == *"$option"* ]] || { echo "$option"; false; }
-		grep -q "^\.It Fl .*-${option#-}" "$BATS_TEST_DIRNAME/../man/p12import.1" || { echo "$option"; false; }
+		grep -q "^\.It Fl .*${option#-}" "$BATS_TEST_DIRNAME/../man/p12import.1" || { echo "$option"; false; }
 	done
 	run -0 p12import -V
 	[[ "$output" =~ ^p12import\ \(mtatls\)\ [0-9.]+$ ]]
@@ -528,4 +528,21 @@ p12import: bag 8, passed over: other' ]
 		    broken[at] ^= 0x41
 		    assert status(bytes(broken)) == 2, at
 	END
+}
+
+# The lines of the manual page's EXAMPLES.
+examples() {
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/$1" |
+	    awk '/^\.Bd/ { on = 1; next } /^\.Ed/ { on = 0 } on'
+}
+
+@test "the examples of the manual page, in their order" {
+	PASS=pass export_openssl
+	mv o.p12 mx.p12
+	cp pass pass.txt
+	examples p12import.1 > run
+	[ "$(grep -c ^p12import run)" = 5 ]
+	PATH=$BIN:$PATH bash -eu run
+	[ "$(ls "$MTATLS_DIR/certs")" = $'mail\nmx.example' ]
+	cmp <(openssl pkey -in mx.pem) <(openssl pkey -in key.pem)
 }
