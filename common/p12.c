@@ -768,11 +768,29 @@ open_bag(struct opening *o, size_t i, struct fail *f)
 	return 0;
 }
 
+/* Bags that were in sight come before those that were decrypted: each part is in the order of the
+ * file, and so they are together, once they are merged. */
+static void
+merge_bags(struct p12 *p12, size_t plain)
+{
+	struct p12_bag *all = xcalloc(p12->nbag, sizeof *all);
+	size_t i = 0, k = plain, n;
+
+	for (n = 0; n < p12->nbag; n++) {
+		if (k == p12->nbag || (i < plain && p12->bag[i].content < p12->bag[k].content))
+			all[n] = p12->bag[i++];
+		else
+			all[n] = p12->bag[k++];
+	}
+	free(p12->bag);
+	p12->bag = all;
+}
+
 int
 p12_open(struct p12 *p12, const char *pass, size_t len, struct fail *f)
 {
 	struct opening o = { .p12 = p12, .first = 0, .fits = 0 };
-	size_t i;
+	size_t i, plain = p12->nbag;
 	int rc;
 
 	pbe_pass_init(&o.pass, pass, len);
@@ -781,6 +799,7 @@ p12_open(struct p12 *p12, const char *pass, size_t len, struct fail *f)
 	for (i = 0; rc == 0 && i < p12->ncontent; i++)
 		if (p12->content[i].encrypted)
 			rc = open_content(&o, i, f);
+	merge_bags(p12, plain);
 	for (i = 0; rc == 0 && i < p12->nbag; i++)
 		rc = open_bag(&o, i, f);
 	pbe_pass_clear(&o.pass);
