@@ -143,7 +143,7 @@ read_attributes(struct ber *bag_walk, struct p12_bag *bag, struct fail *f)
 {
 	struct ber set, attribute, values;
 	struct ber_item value;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (!ber_is_next(bag_walk, BER_SET))
 		return 0;
@@ -178,7 +178,7 @@ static int
 read_cert(struct ber *value, struct p12_bag *bag, struct fail *f)
 {
 	struct ber in, outer;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(value, BER_SEQUENCE, "a certificate's bag", &in, f) == -1 ||
 	    object(&in, "a certificate's type", &nid, NULL, f) == -1)
@@ -251,7 +251,7 @@ read_bag(struct p12 *p12, struct ber *list, unsigned content, unsigned nest, str
 	const uint8_t *at = list->p;
 	struct ber in, value;
 	struct p12_bag *bag;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(list, BER_SEQUENCE, "a bag", &in, f) == -1 ||
 	    object(&in, "a bag's type", &nid, NULL, f) == -1 ||
@@ -299,7 +299,7 @@ read_encrypted(struct ber *b, struct p12_content *c, struct fail *f)
 	struct ber data, info;
 	struct ber_item sealed;
 	uint64_t version;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(b, BER_SEQUENCE, "EncryptedData", &data, f) == -1 ||
 	    ber_number(&data, "the version of EncryptedData", &version, f) == -1 ||
@@ -351,7 +351,7 @@ read_content(struct p12 *p12, struct ber *list, struct fail *f)
 	struct p12_content *c;
 	struct ber in;
 	char *type;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (p12->ncontent == CONTENTS_MAX)
 		return ber_fail(list, at, f, "more than %d contents", CONTENTS_MAX);
@@ -430,7 +430,7 @@ read_auth_safe(struct p12 *p12, struct ber *pfx, struct fail *f)
 {
 	struct ber in;
 	char *type;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (read_content_info(pfx, &nid, &type, &in, f) == -1)
 		return fail_prefix(f, "damaged");

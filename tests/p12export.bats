@@ -59,7 +59,8 @@ openssl_reads() {
 		[ -z "$output" ]
 		[[ "$stderr" == 'p12export: '* ]]
 	done
-	[ "$(ls -A | grep -c p12)" = 0 ]
+	run -0 find . -name '*.p12'
+	[ -z "$output" ]
 }
 
 @test "each type of key: openssl, certtool and p12import read it" {
@@ -280,7 +281,7 @@ examples() {
 		p12export --pass-file pass "$name" | "$BIN/p12import" -d other --pass-file pass -
 	done
 	[ "$(ls other/certs)" = $'192.0.2.1\n_wildcard.wild.example\nmx.example' ]
-	for name in $(ls other/certs); do
+	for name in mx.example _wildcard.wild.example 192.0.2.1; do
 		diff -r "$MTATLS_DIR/certs/$name" "other/certs/$name"
 	done
 }

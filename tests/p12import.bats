@@ -74,9 +74,10 @@ refused_at_once() {
 	END
 }
 
+# PASS-FILE OPTION...: openssl's o.p12.
 export_openssl() {
-	openssl pkcs12 -export -inkey key.pem -in leaf.pem -certfile chain.pem -passout file:"$PASS" \
-	    -out o.p12 "$@" 2> openssl.log
+	openssl pkcs12 -export -inkey key.pem -in leaf.pem -certfile chain.pem -passout file:"$1" \
+	    -out o.p12 "${@:2}" 2> openssl.log
 }
 
 @test "-h and -V" {
@@ -104,7 +105,7 @@ export_openssl() {
 }
 
 @test "what openssl writes by default: stored under the common name, chain in order" {
-	PASS=pass export_openssl
+	export_openssl pass
 	run -0 --separate-stderr p12import --pass-file pass o.p12
 	[ -z "$stderr" ]
 	fp=$(openssl x509 -in leaf.pem -noout -fingerprint -sha256 | sed 's/.*=//; s/://g')
@@ -126,7 +127,7 @@ export_openssl() {
 @test "every cipher and every digest that openssl writes" {
 	local done=0 name
 	while read -r name; do
-		PASS=utf8 export_openssl -legacy -keypbe "$name" -certpbe "$name" -iter 16 || continue
+		export_openssl utf8 -legacy -keypbe "$name" -certpbe "$name" -iter 16 || continue
 		is_whole o.p12 utf8 || { echo "$name"; false; }
 		done=$((done + 1))
 	done < <(openssl list -cipher-algorithms -provider legacy -provider default | grep -oE '[A-Z0-9]+(-[A-Z0-9]+)+' | sort -u
@@ -137,7 +138,7 @@ export_openssl() {
 	done=0
 	for name in md4 md5 ripemd160 sha1 sha224 sha256 sha384 sha512 sha512-224 sha512-256 sha3-256 sha3-512 \
 	    blake2s256 whirlpool; do
-		PASS=utf8 export_openssl -legacy -macalg "$name" -iter 16 || continue
+		export_openssl utf8 -legacy -macalg "$name" -iter 16 || continue
 		is_whole o.p12 utf8 || { echo "$name"; false; }
 		done=$((done + 1))
 	done
@@ -149,16 +150,16 @@ export_openssl() {
 	for options in '-descert' '-legacy' '-keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1' '-nomaciter -noiter' \
 	    '-certpbe NONE' '-keypbe NONE' '-keypbe NONE -certpbe NONE'; do
 		# shellcheck disable=SC2086 # words
-		PASS=pass export_openssl $options
+		export_openssl pass $options
 		is_whole o.p12 pass
 		[ ! -s err ]
 		refused o.p12 wrong 'wrong passphrase'
 	done
-	PASS=pass export_openssl -nomac
+	export_openssl pass -nomac
 	is_whole o.p12 pass
 	grep -q 'the file has no MAC' err
 	refused o.p12 wrong 'wrong passphrase or damaged: the key in bag 4 does not decrypt'
-	PASS=pass export_openssl -nomac -keypbe NONE -certpbe NONE
+	export_openssl pass -nomac -keypbe NONE -certpbe NONE
 	p12import -o - o.p12 < /dev/null > out.pem
 	cmp <(openssl pkey -in out.pem) <(openssl pkey -in key.pem)
 }
@@ -264,7 +265,7 @@ export_openssl() {
 }
 
 @test "passphrases from a descriptor and the environment, which then holds it no more" {
-	PASS=pass export_openssl
+	export_openssl pass
 	p12import --pass-fd 7 -o a.pem o.p12 7< pass
 	printf 'secret\r\n' | p12import --pass-fd 0 -o b.pem o.p12
 	P12_WORD=secret p12import --pass-env P12_WORD -o c.pem o.p12
@@ -289,7 +290,7 @@ export_openssl() {
 }
 
 @test "asked at the terminal, and refused where there is none" {
-	PASS=pass export_openssl
+	export_openssl pass
 	run -2 --separate-stderr setsid -w "$BIN/p12import" o.p12 < /dev/null
 	[[ "$stderr" == *'no terminal to ask for the passphrase'* ]]
 	run -0 python3 - "$BIN/p12import" -o tty.pem o.p12 <<-'END'
@@ -318,7 +319,7 @@ export_openssl() {
 }
 
 @test "--info needs no passphrase" {
-	PASS=pass export_openssl -legacy -keypbe AES-256-CBC -certpbe PBE-SHA1-RC2-40 -macalg sha512
+	export_openssl pass -legacy -keypbe AES-256-CBC -certpbe PBE-SHA1-RC2-40 -macalg sha512
 	run -0 --separate-stderr p12import --info o.p12
 	[ "$output" = "encoding: DER, $(stat -c %s o.p12) octets
 mac: HMAC with SHA512, PKCS12 with SHA512, 2048 iterations
@@ -338,7 +339,7 @@ contents 2: not encrypted: 1 shrouded-key
 }
 
 @test "--show stores nothing" {
-	PASS=pass export_openssl -name 'my mail'
+	export_openssl pass -name 'my mail'
 	run -0 --separate-stderr p12import --show --pass-file pass o.p12
 	[[ "$output" == 'key 1 (my mail): rsa:2048
   subject: CN=mx.example
@@ -537,7 +538,7 @@ examples() {
 }
 
 @test "the examples of the manual page, in their order" {
-	PASS=pass export_openssl
+	export_openssl pass
 	mv o.p12 mx.p12
 	cp pass pass.txt
 	examples p12import.1 > run
