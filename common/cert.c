@@ -51,12 +51,28 @@ cert_from_pem(const void *p, size_t len, struct fail *f)
 }
 
 static int
+push_pkcs7(STACK_OF(X509) *chain, const struct pem_item *item, struct fail *f)
+{
+	STACK_OF(X509) *more = pem_get1_pkcs7(item, f);
+
+	if (more == NULL)
+		return -1;
+	while (sk_X509_num(more) > 0)
+		if (sk_X509_push(chain, sk_X509_shift(more)) == 0)
+			alloc_failed();
+	sk_X509_free(more);
+	return 0;
+}
+
+static int
 push_certs(STACK_OF(X509) *chain, const struct pem_list *list, struct fail *f)
 {
 	X509 *cert;
 	size_t i;
 
 	for (i = 0; i < list->n; i++) {
+		if (pem_is_pkcs7(&list->v[i]) && push_pkcs7(chain, &list->v[i], f) == -1)
+			return -1;
 		if (!pem_is_cert(&list->v[i]))
 			continue;
 		if ((cert = pem_get1_cert(&list->v[i], f)) == NULL)
@@ -190,14 +206,18 @@ cert_to_der(const X509 *cert, struct buf *b, struct fail *f)
 	return 0;
 }
 
+/* Not X509_digest(), which looks for SHA-256 in the certificate's own library context: glance. */
 const char *
 cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
+	struct buf der = BUF_INIT;
 	unsigned n = 0;
 
-	if (X509_digest(cert, EVP_sha256(), md, &n) != 1)
+	if (cert_to_der(cert, &der, NULL) == -1 ||
+	    EVP_Digest(der.p, der.len, md, &n, EVP_sha256(), NULL) != 1)
 		alloc_failed();
+	buf_clear(&der);
 	text_hex(dst, md, n);
 	return dst;
 }

@@ -30,7 +30,8 @@
 X509 *cert_from_der(const uint8_t *, size_t, struct fail *);
 X509 *cert_from_pem(const void *, size_t, struct fail *);
 
-/* All certificates of a PEM text (or the one in DER) in their order; other objects are passed over.
+/* All certificates of a PEM text (or of one DER object) in their order, those of a PKCS#7 message
+ * where it stands (see pem_get1_pkcs7()); other objects are passed over.
  * NULL: FAIL_INPUT, also where there is none. */
 STACK_OF(X509) *cert_chain_from_pem(const void *, size_t, struct fail *);
 void cert_chain_free(STACK_OF(X509) *);

@@ -1,11 +1,9 @@
 /*
- * Store: make the folders, lock, write folder N+1 whole, swap the link, prune.  What was made is
- * undone in the opposite order where a step fails.  Load: read the link once, then read every file
- * from the folder that it showed; a folder that two writers meanwhile replaced is looked up anew.
+ * Load: read the link once, then read every file from the folder that it showed; a folder that two
+ * writers meanwhile replaced is looked up anew.  Store: all files as bytes, then a new version.
  */
 #include "identity.h"
 
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -13,9 +11,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,31 +19,54 @@
 #include "alloc.h"
 #include "cert.h"
 #include "file.h"
+#include "glance.h"
 #include "key.h"
 #include "name.h"
 #include "pem.h"
 #include "text.h"
+#include "version.h"
 
 #define CERTS "certs"
-#define VERSIONS ".versions"
-#define LOCK_WAIT_MS 20000
-#define LOCK_POLL_MS 20
 #define LOAD_TRIES 5
+
+enum part { KEY, CERT, CHAIN, REQUEST, NEXT_KEY, NEXT_REQUEST, PARTS };
+
+static const struct {
+	const char *file;
+	mode_t mode;
+} part[PARTS] = {
+	[KEY] = { "key.pem", 0600 },
+	[CERT] = { "cert.pem", 0644 },
+	[CHAIN] = { "chain.pem", 0644 },
+	[REQUEST] = { "request.pem", 0644 },
+	[NEXT_KEY] = { "next-key.pem", 0600 },
+	[NEXT_REQUEST] = { "next-request.pem", 0644 },
+};
 
 void
 identity_clear(struct identity *id)
 {
 	free(id->name);
+	free(id->version);
 	EVP_PKEY_free(id->key);
 	X509_free(id->cert);
 	cert_chain_free(id->chain);
+	X509_REQ_free(id->request);
+	EVP_PKEY_free(id->next_key);
+	X509_REQ_free(id->next_request);
 	*id = (struct identity)IDENTITY_INIT;
+}
+
+static char *
+certs_of(const char *dir)
+{
+	return file_join(dir, CERTS);
 }
 
 char *
 identity_path(const char *dir, const char *name)
 {
-	char *certs = file_join(dir, CERTS), *path = file_join(certs, name);
+	char *certs = certs_of(dir), *path = file_join(certs, name);
 
 	free(certs);
 	return path;
@@ -65,98 +83,132 @@ identity_exists(const char *dir, const char *name)
 	return yes;
 }
 
-/* What the link shows, as it stands there; NULL: there is no link. */
-static char *
-read_link(const char *path)
+/* ---- reading ---- */
+
+static int
+has(const char *folder, enum part p)
 {
-	char target[PATH_MAX];
-	ssize_t n = readlink(path, target, sizeof target - 1);
+	char *path = file_join(folder, part[p].file);
+	int yes = access(path, F_OK) == 0 || errno != ENOENT;
 
-	return n > 0 ? xstrndup(target, n) : NULL;
-}
-
-static STACK_OF(X509) *
-read_chain(const char *folder, struct fail *f)
-{
-	char *path = file_join(folder, "chain.pem");
-	STACK_OF(X509) *chain = NULL;
-	struct buf b = BUF_INIT;
-
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
-	    (chain = cert_chain_from_pem(b.p, b.len, f)) == NULL)
-		fail_prefix(f, "%.300s", path);
-	buf_clear(&b);
 	free(path);
-	return chain;
-}
-
-static X509 *
-read_cert(const char *folder, struct fail *f)
-{
-	char *path = file_join(folder, "cert.pem");
-	struct buf b = BUF_INIT;
-	X509 *cert = NULL;
-
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
-	    (cert = cert_from_pem(b.p, b.len, f)) == NULL)
-		fail_prefix(f, "%.300s", path);
-	buf_clear(&b);
-	free(path);
-	return cert;
+	return yes;
 }
 
 static EVP_PKEY *
-read_key(const char *folder, const X509 *cert, struct fail *f)
+key_of_bytes(const struct buf *b, struct fail *f)
 {
-	char *path = file_join(folder, "key.pem");
-	EVP_PKEY *key = NULL, *public = X509_get0_pubkey(cert);
+	return key_from_pem(b->p, b->len, f);
+}
+
+static X509_REQ *
+request_of_bytes(const struct buf *b, struct fail *f)
+{
+	struct pem_list list = PEM_LIST_INIT;
+	X509_REQ *req = NULL;
+
+	if (pem_read(b->p, b->len, &list, f) == -1)
+		return NULL;
+	if (list.n != 1 || !pem_is_request(&list.v[0]))
+		fail(f, FAIL_INPUT, "expected one certificate request");
+	else
+		req = pem_get1_request(&list.v[0], f);
+	pem_list_clear(&list);
+	return req;
+}
+
+/* One file into the member that it is for; FAIL_INPUT names the file. */
+static int
+read_part(const char *folder, enum part p, unsigned flags, struct identity *id, struct fail *f)
+{
+	char *path = file_join(folder, part[p].file);
 	struct buf b = BUF_INIT;
+	const void *got = NULL;
 
 	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == -1)
 		goto out;
-	if ((key = key_from_pem(b.p, b.len, f)) == NULL) {
+	switch (p) {
+	case KEY:
+		got = id->key = key_of_bytes(&b, f);
+		break;
+	case CERT:
+		got = id->cert = flags & IDENTITY_GLANCE ? glance_cert(b.p, b.len, f) :
+		    cert_from_pem(b.p, b.len, f);
+		break;
+	case CHAIN:
+		got = id->chain = cert_chain_from_pem(b.p, b.len, f);
+		break;
+	case REQUEST:
+		got = id->request = request_of_bytes(&b, f);
+		break;
+	case NEXT_KEY:
+		got = id->next_key = key_of_bytes(&b, f);
+		break;
+	case NEXT_REQUEST:
+		got = id->next_request = request_of_bytes(&b, f);
+		break;
+	case PARTS:
+		abort();
+	}
+	if (got == NULL)
 		fail_prefix(f, "%.300s", path);
-		goto out;
-	}
-	if (public == NULL || !key_same(key, public)) {
-		fail(f, FAIL_INPUT, "%.300s: not the key of cert.pem beside it", path);
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
 out:
 	buf_wipe(&b);
 	free(path);
-	return key;
+	return got != NULL ? 0 : -1;
+}
+
+/* The keys must be those of what stands beside them: the certificate, or the request without one. */
+static int
+check_keys(const char *folder, const struct identity *id, struct fail *f)
+{
+	EVP_PKEY *public;
+
+	if (id->cert != NULL) {
+		public = X509_get0_pubkey(id->cert);
+		if (public == NULL || !key_same(id->key, public))
+			return fail(f, FAIL_INPUT, "%.300s/%s: not the key of cert.pem beside it",
+			    folder, part[KEY].file);
+	}
+	if (id->next_request != NULL) {
+		public = X509_REQ_get0_pubkey(id->next_request);
+		if (public == NULL || id->next_key == NULL || !key_same(id->next_key, public))
+			return fail(f, FAIL_INPUT, "%.300s/%s: not of the key beside it", folder,
+			    part[NEXT_REQUEST].file);
+	}
+	return 0;
+}
+
+static int
+load_pending(const char *folder, unsigned flags, struct identity *id, struct fail *f)
+{
+	if (has(folder, REQUEST) && read_part(folder, REQUEST, flags, id, f) == -1)
+		return -1;
+	if (has(folder, NEXT_REQUEST) && read_part(folder, NEXT_REQUEST, flags, id, f) == -1)
+		return -1;
+	if ((flags & IDENTITY_NEED_KEY) && has(folder, NEXT_KEY))
+		return read_part(folder, NEXT_KEY, flags, id, f);
+	return 0;
 }
 
 static int
 load_folder(const char *folder, unsigned flags, struct identity *id, struct fail *f)
 {
-	char *chain = file_join(folder, "chain.pem");
-	int has_chain = access(chain, F_OK) == 0;
-
-	free(chain);
-	if ((id->cert = read_cert(folder, f)) == NULL)
+	if (!has(folder, CERT) && has(folder, REQUEST)) {
+		if (!(flags & IDENTITY_PENDING))
+			return fail(f, FAIL_INPUT, "%.300s: no certificate for \"%.200s\" yet, only "
+			    "its request: `certstore install` takes the CA's answer", folder, id->name);
+	} else if (read_part(folder, CERT, flags, id, f) == -1)
 		return -1;
-	if (has_chain && (id->chain = read_chain(folder, f)) == NULL)
+	if (!(flags & IDENTITY_GLANCE) && has(folder, CHAIN) && read_part(folder, CHAIN, flags, id, f) == -1)
 		return -1;
-	if ((flags & IDENTITY_NEED_KEY) && (id->key = read_key(folder, id->cert, f)) == NULL)
+	if ((flags & IDENTITY_PENDING) && load_pending(folder, flags, id, f) == -1)
 		return -1;
-	return 0;
-}
-
-/* A folder that somebody made by hand in the place of the link is read as well. */
-static char *
-folder_of(const char *path, const char *target)
-{
-	char *certs, *folder;
-
-	if (target == NULL || target[0] == '/')
-		return xstrdup(target != NULL ? target : path);
-	certs = xstrndup(path, strrchr(path, '/') - path);
-	folder = file_join(certs, target);
-	free(certs);
-	return folder;
+	if (!(flags & IDENTITY_NEED_KEY))
+		return 0;
+	if (read_part(folder, KEY, flags, id, f) == -1)
+		return -1;
+	return check_keys(folder, id, f);
 }
 
 static int
@@ -167,22 +219,23 @@ same_text(const char *a, const char *b)
 
 /* 0, -1, or 1: the link changed meanwhile, try again. */
 static int
-load_once(const char *path, const char *name, unsigned flags, struct identity *id, struct fail *f)
+load_once(const char *certs, const char *name, unsigned flags, struct identity *id, struct fail *f)
 {
-	char *target = read_link(path), *folder = folder_of(path, target), *after = NULL;
+	char *version = version_current(certs, name), *after = NULL;
+	char *folder = version_folder(certs, name, version);
 	int rc;
 
 	id->name = xstrdup(name);
+	id->version = version;
 	rc = load_folder(folder, flags, id, f);
 	if (rc == -1) {
-		identity_clear(id);
-		after = read_link(path);
-		if (!same_text(target, after))
+		after = version_current(certs, name);
+		if (!same_text(version, after))
 			rc = 1;
+		identity_clear(id);
 	}
 	free(after);
 	free(folder);
-	free(target);
 	return rc;
 }
 
@@ -190,7 +243,7 @@ int
 identity_load(const char *dir, const char *name, unsigned flags, struct identity *id,
     struct fail *f)
 {
-	char *path = NULL;
+	char *certs;
 	int rc = 1, tries;
 
 	*id = (struct identity)IDENTITY_INIT;
@@ -198,11 +251,56 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 		return -1;
 	if (!identity_exists(dir, name))
 		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
-	path = identity_path(dir, name);
+	certs = certs_of(dir);
 	for (tries = 0; rc == 1 && tries < LOAD_TRIES; tries++)
-		rc = load_once(path, name, flags, id, f);
-	free(path);
+		rc = load_once(certs, name, flags, id, f);
+	free(certs);
 	return rc == 0 ? 0 : -1;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int
+identity_list(const char *dir, struct identity_names *names, struct fail *f)
+{
+	char *certs = certs_of(dir);
+	struct dirent *e;
+	DIR *d = opendir(certs);
+
+	*names = (struct identity_names){ .v = NULL, .n = 0 };
+	if (d == NULL) {
+		int rc = errno == ENOENT ? 0 : fail_errno(f, "%.300s", certs);
+
+		free(certs);
+		return rc;
+	}
+	free(certs);
+	while ((e = readdir(d)) != NULL) {
+		if (name_check_identity(e->d_name, NULL) == -1)
+			continue;
+		if (names->n % 64 == 0)
+			names->v = xreallocarray(names->v, names->n + 64, sizeof *names->v);
+		names->v[names->n++] = xstrdup(e->d_name);
+	}
+	closedir(d);
+	if (names->n > 0)
+		qsort(names->v, names->n, sizeof *names->v, by_name);
+	return 0;
+}
+
+void
+identity_names_clear(struct identity_names *names)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->v);
+	*names = (struct identity_names){ .v = NULL, .n = 0 };
 }
 
 /* The name that an identity gets where it is made for this host or address; NULL: it is neither. */
@@ -240,275 +338,111 @@ identity_find(const char *dir, const char *text, struct fail *f)
 	return NULL;
 }
 
-/* A store under way. */
-struct store {
-	char *certs;	/* DIR/certs */
-	char *link;	/* DIR/certs/NAME */
-	char *home;	/* DIR/certs/.versions/NAME */
-	char *folder;	/* the new version in it */
-	char *target;	/* the new version as the link will show it */
-	char *old;	/* the version that the link shows; NULL: none */
-	char *made;	/* the top-most folder that was not there before; NULL: all were */
-	int lock;
-};
+/* ---- writing ---- */
 
-/* Without the last component; "." where there is but one. */
-static char *
-parent(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return xstrdup(".");
-	return slash == path ? xstrdup("/") : xstrndup(path, slash - path);
-}
-
-static char *
-first_missing(const char *path)
-{
-	char *here = xstrdup(path), *missing = NULL;
-	struct stat st;
-
-	while (stat(here, &st) == -1 && errno == ENOENT) {
-		free(missing);
-		missing = here;
-		here = parent(missing);
-		if (strcmp(here, missing) == 0)
-			break;
-	}
-	free(here);
-	return missing;
-}
-
-/* Whoever may read certificates may pass through the folders; keys have their own mode. */
 static int
-make_folder(const char *path, struct fail *f)
+bytes_of_chain(STACK_OF(X509) *chain, struct buf *b, struct fail *f)
 {
-	struct stat st;
-	int there = stat(path, &st) == 0;
+	int i;
 
-	if (file_mkdir(path, 0755, f) == -1)
+	for (i = 0; i < sk_X509_num(chain); i++)
+		if (pem_put_cert(b, sk_X509_value(chain, i), f) == -1)
+			return -1;
+	return 0;
+}
+
+/* Each part as the bytes of its file; a part that is not there stays empty. */
+static int
+bytes_of(const struct identity *id, struct buf b[PARTS], struct fail *f)
+{
+	if ((id->key != NULL && key_to_pem(id->key, &b[KEY], f) == -1) ||
+	    (id->next_key != NULL && key_to_pem(id->next_key, &b[NEXT_KEY], f) == -1))
 		return -1;
-	if (!there && chmod(path, 0755) == -1)
-		return fail_errno(f, "%.300s", path);
-	return 0;
-}
-
-static int
-make_folders(const char *dir, struct store *s, struct fail *f)
-{
-	char *versions = parent(s->home);
-	int rc = -1;
-
-	s->made = first_missing(s->home);
-	if (make_folder(dir, f) == 0 && make_folder(s->certs, f) == 0 &&
-	    make_folder(versions, f) == 0 && make_folder(s->home, f) == 0)
-		rc = 0;
-	free(versions);
-	return rc;
-}
-
-/* The lock is on the folder itself, so that there is no lock file to leave behind; it ends with the
- * process.  Waits for another writer, but not for ever: whoever can read the folder can hold it. */
-static int
-lock_store(struct store *s, struct fail *f)
-{
-	int waited;
-
-	if ((s->lock = open(s->certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		return fail_errno(f, "%.300s", s->certs);
-	for (waited = 0; flock(s->lock, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
-		if (errno != EINTR && errno != EWOULDBLOCK)
-			return fail_errno(f, "%.300s", s->certs);
-		if (waited >= LOCK_WAIT_MS)
-			return fail(f, FAIL_SYS, "%.300s: another process has held its lock for %d s",
-			    s->certs, LOCK_WAIT_MS / 1000);
-		poll(NULL, 0, LOCK_POLL_MS);
-	}
-	return 0;
-}
-
-/* May the name be taken?  Notes the version that it has now. */
-static int
-check_taken(struct store *s, const char *name, unsigned flags, struct fail *f)
-{
-	struct stat st;
-
-	if (lstat(s->link, &st) == -1)
-		return errno == ENOENT ? 0 : fail_errno(f, "%.300s", s->link);
-	if (!(flags & IDENTITY_REPLACE))
-		return fail(f, FAIL_POLICY,
-		    "%.300s: identity \"%.200s\" exists already", s->link, name);
-	if (!S_ISLNK(st.st_mode))
-		return fail(f, FAIL_INPUT,
-		    "%.300s: expected a symbolic link, which only these tools make", s->link);
-	s->old = read_link(s->link);
-	return 0;
-}
-
-/* The number of a version's folder; 0: it is none. */
-static unsigned long
-version_number(const char *s)
-{
-	long long n;
-
-	return text_number(s, 1, INT_MAX - 1, "version", &n, NULL) == 0 ? (unsigned long)n : 0;
-}
-
-/* Numbers only grow: a folder that a crash left half written has a higher one than the link's. */
-static int
-choose_version(struct store *s, const char *name, struct fail *f)
-{
-	unsigned long highest = 0, n;
-	struct dirent *e;
-	DIR *d;
-
-	if ((d = opendir(s->home)) == NULL)
-		return fail_errno(f, "%.300s", s->home);
-	while ((e = readdir(d)) != NULL)
-		if ((n = version_number(e->d_name)) > highest)
-			highest = n;
-	closedir(d);
-	s->target = xasprintf("%s/%s/%lu", VERSIONS, name, highest + 1);
-	s->folder = file_join(s->certs, s->target);
-	return 0;
-}
-
-static int
-write_in(const char *folder, const char *file, mode_t mode, const struct buf *b, struct fail *f)
-{
-	char *path = file_join(folder, file);
-	int rc = file_write(path, mode, FILE_NEW_DIR, b->p, b->len, f);
-
-	free(path);
-	return rc;
-}
-
-static int
-write_files(const struct store *s, const struct identity *id, struct fail *f)
-{
-	struct buf key = BUF_INIT, cert = BUF_INIT, chain = BUF_INIT;
-	int i, rc = -1;
-
-	if (key_to_pem(id->key, &key, f) == -1 || pem_put_cert(&cert, id->cert, f) == -1)
-		goto out;
-	for (i = 0; i < sk_X509_num(id->chain); i++)
-		if (pem_put_cert(&chain, sk_X509_value(id->chain, i), f) == -1)
-			goto out;
-	if (write_in(s->folder, "key.pem", 0600, &key, f) == -1 ||
-	    write_in(s->folder, "cert.pem", 0644, &cert, f) == -1)
-		goto out;
-	if (chain.len > 0 && write_in(s->folder, "chain.pem", 0644, &chain, f) == -1)
-		goto out;
-	rc = file_sync_folder(s->folder, f);
-out:
-	buf_wipe(&key);
-	buf_clear(&cert);
-	buf_clear(&chain);
-	return rc;
-}
-
-static int
-write_version(const struct store *s, const struct identity *id, struct fail *f)
-{
-	if (mkdir(s->folder, 0755) == -1 || chmod(s->folder, 0755) == -1)
-		return fail_errno(f, "%.300s", s->folder);
-	if (write_files(s, id, f) == -1 || file_sync_dir(s->home, f) == -1)
+	if ((id->cert != NULL && pem_put_cert(&b[CERT], id->cert, f) == -1) ||
+	    bytes_of_chain(id->chain, &b[CHAIN], f) == -1)
 		return -1;
-	return file_symlink(s->target, s->link, f);
-}
-
-/* Does the link show the new version?  It may, although the last sync of the swap failed. */
-static int
-is_swapped(const struct store *s)
-{
-	char *now = read_link(s->link);
-	int yes = s->target != NULL && same_text(now, s->target);
-
-	free(now);
-	return yes;
-}
-
-static void
-undo(const struct store *s)
-{
-	char *path, *up;
-	int last;
-
-	if (is_swapped(s))
-		return;
-	if (s->folder != NULL)
-		file_remove_tree(s->folder, NULL);
-	if (s->made == NULL)
-		return;
-	/* rmdir(2) stops by itself at a folder that others use by now. */
-	for (path = xstrdup(s->home); ; path = up) {
-		last = strcmp(path, s->made) == 0;
-		up = parent(path);
-		if ((rmdir(path) == -1 && errno != ENOENT) || last)
-			break;
-		free(path);
-	}
-	free(up);
-	free(path);
-}
-
-/* Keeps the new version and the one before; a leftover that cannot be removed does no harm. */
-static void
-prune(const struct store *s)
-{
-	const char *new = strrchr(s->target, '/') + 1;
-	const char *old = s->old != NULL ? strrchr(s->old, '/') : NULL;
-	struct dirent *e;
-	char *path;
-	DIR *d;
-
-	if ((d = opendir(s->home)) == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
-		if (version_number(e->d_name) == 0 || strcmp(e->d_name, new) == 0 ||
-		    (old != NULL && strcmp(e->d_name, old + 1) == 0))
-			continue;
-		path = file_join(s->home, e->d_name);
-		file_remove_tree(path, NULL);
-		free(path);
-	}
-	closedir(d);
-}
-
-static int
-store_locked(struct store *s, const struct identity *id, unsigned flags, struct fail *f)
-{
-	if (check_taken(s, id->name, flags, f) == -1 || choose_version(s, id->name, f) == -1)
+	if ((id->request != NULL && pem_put_request(&b[REQUEST], id->request, f) == -1) ||
+	    (id->next_request != NULL &&
+	    pem_put_request(&b[NEXT_REQUEST], id->next_request, f) == -1))
 		return -1;
-	return write_version(s, id, f);
+	return 0;
 }
 
 int
 identity_store(const char *dir, const struct identity *id, unsigned flags, struct fail *f)
 {
-	struct store s = { .lock = -1 };
+	struct version_file v[PARTS];
+	struct buf b[PARTS] = { BUF_INIT };
+	char *certs;
+	size_t i, n = 0;
 	int rc = -1;
 
 	if (name_check_identity(id->name, f) == -1)
 		return -1;
-	s.certs = file_join(dir, CERTS);
-	s.link = file_join(s.certs, id->name);
-	s.home = xasprintf("%s/%s/%s", s.certs, VERSIONS, id->name);
-	if (make_folders(dir, &s, f) == 0 && lock_store(&s, f) == 0)
-		rc = store_locked(&s, id, flags, f);
-	if (rc == 0)
-		prune(&s);
-	else
-		undo(&s);
-	if (s.lock != -1)
-		close(s.lock);
-	free(s.certs);
-	free(s.link);
-	free(s.home);
-	free(s.folder);
-	free(s.target);
-	free(s.old);
-	free(s.made);
+	certs = certs_of(dir);
+	if (bytes_of(id, b, f) == -1)
+		goto out;
+	for (i = 0; i < PARTS; i++)
+		if (b[i].len > 0)
+			v[n++] = (struct version_file){ part[i].file, part[i].mode, b[i].p, b[i].len };
+	rc = version_store(certs, id->name, v, n,
+	    (flags & (IDENTITY_REPLACE | IDENTITY_AMEND) ? VERSION_REPLACE : 0) |
+	    (flags & IDENTITY_AMEND ? VERSION_AMEND : 0), id->version, f);
+out:
+	for (i = 0; i < PARTS; i++)
+		buf_wipe(&b[i]);
+	free(certs);
+	return rc;
+}
+
+static int
+check_there(const char *dir, const char *name, struct fail *f)
+{
+	if (name_check_identity(name, f) == -1)
+		return -1;
+	if (!identity_exists(dir, name))
+		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
+	return 0;
+}
+
+int
+identity_rollback(const char *dir, const char *name, struct fail *f)
+{
+	char *certs;
+	int rc;
+
+	if (check_there(dir, name, f) == -1)
+		return -1;
+	certs = certs_of(dir);
+	rc = version_rollback(certs, name, f);
+	free(certs);
+	return rc;
+}
+
+int
+identity_rename(const char *dir, const char *name, const char *to, struct fail *f)
+{
+	char *certs;
+	int rc;
+
+	if (check_there(dir, name, f) == -1 || name_check_identity(to, f) == -1)
+		return -1;
+	certs = certs_of(dir);
+	rc = version_rename(certs, name, to, f);
+	free(certs);
+	return rc;
+}
+
+int
+identity_remove(const char *dir, const char *name, struct fail *f)
+{
+	char *certs;
+	int rc;
+
+	if (check_there(dir, name, f) == -1)
+		return -1;
+	certs = certs_of(dir);
+	rc = version_remove(certs, name, f);
+	free(certs);
 	return rc;
 }

@@ -4,15 +4,58 @@
 #include <openssl/err.h>
 
 #include <stdarg.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
+
+/* OpenSSL's own decoding of an EC key leaves the number in a block that it frees unwiped. */
+static void
+wipe_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+plain_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return n > 0 ? malloc(n) : NULL;
+}
+
+static void *
+wipe_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t old = p != NULL ? malloc_usable_size(p) : 0;
+	void *q;
+
+	if (n > 0 && n <= old)
+		return p;
+	q = plain_malloc(n, file, line);
+	if (q == NULL && n > 0)
+		return NULL;
+	if (q != NULL && old > 0)
+		memcpy(q, p, old);
+	wipe_free(p, file, line);
+	return q;
+}
 
 void
 ossl_init(void)
 {
+	/* Refused, with no harm, where OpenSSL has allocated before. */
+	(void)CRYPTO_set_mem_functions(plain_malloc, wipe_realloc, wipe_free);
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
 		alloc_failed();
+	/* 2: not locked, or no guard pages; 0: no address space, or done before.  Keys then work too. */
+	(void)CRYPTO_secure_malloc_init(OSSL_SECURE_HEAP, OSSL_SECURE_MIN);
 }
 
 void

@@ -18,8 +18,14 @@ void ossl_clear(void);
 
 /*
  * For commands, before any other use of OpenSSL: reads its configuration as usual, but leaves the
- * clean-up at exit to the kernel, for it takes longer than signing does.
+ * clean-up at exit to the kernel, for it takes longer than signing does.  Private keys go into
+ * OpenSSL's secure heap of OSSL_SECURE_HEAP octets: left out of cores (MADV_DONTDUMP), between
+ * guard pages, wiped when freed, and locked into memory where RLIMIT_MEMLOCK allows that much.
+ * There is room for about 1,000 RSA keys of 4096 bits; behind that keys cannot be read.
  */
+#define OSSL_SECURE_HEAP (4UL * 1024 * 1024)
+#define OSSL_SECURE_MIN 64	/* octets, its smallest block */
+
 void ossl_init(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "pem.h"
 
 #include <openssl/evp.h>
+#include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@
 
 struct cursor {
 	const char *p, *end;
-	unsigned line; /* of the line that next_line() returned last */
+	const char *at;	/* where the line that next_line() returned last begins */
+	unsigned line;	/* its number */
 };
 
 struct line {
@@ -32,7 +34,7 @@ next_line(struct cursor *c, struct line *l)
 	if (c->p == c->end)
 		return 0;
 	lf = memchr(c->p, '\n', c->end - c->p);
-	l->p = c->p;
+	c->at = l->p = c->p;
 	l->len = (lf != NULL ? lf : c->end) - c->p;
 	c->p = lf != NULL ? lf + 1 : c->end;
 	c->line++;
@@ -63,18 +65,19 @@ boundary(const struct line *l, const char *verb, char label[PEM_LABEL_MAX + 1], 
 	return 1;
 }
 
+/* From a table, whose 0 is what is no digit: a bundle of CAs has a quarter of a million of them. */
 static int
 sextet(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	static uint8_t value[256];
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	int i;
+
+	if (value['/'] == 0)
+		for (i = 0; i < 64; i++)
+			value[(unsigned char)digits[i]] = i + 1;
+	return value[(unsigned char)c] - 1;
 }
 
 /* Base64 that comes in pieces.  Bits left over at the end must be zero, as in RFC 4648 3.5. */
@@ -88,7 +91,8 @@ struct decoder {
 static int
 decode_line(struct decoder *d, const struct line *l, struct fail *f)
 {
-	size_t i;
+	char out[192];
+	size_t i, n = 0;
 	int v;
 
 	for (i = 0; i < l->len; i++) {
@@ -105,15 +109,20 @@ decode_line(struct decoder *d, const struct line *l, struct fail *f)
 		if (d->pad > 0)
 			return fail(f, FAIL_INPUT, "base64 goes on after its =");
 		d->bits = d->bits << 6 | (unsigned)v;
-		if (++d->have == 4) {
-			char three[3] = { (char)(d->bits >> 16), (char)(d->bits >> 8),
-				(char)d->bits };
-
-			buf_add(&d->out, three, 3);
-			d->bits = 0;
-			d->have = 0;
+		if (++d->have < 4)
+			continue;
+		out[n++] = d->bits >> 16;
+		out[n++] = d->bits >> 8;
+		out[n++] = d->bits;
+		d->bits = 0;
+		d->have = 0;
+		if (n == sizeof out) {
+			buf_add(&d->out, out, n);
+			n = 0;
 		}
 	}
+	buf_add(&d->out, out, n);
+	explicit_bzero(out, sizeof out);
 	if (d->out.len > PEM_OBJECT_MAX)
 		return fail(f, FAIL_INPUT, "an object larger than %d octets", PEM_OBJECT_MAX);
 	return 0;
@@ -204,6 +213,9 @@ is_whole(const struct pem_item *item)
 {
 	size_t n = der_length(item->der, item->len);
 
+	/* Of PKCS#7 the indefinite form is common; its decoder looks whether all was used. */
+	if (pem_is_pkcs7(item) && item->len > 4 && item->der[0] == 0x30 && item->der[1] == 0x80)
+		return 1;
 	/* What OpenSSL calls trusted has its own additions behind the certificate. */
 	return n > 0 && (n == item->len || strcmp(item->label, "TRUSTED CERTIFICATE") == 0);
 }
@@ -242,33 +254,87 @@ list_add(struct pem_list *list)
 	return &list->v[list->n++];
 }
 
-static int
-read_text(const char *p, size_t len, struct pem_list *list, struct fail *f)
+static void
+item_wipe(struct pem_item *item)
 {
-	struct cursor c = { .p = p, .end = p + len, .line = 0 };
-	char label[PEM_LABEL_MAX + 1];
+	if (item->der != NULL)
+		explicit_bzero(item->der, item->len);
+	free(item->der);
+	item->der = NULL;
+}
+
+/* One block, from its BEGIN line l on. */
+static int
+read_item(struct cursor *c, const struct line *l, struct pem_list *list, char *label,
+    struct fail *f)
+{
 	struct pem_item *item;
+
+	if (boundary(l, "-----BEGIN ", label, f) == -1)
+		return fail_prefix(f, "line %u", c->line);
+	item = list_add(list);
+	memcpy(item->label, label, PEM_LABEL_MAX + 1);
+	return read_block(c, item, f);
+}
+
+/* Goes on behind a damaged block: at the line that ended it where that begins the next one. */
+static void
+recover(struct cursor *c, unsigned begin, struct pem_list *list, size_t good)
+{
+	static const char head[] = "-----BEGIN ";
+
+	while (list->n > good)
+		item_wipe(&list->v[--list->n]);
+	if (c->line > begin && c->end - c->at >= (ptrdiff_t)sizeof head - 1 &&
+	    memcmp(c->at, head, sizeof head - 1) == 0) {
+		c->p = c->at;
+		c->line--;
+	}
+}
+
+static int
+read_text(const char *p, size_t len, struct pem_list *list, pem_bad_fn *bad, void *arg,
+    struct fail *f)
+{
+	struct cursor c = { .p = p, .end = p + len, .at = p, .line = 0 };
+	char label[PEM_LABEL_MAX + 1];
+	size_t good, damaged = 0;
+	unsigned begin;
 	struct line l;
-	int rc;
 
 	if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
 		c.p += 3;
 	while (next_line(&c, &l)) {
-		if ((rc = boundary(&l, "-----BEGIN ", label, f)) == 0)
+		if (boundary(&l, "-----BEGIN ", label, NULL) == 0)
 			continue;
-		if (rc == -1)
-			return fail_prefix(f, "line %u", c.line);
 		if (list->n == PEM_ITEMS_MAX)
 			return fail(f, FAIL_INPUT,
 			    "line %u: more than %d objects", c.line, PEM_ITEMS_MAX);
-		item = list_add(list);
-		memcpy(item->label, label, sizeof label);
-		if (read_block(&c, item, f) == -1)
+		good = list->n;
+		begin = c.line;
+		label[0] = '\0';
+		if (read_item(&c, &l, list, label, f) == 0)
+			continue;
+		if (bad == NULL)
 			return -1;
+		bad(arg, label, f);
+		damaged++;
+		recover(&c, begin, list, good);
 	}
-	if (list->n == 0)
+	if (list->n == 0 && damaged == 0)
 		return fail(f, FAIL_INPUT, "neither PEM nor DER: expected a -----BEGIN line");
 	return 0;
+}
+
+/* ContentInfo { signedData ... } (RFC 2315 7, RFC 5652 3): its type stands first. */
+static int
+is_signed_data(const uint8_t *p, size_t len)
+{
+	static const uint8_t oid[] = { 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07,
+		0x02 };
+	size_t head = len < 2 || p[1] <= 0x80 ? 2 : 2 + (p[1] & 0x7f);
+
+	return len >= head + sizeof oid && memcmp(p + head, oid, sizeof oid) == 0;
 }
 
 /* Which of the labels fits this DER: the first that decodes.  The order matters little, for the
@@ -298,6 +364,8 @@ der_label(const uint8_t *der, size_t len)
 		if (o != NULL)
 			found = labels[i];
 	}
+	if (found == NULL && is_signed_data(der, len))
+		found = "PKCS7";
 	if (found == NULL && (sealed = d2i_X509_SIG(NULL, &der, len)) != NULL)
 		found = "ENCRYPTED PRIVATE KEY";
 	X509_SIG_free(sealed);
@@ -313,7 +381,8 @@ read_der(const uint8_t *der, size_t len, struct pem_list *list, struct fail *f)
 
 	if (len > PEM_OBJECT_MAX)
 		return fail(f, FAIL_INPUT, "an object larger than %d octets", PEM_OBJECT_MAX);
-	if (der_length(der, len) != len || (label = der_label(der, len)) == NULL)
+	if ((der_length(der, len) != len && !is_signed_data(der, len)) ||
+	    (label = der_label(der, len)) == NULL)
 		return fail(f, FAIL_INPUT,
 		    "neither PEM nor one whole DER certificate, request or key");
 	item = list_add(list);
@@ -325,7 +394,8 @@ read_der(const uint8_t *der, size_t len, struct pem_list *list, struct fail *f)
 }
 
 int
-pem_read(const void *p, size_t len, struct pem_list *list, struct fail *f)
+pem_read_some(const void *p, size_t len, struct pem_list *list, pem_bad_fn *bad, void *arg,
+    struct fail *f)
 {
 	const uint8_t *u = p;
 	int rc;
@@ -337,10 +407,16 @@ pem_read(const void *p, size_t len, struct pem_list *list, struct fail *f)
 	if (u[0] == 0x30 && memmem(p, len, "-----BEGIN ", 11) == NULL)
 		rc = read_der(u, len, list, f);
 	else
-		rc = read_text(p, len, list, f);
+		rc = read_text(p, len, list, bad, arg, f);
 	if (rc == -1)
 		pem_list_clear(list);
 	return rc;
+}
+
+int
+pem_read(const void *p, size_t len, struct pem_list *list, struct fail *f)
+{
+	return pem_read_some(p, len, list, NULL, NULL, f);
 }
 
 void
@@ -348,11 +424,8 @@ pem_list_clear(struct pem_list *list)
 {
 	size_t i;
 
-	for (i = 0; i < list->n; i++) {
-		if (list->v[i].der != NULL)
-			explicit_bzero(list->v[i].der, list->v[i].len);
-		free(list->v[i].der);
-	}
+	for (i = 0; i < list->n; i++)
+		item_wipe(&list->v[i]);
 	free(list->v);
 	*list = (struct pem_list)PEM_LIST_INIT;
 }
@@ -385,6 +458,13 @@ int
 pem_is_public_key(const struct pem_item *item)
 {
 	return strcmp(item->label, "PUBLIC KEY") == 0;
+}
+
+int
+pem_is_pkcs7(const struct pem_item *item)
+{
+	return strcmp(item->label, "PKCS7") == 0 || strcmp(item->label, "CMS") == 0 ||
+	    strcmp(item->label, "PKCS #7 SIGNED DATA") == 0;
 }
 
 /* What every decoder ends with: all octets must have been the object's. */
@@ -464,6 +544,38 @@ pem_get1_public_key(const struct pem_item *item, struct fail *f)
 		return key;
 	EVP_PKEY_free(key);
 	return NULL;
+}
+
+static STACK_OF(X509) *
+certs_of(const PKCS7 *p7)
+{
+	STACK_OF(X509) *inside = p7->d.sign != NULL ? p7->d.sign->cert : NULL, *all;
+
+	if (inside == NULL || sk_X509_num(inside) == 0)
+		return NULL;
+	if ((all = X509_chain_up_ref(inside)) == NULL)
+		alloc_failed();
+	return all;
+}
+
+STACK_OF(X509) *
+pem_get1_pkcs7(const struct pem_item *item, struct fail *f)
+{
+	const uint8_t *p = item->der;
+	STACK_OF(X509) *all = NULL;
+	PKCS7 *p7;
+
+	ossl_clear();
+	p7 = d2i_PKCS7(NULL, &p, item->len);
+	if (decoded(item, p7, p, "PKCS#7 message", f)) {
+		if (!PKCS7_type_is_signed(p7) || (all = certs_of(p7)) == NULL) {
+			fail(f, FAIL_INPUT, "no certificate in the PKCS#7 message");
+			if (item->line > 0)
+				fail_prefix(f, "line %u", item->line);
+		}
+	}
+	PKCS7_free(p7);
+	return all;
 }
 
 void

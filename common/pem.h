@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/safestack.h>
 #include <openssl/types.h>
 #include <openssl/x509.h>
 
@@ -41,10 +42,18 @@ struct pem_list {
 /*
  * Sets *list (no need to initialise; pem_list_clear() it).  A DER object is recognised by its
  * contents and gets the label that it would have in PEM: CERTIFICATE, CERTIFICATE REQUEST, PUBLIC
- * KEY, PRIVATE KEY (PKCS#1 and SEC1 too), ENCRYPTED PRIVATE KEY.  FAIL_INPUT: a damaged
+ * KEY, PRIVATE KEY (PKCS#1 and SEC1 too), ENCRYPTED PRIVATE KEY, PKCS7.  FAIL_INPUT: a damaged
  * block (nothing is returned), too large, or no object at all.
  */
 int pem_read(const void *, size_t, struct pem_list *, struct fail *);
+
+/*
+ * As pem_read(), but a damaged block in a text does not end it: the function is told of each, with
+ * its label ("" where that cannot be read) and the failure, and the others are returned, perhaps
+ * none.
+ */
+typedef void pem_bad_fn(void *arg, const char *label, const struct fail *);
+int pem_read_some(const void *, size_t, struct pem_list *, pem_bad_fn *, void *arg, struct fail *);
 
 /* Frees; the bytes are overwritten, for some may be keys. */
 void pem_list_clear(struct pem_list *);
@@ -54,6 +63,7 @@ int pem_is_cert(const struct pem_item *);	/* CERTIFICATE, X509 and TRUSTED CERTI
 int pem_is_key(const struct pem_item *);	/* any private key, encrypted ones too */
 int pem_is_request(const struct pem_item *);	/* (NEW) CERTIFICATE REQUEST */
 int pem_is_public_key(const struct pem_item *);
+int pem_is_pkcs7(const struct pem_item *);	/* PKCS7, PKCS #7 SIGNED DATA, CMS */
 
 /* Decode one item, "line N: ..." in the failure.  The caller frees; NULL: FAIL_INPUT.  Octets
  * behind the object (but for TRUSTED CERTIFICATE's) are refused. */
@@ -61,6 +71,11 @@ X509 *pem_get1_cert(const struct pem_item *, struct fail *);
 X509_REQ *pem_get1_request(const struct pem_item *, struct fail *);
 EVP_PKEY *pem_get1_key(const struct pem_item *, struct fail *);
 EVP_PKEY *pem_get1_public_key(const struct pem_item *, struct fail *);
+
+/* The certificates of a PKCS#7 signedData message in their order there, which means nothing (it is
+ * a SET); at least one.  Its signatures are not looked at.  The caller frees with
+ * cert_chain_free(); NULL: FAIL_INPUT. */
+STACK_OF(X509) *pem_get1_pkcs7(const struct pem_item *, struct fail *);
 
 /* Append one PEM block of any DER bytes; of a certificate; of a request. */
 void pem_put(struct buf *, const char *label, const uint8_t *der, size_t len);

@@ -18,6 +18,8 @@ sandbox_tool(struct fail *f)
 	umask(077);
 	if (setrlimit(RLIMIT_CORE, &none) == -1)
 		return fail_errno(f, "setrlimit");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		return fail_errno(f, "prctl");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return fail_errno(f, "prctl");
 	return 0;
@@ -52,5 +54,8 @@ sandbox_enter(const char *root, const struct sandbox_user *u, struct fail *f)
 	/* It must not be possible to go back. */
 	if (setuid(0) != -1 || seteuid(0) != -1)
 		return fail(f, FAIL_SYS, "changing the user: the process could become root again");
+	/* A change of user sets this to what fs.suid_dumpable says, see proc_sys_fs(5). */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		return fail_errno(f, "prctl");
 	return 0;
 }

@@ -1,8 +1,10 @@
 /*
  * sandbox - what a process gives up before it looks at anybody's bytes.
  *
- * sandbox_tool() suits every command: umask 077, no core file (a key may be in memory), and no new
- * privileges through exec (prctl(2), PR_SET_NO_NEW_PRIVS).  It cannot be taken back.
+ * sandbox_tool() suits every command: umask 077, no new privileges through exec (prctl(2),
+ * PR_SET_NO_NEW_PRIVS), and no core, for a key may be in memory: RLIMIT_CORE 0, and not dumpable
+ * (PR_SET_DUMPABLE), since a core that the kernel pipes into a program knows no limit.  So other
+ * processes of the same user cannot look into it either.  It cannot be taken back.
  *
  * sandbox_user_find() and sandbox_enter() are for the roles of a daemon: look the user up, then
  * change the root directory and become that user for good.

@@ -314,6 +314,38 @@ text_time(char *dst, int64_t t)
 	return dst;
 }
 
+/* Digits where the pattern has 9, and its other characters. */
+static int
+looks_like(const char *s, const char *pattern)
+{
+	for (; *pattern != '\0'; s++, pattern++)
+		if (*pattern == '9' ? *s < '0' || *s > '9' : *s != *pattern)
+			return 0;
+	return *s == '\0';
+}
+
+int
+text_timestamp(const char *s, const char *what, int64_t *out, struct fail *f)
+{
+	struct tm tm = { .tm_isdst = 0 };
+	char again[TEXT_TIME_MAX];
+	int64_t t;
+
+	if ((!looks_like(s, "9999-99-99") && !looks_like(s, "9999-99-99T99:99:99Z")) ||
+	    sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+		&tm.tm_min, &tm.tm_sec) < 3)
+		return fail(f, FAIL_INPUT,
+		    "%s: expected a date such as 2026-11-21 or 2026-11-21T10:00:00Z", what);
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	t = timegm(&tm);
+	/* The 31st of June would have become the 1st of July. */
+	if (strncmp(text_time(again, t), s, strlen(s)) != 0)
+		return fail(f, FAIL_INPUT, "%s: %.40s: there is no such time", what, s);
+	*out = t;
+	return 0;
+}
+
 int
 text_is_address(const char *s)
 {

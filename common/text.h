@@ -61,6 +61,9 @@ int text_duration(const char *, const char *what, long long *, struct fail *);
 #define TEXT_TIME_MAX 32
 const char *text_time(char *dst, int64_t);
 
+/* Reads what text_time() writes, or a date alone (2026-11-21: its first second, UTC). */
+int text_timestamp(const char *, const char *what, int64_t *, struct fail *);
+
 #define TEXT_HOST_MAX 256 /* a host name or address with its NUL (RFC 1035 2.3.4: 255 octets) */
 
 struct endpoint {

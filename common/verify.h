@@ -91,7 +91,8 @@ enum verify_names {
 struct verify_pkix {
 	const struct trust *trust;
 	enum verify_names names;
-	const char *const *reference;	/* reference identities, A-labels; any of them is enough */
+	const char *const *reference;	/* reference identities, any of which is enough: A-labels,
+					 * or addresses as inet_ntop(3) writes them */
 	size_t nreference;		/* 0: the chain alone is judged */
 	int fqdn_check;			/* CN and dNSNames must be fully qualified to count */
 	int client;			/* the peer is a client: EKU clientAuth in place of serverAuth */
@@ -100,10 +101,20 @@ struct verify_pkix {
 
 /*
  * A chain held against the trusted CAs and the names (RFC 5280 6, RFC 6125): leaf first, as sent; the
- * rest may be shuffled or padded.  *out is set anew (result VERIFY_MATCH or VERIFY_NO_MATCH, reason,
- * rule, why); finding_clear() frees.  Where verified is not NULL and the chain is trusted it gets the
- * chain that was built, leaf first, root last; the caller frees with cert_chain_free().  Returns -1
- * (FAIL_SYS) only where OpenSSL cannot work at all.
+ * rest may be shuffled or padded, and every path from the leaf to a root that is in the list is tried.
+ * Roots alone end a path, but for the leaf itself where it is in the list.  Keys and signatures have
+ * to be of OpenSSL's security level 2: RSA of 2048 bits, no SHA-1.  Certificate policies and revocation
+ * are not looked at.
+ *
+ * *out is set anew (result VERIFY_MATCH or VERIFY_NO_MATCH, reason, rule, why, and the depth of the
+ * certificate that it is about: of the root where all is good); finding_clear() frees.  Of several
+ * reasons the first in this order is told: parse, unknown-ca, signature, distrusted, purpose,
+ * path-length, name-constraint, weak, not-yet-valid, expired, name; and of several paths, none of
+ * them good, the one whose reason comes last.
+ *
+ * With VERIFY_MATCH *verified, if verified is not NULL, is the chain that was built, leaf first, root
+ * last; the caller frees with cert_chain_free(); otherwise it is NULL.  Returns -1 (FAIL_SYS) only
+ * where OpenSSL cannot work at all.
  */
 int verify_pkix(STACK_OF(X509) *chain, const struct verify_pkix *, STACK_OF(X509) **verified,
     struct finding *out, struct fail *);

@@ -204,6 +204,135 @@ test_undo(void)
 	identity_clear(&id);
 }
 
+/* A request or a next key beside the certificate: what roll-back goes to stays. */
+static void
+test_amend(void)
+{
+	struct identity one, two, got;
+	struct issue is;
+	struct fail f = FAIL_INIT;
+
+	make(&one, "f");
+	make(&two, "f");
+	identity_store(dir, &one, 0, NULL);
+	identity_store(dir, &two, IDENTITY_REPLACE, NULL);
+	issue_init(&is);
+	issue_set(&is, ISSUE_CN, "mx.example", NULL);
+	two.request = issue_request(&is, two.key, NULL);
+	two.next_key = key_generate("ec:p256", NULL);
+	two.next_request = issue_request(&is, two.next_key, NULL);
+	unit_int(identity_store(dir, &two, IDENTITY_AMEND, &f), 0, "amended");
+	unit_int(mode_of("certs/f/next-key.pem"), 0600, "next key 0600");
+	unit_int(mode_of("certs/f/request.pem"), 0644, "request 0644");
+	unit_int(mode_of("certs/f/next-request.pem"), 0644, "next request 0644");
+	unit_ok(exists("certs/.versions/f/1") && !exists("certs/.versions/f/2"), "the first is kept");
+	unit_int(identity_load(dir, "f", IDENTITY_NEED_KEY, &got, NULL), 0, "loaded");
+	unit_ok(got.request == NULL && got.next_key == NULL, "without what waits");
+	identity_clear(&got);
+	unit_int(identity_load(dir, "f", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL), 0, "loaded");
+	unit_ok(got.request != NULL && got.next_request != NULL && got.next_key != NULL &&
+	    key_same(got.next_key, two.next_key), "with what waits");
+	identity_clear(&got);
+	unit_int(identity_rollback(dir, "f", &f), 0, "rolled back");
+	identity_load(dir, "f", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL);
+	unit_ok(X509_cmp(got.cert, one.cert) == 0 && got.request == NULL, "to the first");
+	identity_clear(&got);
+	unit_int(identity_rollback(dir, "f", &f), 0, "rolled back once more");
+	identity_load(dir, "f", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL);
+	unit_ok(X509_cmp(got.cert, two.cert) == 0 && got.next_key != NULL, "goes forward again");
+	unit_int(mode_of("certs/f/next-key.pem"), 0600, "with the modes as they were");
+	identity_clear(&got);
+	issue_clear(&is);
+	identity_clear(&one);
+	identity_clear(&two);
+}
+
+static void
+test_without_cert(void)
+{
+	struct identity id, got;
+	struct issue is;
+	struct fail f = FAIL_INIT;
+
+	make(&id, "g");
+	issue_init(&is);
+	issue_set(&is, ISSUE_CN, "mx.example", NULL);
+	id.request = issue_request(&is, id.key, NULL);
+	X509_free(id.cert);
+	id.cert = NULL;
+	unit_int(identity_store(dir, &id, 0, &f), 0, "a request without a certificate");
+	check_load("g", "", "/certs/.versions/g/1: no certificate for \"g\" yet, only its request: "
+	    "`certstore install` takes the CA's answer");
+	unit_int(identity_load(dir, "g", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, &f), 0, "is loaded");
+	unit_ok(got.cert == NULL && got.key != NULL && got.request != NULL, "by who asks for it");
+	identity_clear(&got);
+	unit_int(identity_rollback(dir, "g", &f), -1, "nothing to go back to");
+	unit_int(f.kind, FAIL_POLICY, "is a rule's refusal");
+	issue_clear(&is);
+	identity_clear(&id);
+}
+
+/* Who read an older version does not write over a newer one. */
+static void
+test_changed_meanwhile(void)
+{
+	struct identity id, mine;
+	struct fail f = FAIL_INIT;
+
+	make(&id, "h");
+	identity_store(dir, &id, 0, NULL);
+	unit_int(identity_load(dir, "h", IDENTITY_NEED_KEY, &mine, &f), 0, "read");
+	identity_store(dir, &id, IDENTITY_REPLACE, NULL);
+	unit_int(identity_store(dir, &mine, IDENTITY_REPLACE, &f), -1, "and changed meanwhile");
+	unit_int(f.kind, FAIL_POLICY, "is a rule's refusal");
+	unit_ok(!exists("certs/.versions/h/3"), "and nothing is written");
+	identity_clear(&mine);
+	identity_load(dir, "h", IDENTITY_NEED_KEY, &mine, &f);
+	unit_int(identity_store(dir, &mine, IDENTITY_REPLACE, &f), 0, "not so when read anew");
+	identity_clear(&mine);
+	identity_clear(&id);
+}
+
+static void
+test_rename_remove(void)
+{
+	struct identity one, two, got;
+	struct identity_names names;
+	struct fail f = FAIL_INIT;
+	char *store = dir;
+
+	dir = file_join(store, "rename");
+	make(&one, "x");
+	make(&two, "x");
+	identity_store(dir, &one, 0, NULL);
+	identity_store(dir, &two, IDENTITY_REPLACE, NULL);
+	unit_int(identity_rename(dir, "x", "y", &f), 0, "renamed");
+	unit_ok(!exists("certs/x") && !exists("certs/.versions/x"), "the old name is gone");
+	unit_int(identity_load(dir, "y", IDENTITY_NEED_KEY, &got, NULL), 0, "the new one is there");
+	unit_ok(X509_cmp(got.cert, two.cert) == 0, "and shows the same");
+	identity_clear(&got);
+	unit_int(identity_rollback(dir, "y", &f), 0, "with what was before");
+	identity_load(dir, "y", IDENTITY_NEED_KEY, &got, NULL);
+	unit_ok(X509_cmp(got.cert, one.cert) == 0, "which is the first");
+	identity_clear(&got);
+	identity_store(dir, &one, 0, NULL);
+	unit_int(identity_rename(dir, "x", "y", &f), -1, "a name that is taken");
+	unit_int(f.kind, FAIL_POLICY, "is refused by a rule");
+	unit_ok(exists("certs/x") && exists("certs/y"), "and both stay");
+	unit_int(identity_rename(dir, "x", "../y", &f), -1, "what cannot be a name is refused");
+	unit_int(identity_list(dir, &names, &f), 0, "listed");
+	unit_ok(names.n == 2 && strcmp(names.v[0], "x") == 0 && strcmp(names.v[1], "y") == 0, "sorted");
+	identity_names_clear(&names);
+	unit_int(identity_remove(dir, "x", &f), 0, "removed");
+	unit_ok(!exists("certs/x") && !exists("certs/.versions/x"), "and gone");
+	unit_int(identity_remove(dir, "x", &f), -1, "once");
+	unit_int(f.kind, FAIL_INPUT, "for there is none");
+	free(dir);
+	dir = store;
+	identity_clear(&one);
+	identity_clear(&two);
+}
+
 /* Many writers of one name, and a reader: everybody sees a key with its certificate. */
 static void
 test_race(void)
@@ -288,6 +417,10 @@ main(void)
 	test_damaged();
 	test_leftover();
 	test_undo();
+	test_amend();
+	test_without_cert();
+	test_changed_meanwhile();
+	test_rename_remove();
 	test_race();
 	test_find();
 	unit_int(file_remove_tree(dir, NULL), 0, "cleaned up");

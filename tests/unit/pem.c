@@ -1,6 +1,8 @@
 #include "pem.h"
 
 #include <openssl/evp.h>
+#include <openssl/objects.h>
+#include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 
 #include <stdlib.h>
@@ -196,9 +198,169 @@ test_many(void)
 	buf_clear(&b);
 }
 
+/* ---- PKCS#7 ---- */
+
+static X509 *
+new_cert(const char *cn)
+{
+	EVP_PKEY *key = key_generate("ec:p256", NULL);
+	struct issue is;
+	X509 *cert;
+
+	issue_init(&is);
+	issue_set(&is, ISSUE_CN, cn, NULL);
+	cert = issue_self_signed(&is, key, 0, NULL);
+	issue_clear(&is);
+	EVP_PKEY_free(key);
+	return cert;
+}
+
+/* A message with these certificates and nothing signed; n 0: none of them. */
+static int
+make_pkcs7(X509 **certs, int n, unsigned char **der)
+{
+	PKCS7 *p7 = PKCS7_new();
+	int i, len;
+
+	PKCS7_set_type(p7, NID_pkcs7_signed);
+	PKCS7_content_new(p7, NID_pkcs7_data);
+	for (i = 0; i < n; i++)
+		PKCS7_add_certificate(p7, certs[i]);
+	len = i2d_PKCS7(p7, der);
+	PKCS7_free(p7);
+	return len;
+}
+
+static void
+has_certs(const void *p, size_t len, int n, const char *what)
+{
+	struct pem_list list;
+	struct fail f = FAIL_INIT;
+	STACK_OF(X509) *all = NULL;
+
+	unit_int(pem_read(p, len, &list, &f), 0, "%s is read", what);
+	unit_ok(list.n == 1 && pem_is_pkcs7(&list.v[0]) && !pem_is_cert(&list.v[0]),
+	    "%s is PKCS#7", what);
+	if (list.n == 1)
+		all = pem_get1_pkcs7(&list.v[0], &f);
+	unit_int(all != NULL ? sk_X509_num(all) : 0, n, "%s: certificates", what);
+	if (n == 0)
+		unit_ok(strstr(f.text, "no certificate in the PKCS#7 message") != NULL,
+		    "%s: %s", what, f.text);
+	sk_X509_pop_free(all, X509_free);
+	pem_list_clear(&list);
+}
+
+/* What Microsoft's programs write: SEQUENCE and the rest of indefinite length. */
+static void
+test_pkcs7_ber(const unsigned char *der, int len)
+{
+	/* SEQUENCE (82 xx xx) { OID, [0] (82 xx xx) ...: only the outer one is rewritten. */
+	unsigned char *ber = malloc(len + 2);
+	struct pem_list list;
+	struct buf b = BUF_INIT;
+
+	ber[0] = 0x30;
+	ber[1] = 0x80;
+	memcpy(ber + 2, der + 4, len - 4);
+	memset(ber + len - 2, 0, 2);
+	has_certs(ber, len, 2, "indefinite length");
+	pem_put(&b, "PKCS7", ber, len);
+	has_certs(b.p, b.len, 2, "indefinite length in PEM");
+	unit_int(pem_read(ber, len - 1, &list, NULL), 0, "its end cut off");
+	unit_ok(pem_get1_pkcs7(&list.v[0], NULL) == NULL, "that is found in decoding");
+	pem_list_clear(&list);
+	buf_clear(&b);
+	free(ber);
+}
+
+static void
+test_pkcs7(void)
+{
+	static const char *const labels[] = { "PKCS7", "PKCS #7 SIGNED DATA", "CMS" };
+	X509 *certs[2] = { new_cert("a.example"), new_cert("b.example") };
+	unsigned char *der = NULL, *empty = NULL;
+	int len = make_pkcs7(certs, 2, &der), n = make_pkcs7(certs, 0, &empty);
+	struct pem_item cut = { .label = "PKCS7", .line = 3, .der = der, .len = len - 1 };
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	has_certs(der, len, 2, "DER");
+	has_certs(empty, n, 0, "DER without certificates");
+	for (i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+		struct buf b = BUF_INIT;
+
+		pem_put(&b, labels[i], der, len);
+		has_certs(b.p, b.len, 2, labels[i]);
+		buf_clear(&b);
+	}
+	unit_ok(pem_get1_pkcs7(&cut, &f) == NULL && strncmp(f.text, "line 3: ", 8) == 0,
+	    "cut short: %s", f.text);
+	test_pkcs7_ber(der, len);
+	OPENSSL_free(der);
+	OPENSSL_free(empty);
+	X509_free(certs[0]);
+	X509_free(certs[1]);
+}
+
+/* ---- going on behind damage ---- */
+
+static void
+note_bad(void *arg, const char *label, const struct fail *f)
+{
+	buf_printf(arg, "%s/%s;", label, f->text);
+}
+
+#define GOOD(label) BLOCK(label, "MAMCAQA=")
+
+static void
+test_some(void)
+{
+	static const struct {
+		const char *what, *in, *good, *bad;
+	} rows[] = {
+		{ "none damaged", GOOD("X") GOOD("Y"), "X1 Y4 ", "" },
+		{ "one within", GOOD("X") BLOCK("Y", "MAMC!QA=") GOOD("Z"), "X1 Z7 ",
+		    "Y/line 5: expected base64, found a character that is not;" },
+		{ "no END before the next", "-----BEGIN X-----\nMAMCAQA=\n" GOOD("Y"), "Y3 ",
+		    "X/line 3: expected -----END X-----;" },
+		{ "two damaged in a row", "-----BEGIN X-----\n-----BEGIN Y-----\n" GOOD("Z"), "Z3 ",
+		    "X/line 2: expected -----END X-----;Y/line 3: expected -----END Y-----;" },
+		{ "a broken BEGIN", "-----BEGIN X---\nMAMCAQA=\n-----END X-----\n" GOOD("Y"), "Y4 ",
+		    "/line 1: expected ----- at the end of the line;" },
+		{ "the last one", GOOD("X") "-----BEGIN PRIVATE KEY-----\nMAMC", "X1 ",
+		    "PRIVATE KEY/line 5: no -----END PRIVATE KEY----- before the end;" },
+		{ "all", BLOCK("X", "MAMCAQA"), "",
+		    "X/line 3: base64 ends in the middle of a group of four;" },
+		{ "not a whole object", GOOD("X") BLOCK("Y", "MAQCAQA="), "X1 ",
+		    "Y/line 4: the Y block does not hold one whole object;" },
+	};
+	size_t i, j;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buf good = BUF_INIT, bad = BUF_INIT;
+		struct pem_list list;
+		struct fail f = FAIL_INIT;
+
+		buf_puts(&good, "");
+		buf_puts(&bad, "");
+		unit_int(pem_read_some(rows[i].in, strlen(rows[i].in), &list, note_bad, &bad, &f),
+		    0, "%s: is read", rows[i].what);
+		for (j = 0; j < list.n; j++)
+			buf_printf(&good, "%s%u ", list.v[j].label, list.v[j].line);
+		unit_str(good.p, rows[i].good, "%s: good ones", rows[i].what);
+		unit_str(bad.p, rows[i].bad, "%s: damaged ones", rows[i].what);
+		pem_list_clear(&list);
+		buf_clear(&good);
+		buf_clear(&bad);
+	}
+}
+
 int
 main(void)
 {
+	test_pkcs7();
+	test_some();
 	test_read();
 	test_labels();
 	test_der();

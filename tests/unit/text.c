@@ -242,9 +242,52 @@ test_endpoint(void)
 	unit_int(text_endpoint(name, 25, &e, &f), -1, "256 are too many");
 }
 
+static void
+test_timestamp(void)
+{
+	static const struct {
+		const char *in;
+		int64_t out;	/* -1: refused */
+	} rows[] = {
+		{ "1970-01-01", 0 },
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "2026-11-21", 1795219200 },
+		{ "2026-11-21T10:00:01Z", 1795255201 },
+		{ "2024-02-29", 1709164800 },
+		{ "2023-02-29", -1 },
+		{ "2026-11-31", -1 },
+		{ "2026-13-01", -1 },
+		{ "2026-00-01", -1 },
+		{ "2026-11-21T24:00:00Z", -1 },
+		{ "2026-11-21T10:60:00Z", -1 },
+		{ "2026-11-21T10:00:00", -1 },
+		{ "2026-11-21T10:00:00+01:00", -1 },
+		{ "2026-11-21 10:00:00Z", -1 },
+		{ "2026-11-2", -1 },
+		{ "21.11.2026", -1 },
+		{ " 2026-11-21", -1 },
+		{ "2026-11-21 ", -1 },
+		{ "-026-11-21", -1 },
+		{ "tomorrow", -1 },
+		{ "", -1 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct fail f = FAIL_INIT;
+		int64_t t = -1;
+		int rc = text_timestamp(rows[i].in, "--time", &t, &f);
+
+		unit_int(rc == 0 ? t : -1, rows[i].out, "\"%s\"", rows[i].in);
+		unit_ok(rc == 0 || (f.kind == FAIL_INPUT && strncmp(f.text, "--time: ", 8) == 0),
+		    "\"%s\": %s", rows[i].in, f.text);
+	}
+}
+
 int
 main(void)
 {
+	test_timestamp();
 	test_buf();
 	test_escape();
 	test_hex();

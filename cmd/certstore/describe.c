@@ -1,0 +1,184 @@
+#include "certstore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "cert.h"
+#include "glance.h"
+#include "json.h"
+#include "key.h"
+#include "subject.h"
+#include "text.h"
+#include "tlsa.h"
+
+const char *
+describe_day(char dst[DESCRIBE_DAY_MAX], int64_t t)
+{
+	text_time(dst, t);
+	dst[strcspn(dst, "T")] = '\0';
+	return dst;
+}
+
+int
+describe_is_self_issued(const X509 *cert)
+{
+	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
+}
+
+char *
+describe_tlsa(const EVP_PKEY *key)
+{
+	struct tlsa t;
+	char *rdata;
+
+	if (key == NULL || tlsa_of_key(&t, TLSA_DANE_EE, TLSA_SHA256, key, NULL) == -1)
+		return NULL;
+	rdata = tlsa_rdata(&t);
+	tlsa_clear(&t);
+	return rdata;
+}
+
+char *
+describe_spki(const EVP_PKEY *key)
+{
+	char *rdata = describe_tlsa(key), *hex = NULL;
+
+	if (rdata != NULL)
+		hex = xstrdup(strrchr(rdata, ' ') + 1);
+	free(rdata);
+	return hex;
+}
+
+static json_t *
+strings_json(const struct cert_names *names)
+{
+	json_t *a = json_array();
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		json_push(a, json_bytes(names->v[i], strlen(names->v[i])));
+	return a;
+}
+
+void
+describe_names(json_t *o, const struct issue *is)
+{
+	json_t *dns = json_array(), *ip = json_array();
+	size_t i;
+
+	for (i = 0; i < is->nsan; i++)
+		json_push(is->san[i].kind == ISSUE_DNS ? dns : ip,
+		    json_bytes(is->san[i].text, strlen(is->san[i].text)));
+	json_set(o, "dns", dns);
+	json_set(o, "ip", ip);
+}
+
+static void
+set_taken(json_t *o, const char *key, char *text)
+{
+	json_set_str(o, key, text);
+	free(text);
+}
+
+static void
+describe_cert(json_t *o, const X509 *cert)
+{
+	char fp[CERT_FINGERPRINT_SIZE];
+	struct cert_names names;
+
+	json_set_str(o, "sha256", cert_fingerprint(fp, cert));
+	set_taken(o, "subject", cert_subject(cert));
+	set_taken(o, "issuer", cert_issuer(cert));
+	json_set_bool(o, "self_issued", describe_is_self_issued(cert));
+	cert_dns_names(cert, &names);
+	json_set(o, "dns", strings_json(&names));
+	cert_names_clear(&names);
+	cert_ip_names(cert, &names);
+	json_set(o, "ip", strings_json(&names));
+	cert_names_clear(&names);
+	set_taken(o, "key", glance_key(cert));
+	set_taken(o, "serial", cert_serial(cert));
+	json_set_time(o, "not_before", cert_not_before(cert));
+	json_set_time(o, "not_after", cert_not_after(cert));
+	json_set_bool(o, "demo", cert_is_demo(cert));
+}
+
+/* What waits for a certificate has the same keys, as far as its request tells. */
+static void
+describe_pending(json_t *o, X509_REQ *req)
+{
+	static const char *const not_there[] = { "serial", "not_before", "not_after" };
+	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+	char *left_out = NULL;
+	struct issue is;
+	size_t i;
+
+	issue_init(&is);
+	subject_of_request(&is, req, &left_out, NULL);
+	free(left_out);
+	json_set_str(o, "sha256", NULL);
+	json_set_str(o, "subject", NULL);
+	json_set_str(o, "issuer", NULL);
+	json_set_bool(o, "self_issued", 0);
+	describe_names(o, &is);
+	set_taken(o, "key", key != NULL ? key_describe(key) : NULL);
+	for (i = 0; i < sizeof not_there / sizeof not_there[0]; i++)
+		json_set_str(o, not_there[i], NULL);
+	json_set_bool(o, "demo", 0);
+	issue_clear(&is);
+}
+
+json_t *
+describe_json(const struct settings *s, const struct identity *id, const struct used *u)
+{
+	json_t *o = json_object();
+
+	json_set_str(o, "name", id->name);
+	set_taken(o, "path", identity_path(s->dir, id->name));
+	if (id->cert != NULL)
+		describe_cert(o, id->cert);
+	else
+		describe_pending(o, id->request);
+	json_set_bool(o, "request", id->request != NULL);
+	json_set_bool(o, "next", id->next_request != NULL);
+	json_set(o, "used", used_json(u, id->name));
+	return o;
+}
+
+static int
+print_result(const struct settings *s, const struct identity *id, struct fail *f)
+{
+	char fp[CERT_FINGERPRINT_SIZE], *path;
+	struct used u;
+	json_t *o;
+	int rc;
+
+	if (!s->json) {
+		path = identity_path(s->dir, id->name);
+		printf("%s %s\n", path, id->cert != NULL ? cert_fingerprint(fp, id->cert) : "-");
+		free(path);
+		return 0;
+	}
+	used_read(&u, s);
+	o = describe_json(s, id, &u);
+	rc = json_line(stdout, o, f);
+	json_decref(o);
+	used_clear(&u);
+	return rc;
+}
+
+enum tool_exit
+describe_result(const struct settings *s, const char *name)
+{
+	struct fail f = FAIL_INIT;
+	struct identity id;
+	int rc;
+
+	if (identity_load(s->dir, name, IDENTITY_PENDING, &id, &f) == -1)
+		return tool_failed(&f);
+	rc = print_result(s, &id, &f);
+	identity_clear(&id);
+	return rc == 0 ? TOOL_YES : tool_failed(&f);
+}

@@ -1,0 +1,48 @@
+#include "certstore.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cert.h"
+#include "name.h"
+#include "text.h"
+
+static int
+covers_host(const X509 *cert, const char *name, unsigned flags)
+{
+	struct cert_names names;
+	char *cn = NULL;
+	size_t i;
+	int yes = 0;
+
+	cert_dns_names(cert, &names);
+	if (flags & COVERS_CN) {
+		cn = cert_cn(cert);
+		cert_names_or_cn(&names, cn);
+	}
+	for (i = 0; i < names.n && !yes; i++)
+		yes = name_matches(name, names.v[i]) || text_case_eq(name, names.v[i]);
+	cert_names_clear(&names);
+	free(cn);
+	return yes;
+}
+
+static int
+covers_address(const X509 *cert, const char *address)
+{
+	struct cert_names names;
+	size_t i;
+	int yes = 0;
+
+	cert_ip_names(cert, &names);
+	for (i = 0; i < names.n && !yes; i++)
+		yes = strcmp(address, names.v[i]) == 0;
+	cert_names_clear(&names);
+	return yes;
+}
+
+int
+covers(const X509 *cert, const char *name, unsigned flags)
+{
+	return text_is_address(name) ? covers_address(cert, name) : covers_host(cert, name, flags);
+}
