@@ -8,17 +8,20 @@ AR = ar
 PKG_CONFIG ?= pkg-config
 
 # The programs, and for each the tiers of common/ it stands on and what it links beyond them.
-TOOLS = mkcert csrgen certstore tlsa-gen tlscheck smtp-relay relayq
+TOOLS = mkcert csrgen certstore p12import p12export castore tlsa-gen tlscheck smtp-relay relayq
 TIERS_mkcert = CRYPTO BASE
 TIERS_csrgen = CRYPTO BASE
 TIERS_certstore = MAIL NET WIRE CRYPTO BASE
+TIERS_p12import = CRYPTO BASE
+TIERS_p12export = CRYPTO BASE
+TIERS_castore = MAIL CRYPTO BASE
 TIERS_tlsa-gen = CRYPTO BASE
 TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 TIERS_smtp-relay = MAIL NET WIRE CRYPTO BASE
 
 # What a tier links; --as-needed drops what a program does not reach.
-PKGS_BASE = jansson
+PKGS_BASE = jansson libbsd
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
 LIBS_NET = -lunbound

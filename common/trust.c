@@ -8,6 +8,7 @@
 
 #include <sys/file.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -349,6 +350,25 @@ wait_for_lock(int fd, const char *ca, struct fail *f)
 	return 0;
 }
 
+/* Temporary files of those who were killed: whoever has the lock knows that nobody writes them. */
+static void
+remove_leftovers(int fd)
+{
+	int again = dup(fd);
+	struct dirent *e;
+	DIR *d;
+
+	if (again == -1 || (d = fdopendir(again)) == NULL) {
+		if (again != -1)
+			close(again);
+		return;
+	}
+	while ((e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, ".tmp-", 5) == 0)
+			unlinkat(fd, e->d_name, 0);
+	closedir(d);
+}
+
 int
 trust_lock(const char *dir, struct fail *f)
 {
@@ -362,7 +382,8 @@ trust_lock(const char *dir, struct fail *f)
 	else if (wait_for_lock(fd, ca, f) == -1) {
 		close(fd);
 		fd = -1;
-	}
+	} else
+		remove_leftovers(fd);
 out:
 	free(ca);
 	return fd;

@@ -754,6 +754,20 @@ find_path(struct search *s)
 
 /* ---- names ---- */
 
+static void
+add_cn(struct cert_names *names, const char *cn)
+{
+	size_t i;
+
+	if (cn == NULL)
+		return;
+	for (i = 0; i < names->n; i++)
+		if (text_case_eq(names->v[i], cn))
+			return;
+	names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
+	names->v[names->n++] = xstrdup(cn);
+}
+
 /* Those of the certificate that may be a reference identity's. */
 static void
 presented_names(const struct verify_pkix *v, const X509 *leaf, struct cert_names *names)
@@ -762,10 +776,9 @@ presented_names(const struct verify_pkix *v, const X509 *leaf, struct cert_names
 	size_t i, n;
 
 	cert_dns_names(leaf, names);
-	if (v->names == VERIFY_NAMES_CN_OR_SAN && cn != NULL) {
-		names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
-		names->v[names->n++] = xstrdup(cn);
-	} else if (v->names == VERIFY_NAMES_HOSTED)
+	if (v->names == VERIFY_NAMES_CN_OR_SAN)
+		add_cn(names, cn);
+	else if (v->names == VERIFY_NAMES_HOSTED)
 		cert_names_or_cn(names, cn);
 	free(cn);
 	for (i = n = 0; i < names->n; i++)
@@ -855,7 +868,7 @@ tell_unknown(const struct search *s, struct finding *out)
 
 	if (trust_size(s->v->trust) == 0)
 		why = xstrdup("no list of CAs is enabled, or they are empty");
-	else if (X509_check_issued(s->end, s->end) == X509_V_OK)
+	else if (cert_is_self_signed(s->end))
 		why = xasprintf("\"%s\" is self-signed and not in the list", subject);
 	else
 		why = xasprintf("the issuer of \"%s\", \"%s\", is neither in the list nor was it sent",
