@@ -28,4 +28,13 @@ void ossl_clear(void);
 
 void ossl_init(void);
 
+/*
+ * For a program that loads keys and then forks processes that are not to have them: OpenSSL frees some of a key's
+ * octets as they are (those of the file, decoded).  ossl_wipe_begin() before ossl_init(); from then on
+ * what OpenSSL frees is overwritten first, until ossl_wipe_end(); ossl_wipe_again() resumes that.
+ */
+void ossl_wipe_begin(void);
+void ossl_wipe_end(void);
+void ossl_wipe_again(void);
+
 #endif

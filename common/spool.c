@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -37,6 +38,7 @@ static const char *const folders[SPOOL_FOLDERS] = {
 	[SPOOL_QUEUE] = "queue",
 	[SPOOL_HOLD] = "hold",
 	[SPOOL_BAD] = "bad",
+	[SPOOL_RESULTS] = "results",
 };
 
 const char *
@@ -113,6 +115,9 @@ open_folders(struct spool *s, struct fail *f)
 		return fail_errno(f, ".");
 	for (i = 0; i < SPOOL_FOLDERS; i++) {
 		s->dir[i] = openat(s->root, folders[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* A spool that no relay of now has started on is read all the same. */
+		if (s->dir[i] == -1 && errno == ENOENT && i == SPOOL_RESULTS)
+			continue;
 		if (s->dir[i] == -1 || fstat(s->dir[i], &st) == -1)
 			return fail_errno(f, "%s", folders[i]);
 		if (st.st_dev != root.st_dev)
@@ -276,6 +281,20 @@ check_file(const struct spool_message *m, struct fail *f)
 	return 0;
 }
 
+/* How long a message is tried follows from both of these, and nobody but its writer has seen it arrive. */
+static int
+check_times(const struct spool_message *m, struct fail *f)
+{
+	int64_t id = spool_id_time_us(m->env.id) / 1000000;
+
+	if (id > time(NULL) + SPOOL_AHEAD_S)
+		return fail(f, FAIL_INPUT, "%s: the ID is of a time to come", m->env.id);
+	if (m->env.arrived < id - SPOOL_ARRIVED_S || m->env.arrived > id + SPOOL_ARRIVED_S)
+		return fail(f, FAIL_INPUT, "%s: it arrived at %jd, the ID is of %jd", m->env.id,
+		    (intmax_t)m->env.arrived, (intmax_t)id);
+	return 0;
+}
+
 /* Looks at an item's file and learns what its name in queue/ will be.  Keeps the descriptor if asked. */
 static int
 examine(struct spool *s, struct spool_item *item, int keep)
@@ -289,7 +308,7 @@ examine(struct spool *s, struct spool_item *item, int keep)
 		return fail(&item->fail, FAIL_INPUT, "%s: no such due time", item->name.id);
 	if (spool_read(s->dir[SPOOL_NEW], item->name.id, 0, &m, &item->fail) == -1)
 		return -1;
-	if ((rc = check_file(&m, &item->fail)) == 0) {
+	if ((rc = check_file(&m, &item->fail)) == 0 && (rc = check_times(&m, &item->fail)) == 0) {
 		spool_name_domains(&item->name, &m.env);
 		item->size = m.size;
 		item->nrcpts = m.env.nrcpts;

@@ -5,6 +5,7 @@
  *	queue/	taken: whole, synced, owed to its recipients
  *	hold/	as queue/, but not to be tried until it is released
  *	bad/	damaged or of no sense; kept for a person to look at
+ *	results/ no messages: what was read of final replies and perhaps not heard of (journal.h)
  *
  * This header has the folders, spool_file.h the files; mtatls-spool(5) has the format.  Who does what:
  *
@@ -27,15 +28,18 @@
 #include "spool_file.h"
 
 #define SPOOL_DIR_DEFAULT "/var/spool/smtp-relay"
+#define SPOOL_ARRIVED_S 60	/* a file's arrived is that near to the time in its ID, */
+#define SPOOL_AHEAD_S 86400	/* and that at most so far ahead: a clock may have been set back */
 #define SPOOL_SYNC_EACH_MAX 2	/* files of a batch synced one by one; more: syncfs(2) */
 
 enum spool_folder {
 	SPOOL_NEW,
 	SPOOL_QUEUE,
 	SPOOL_HOLD,
-	SPOOL_BAD
+	SPOOL_BAD,
+	SPOOL_RESULTS
 };
-#define SPOOL_FOLDERS 4
+#define SPOOL_FOLDERS 5
 
 const char *spool_folder_name(enum spool_folder);
 
@@ -51,7 +55,7 @@ struct spool {
 };
 
 /* All zero is none of them: set to SPOOL_INIT so that spool_close() is safe. */
-#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
+#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
 
 /*
  * Makes the spool's directory and its folders, or sets owner and mode of those that exist: new/ is
@@ -71,7 +75,7 @@ int spool_lock(struct spool *, struct fail *);
  * Group commit.  Add what the writers have finished, commit, look at each item: with ok set it is on
  * disk, whole, under its name in queue/ (say 250); otherwise its file is gone and fail says why (say
  * 451; 452 for ENOSPC and EDQUOT).  An item of no sense (no such file, a link, a size that is not the
- * head's) fails by itself.  A failed sync fails all of the batch: the files are unlinked, never synced
+ * head's, times that cannot be: SPOOL_ARRIVED_S, SPOOL_AHEAD_S) fails by itself.  A failed sync fails all of the batch: the files are unlinked, never synced
  * again, and the spool is sick: it takes nothing until spool_probe() succeeded.
  */
 struct spool_item {

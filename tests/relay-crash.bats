@@ -230,6 +230,109 @@ take_over()
 	smtpload -C spool ledger
 }
 
+# PID RECORD: sends it over the sockets that this role has, as if the role had. Status 77 as above.
+send_as()
+{
+	/usr/bin/python3 - "$1" "$2" <<- 'END'
+		import ctypes, os, socket, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		try:
+		    pidfd = os.pidfd_open(int(sys.argv[1]))
+		except OSError:
+		    sys.exit(77)
+		for fd in os.listdir("/proc/%s/fd" % sys.argv[1]):
+		    if not os.readlink("/proc/%s/fd/%s" % (sys.argv[1], fd)).startswith("socket:"):
+		        continue
+		    mine = libc.syscall(438, pidfd, int(fd), 0)	# pidfd_getfd
+		    if mine == -1:
+		        sys.exit(77)
+		    s = socket.socket(fileno=mine)
+		    if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+		        s.send(sys.argv[2].encode())
+	END
+}
+
+# FILE ID ARRIVED: a message in new/ as a worker makes it.
+plant()
+{
+	printf 'Subject: x\r\n\r\nx\r\n' | ARRIVED=$3 mkspool "spool/new/$1" "$2" '<a@client.example>' '<other@else.example>'
+	chown news:games "spool/new/$1"
+	chmod 660 "spool/new/$1"
+}
+
+@test "a worker that a client took over: no ID twice" {
+	local id in status=0
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	relay_start
+	message_gets '354 250'
+	id=$(relay_ids)
+	in=in-1
+	grep -q "$id accepted session=in-1" log || in=in-2
+	plant "$id" "$id" "$(date +%s)"
+	send_as "$(relay_role $in)" "commit 99 $id" || status=$?
+	[ $status -ne 77 ] || skip "no pidfd_getfd here"
+	relay_await 10 grep -q "queue worker-nonsense reason=\"$id: the ID of another message\"" log
+	[ "$(relay_ids)" = "$id" ]
+	relayq -s spool show "$id" | grep -q 'user@relay.example'
+	[ -z "$(ls spool/new spool/bad | grep -v :)" ]
+	# Nor is a copy under another name tried beside its original.
+	relay_stop
+	cp -p "spool/queue/"$id,* "spool/queue/$id,5,copy.example"
+	relay_start
+	grep -q 'set aside in bad' log
+	[ "$(ls spool/bad | wc -l)" -eq 1 ]
+	[ "$(ls spool/queue | wc -l)" -eq 1 ]
+}
+
+# PID KEYFILE: how often that EC key's number is in the process's memory, in either order of octets or as the file has it.
+key_copies()
+{
+	/usr/bin/python3 - "$1" "$2" <<- 'END'
+		import re, subprocess, sys
+		text = subprocess.run(["openssl", "pkey", "-in", sys.argv[2], "-noout", "-text"], stdout=subprocess.PIPE, check=True).stdout.decode()
+		digits = re.search(r"priv:\s*([0-9a-f:\s]+)pub:", text).group(1)
+		key = bytes.fromhex(re.sub(r"[:\s]", "", digits))[-32:]
+		assert len(key) == 32
+		lines = open(sys.argv[2], "rb").read().split(b"\n")
+		pem = lines[lines.index(b"-----BEGIN PRIVATE KEY-----") + 1]
+		assert len(pem) == 64
+		found = 0
+		with open("/proc/%s/maps" % sys.argv[1]) as maps, open("/proc/%s/mem" % sys.argv[1], "rb", 0) as mem:
+		    for line in maps:
+		        area, rights = line.split()[:2]
+		        if not rights.startswith("rw"):
+		            continue
+		        begin, end = (int(n, 16) for n in area.split("-"))
+		        mem.seek(begin)
+		        try:
+		            octets = mem.read(end - begin)
+		        except OSError:
+		            continue
+		        # Halves: it may lie there in pieces; and as the file has it.
+		        found += sum(octets.count(k) for k in (key[:16], key[16:], key[::-1][:16], key[::-1][16:], pem[44:]))
+		print(found)
+	END
+}
+
+@test "the listener's key is in the memory of those that receive, and of no other role" {
+	local key role
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to look into memory"
+	RELAY_MAY_DIE=1
+	relay_start
+	key=$(grep -rl 'PRIVATE KEY' etc | head -n 1)
+	[ "$(key_copies "$(relay_role in-1)" "$key")" -gt 0 ]
+	for role in queue route out-1 out-2; do
+		[ "$(key_copies "$(relay_role $role)" "$key")" -eq 0 ] || { echo "the key is in $role"; return 1; }
+	done
+	# Nor in one that was started again.
+	kill -KILL "$(relay_role queue)"
+	relay_await 10 grep -q 'role-died role=queue' log
+	relay_await 10 eval '[ -n "$(relay_role out-2)" ] && [ -n "$(relay_role in-2)" ]'
+	relay_says '221 closed' 'QUIT\r\n'
+	[ "$(key_copies "$(relay_role queue)" "$key")" -eq 0 ]
+}
+
 # ---- disks ----
 
 # WANT: what the end of a message gets now: a code, or 250.

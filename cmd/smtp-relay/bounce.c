@@ -95,7 +95,7 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
 
 	spool_id_next(ids, now_us, id);
 	snprintf(env.id, sizeof env.id, "%s", id);
-	env.arrived = now_us / 1000000;
+	env.arrived = spool_id_time_us(id) / 1000000;
 	spool_envelope_add_rcpt(&env, m->env.from);
 	build(&b, hostname, m, id, now_us / 1000000);
 	if ((w = spool_writer_begin(s->dir[SPOOL_NEW], &env, f)) != NULL) {

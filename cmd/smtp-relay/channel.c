@@ -4,12 +4,14 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "alloc.h"
 
 #define RECORDS_AT_ONCE 256	/* read in one turn of the loop */
+#define FLUSH_STEP_MS 10
 
 struct waiting {
 	struct waiting *next;
@@ -38,19 +40,27 @@ tell_gone(struct channel *c, const struct fail *f)
 	c->handlers->gone(c->arg, f);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+/* 1: there may be more; otherwise the channel may be gone. */
+static int
+take_some(struct channel *c)
 {
-	struct channel *c = arg;
 	struct fail f = FAIL_INIT;
 	struct order o;
 	int i, got = 1;
 
-	(void)what;
-	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(fd, &o, &f)) == 1; i++)
+	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(c->fd, &o, &f)) == 1; i++)
 		c->handlers->record(c->arg, &o);
 	if (got == -1)
 		tell_gone(c, &f);
+	return got == 1;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	take_some(arg);
 }
 
 static void
@@ -115,38 +125,56 @@ channel_free(struct channel *c)
 	free(c);
 }
 
-static void
+static int
 wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 {
-	struct waiting *w = xcalloc(1, sizeof *w);
+	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct waiting *w;
 
+	if (fd != -1 && copy == -1)
+		return -1;
+	w = xcalloc(1, sizeof *w);
 	w->text = xmemdup(text, len);
 	w->len = len;
-	w->fd = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	w->fd = copy;
 	*c->last = w;
 	c->last = &w->next;
 	if (event_add(c->writable, NULL) == -1)
 		alloc_failed();
+	return 0;
 }
 
-void
+int
 channel_send(struct channel *c, const char *text, size_t len, int fd)
 {
 	struct fail f = FAIL_INIT;
 	int sent;
 
 	if (c->gone)
-		return;
+		return 0;
 	sent = c->first != NULL ? 0 : order_send(c->fd, text, len, fd, &f);
 	if (sent == 0)
-		wait_for_room(c, text, len, fd);
+		return wait_for_room(c, text, len, fd);
 	/* A record that cannot be sent must not be missed in silence: reading tells, from the loop. */
-	else if (sent == -1)
+	if (sent == -1)
 		shutdown(c->fd, SHUT_RDWR);
+	return 0;
 }
 
-int
-channel_is_idle(const struct channel *c)
+void
+channel_flush(struct channel *c, int ms)
 {
-	return c->first == NULL || c->gone;
+	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+	int waited;
+
+	for (waited = 0; c->first != NULL && !c->gone && waited < ms; waited += FLUSH_STEP_MS)
+		if (poll(&p, 1, FLUSH_STEP_MS) > 0)
+			on_writable(c->fd, EV_WRITE, c);
+}
+
+void
+channel_drain(struct channel *c)
+{
+	while (!c->gone && take_some(c))
+		;
 }

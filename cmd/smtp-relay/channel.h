@@ -20,10 +20,17 @@ struct channel_handlers {
 struct channel *channel_new(struct event_base *, int fd, const struct channel_handlers *, void *arg);
 void channel_free(struct channel *);
 
-/* Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none. */
-void channel_send(struct channel *, const char *, size_t, int fd);
+/*
+ * Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none.  Returns
+ * -1 where that cannot be: then nothing is sent.  Without a descriptor it does not fail.
+ */
+int channel_send(struct channel *, const char *, size_t, int fd);
 
-/* True where nothing waits. */
-int channel_is_idle(const struct channel *);
+/*
+ * For the end of a process, from within a callback too: waits up to so many milliseconds until nothing is left
+ * to send; takes what has come already, which may end in gone() and the channel's end.
+ */
+void channel_flush(struct channel *, int ms);
+void channel_drain(struct channel *);
 
 #endif

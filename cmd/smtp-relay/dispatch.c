@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,15 @@ struct outlet {
 	unsigned number;
 	struct channel *channel;	/* NULL: gone */
 	size_t load;
+	char journal[SPOOL_ID_SIZE];	/* its name; "": there is none */
+	char before[SPOOL_ID_SIZE];	/* the one that it has still to leave; "": none */
+	size_t journaled;		/* octets, more or less, of journal's results that were taken */
+};
+
+/* A recipient that is to be tried; the domain is within its address. */
+struct todo {
+	const char *domain;
+	size_t rcpt;
 };
 
 /* A message under way. */
@@ -34,7 +45,12 @@ struct active {
 	struct sched_message *m;
 	struct spool_name name;
 	struct spool_message msg;
+	int fd;				/* to read from, for all its orders; -1: not opened yet */
+	struct todo *todo;		/* by domain */
+	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
+	struct active *more;		/* the next in dispatch->more */
+	int listed;			/* it is there */
 	int worked, broke, soon;
 };
 
@@ -46,6 +62,7 @@ struct part {
 	size_t rcpt[DISPATCH_RCPTS_MAX];
 	size_t n;
 	struct outlet *outlet;		/* NULL: not handed out */
+	struct part *parked;		/* the next in dispatch->parked */
 };
 
 struct plan_kept {
@@ -64,6 +81,9 @@ struct dispatch {
 	struct part **part;		/* by the number in orders */
 	size_t nparts;
 	struct plan_kept *plans;
+	struct active *more;		/* have recipients that are in no part yet */
+	struct part *parked;		/* no out had room for them */
+	size_t fds;			/* messages that the descriptors of a role allow */
 	struct event *wake;
 	int stopping;
 };
@@ -72,6 +92,15 @@ static int64_t
 now(void)
 {
 	return time(NULL);
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
 }
 
 static uint32_t
@@ -138,14 +167,17 @@ name_of(const struct sched_message *m, struct spool_name *n)
 		snprintf(n->domain, sizeof n->domain, "%s", key);
 }
 
-void
+int
 dispatch_add(struct dispatch *d, const struct spool_name *n)
 {
 	char key[SPOOL_DOMAIN_MAX + 32];
 
 	key_of(n, key, sizeof key);
-	sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key, NULL);
+	if (sched_add(d->sched, n->id, n->due, spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME, key,
+	    NULL) == NULL)
+		return -1;
 	pump(d);
+	return 0;
 }
 
 /* ---- what becomes of a message ---- */
@@ -155,6 +187,9 @@ active_free(struct active *a, enum sched_outcome outcome)
 {
 	sched_finished(a->d->sched, a->m, outcome);
 	spool_message_clear(&a->msg);
+	if (a->fd != -1)
+		close(a->fd);
+	free(a->todo);
 	free(a);
 }
 
@@ -251,6 +286,12 @@ tries_of(const struct active *a)
 	return most;
 }
 
+static int
+is_open(const struct spool_rcpt *r)
+{
+	return r->state == SPOOL_RCPT_WAITING || r->state == SPOOL_RCPT_DEFERRED;
+}
+
 static size_t
 waiting(const struct active *a)
 {
@@ -294,7 +335,6 @@ bounce(struct active *a)
 	struct dispatch *d = a->d;
 	char id[SPOOL_ID_SIZE];
 	struct fail f = FAIL_INIT;
-	struct timespec ts;
 
 	if (a->msg.env.from[0] == '\0') {
 		log_message(a, LOG_LEVEL_WARN, "double-bounce", "consequence", "nobody is told (RFC 5321 6.1)");
@@ -302,9 +342,7 @@ bounce(struct active *a)
 		finish_rest(a);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
-	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg,
-	    ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, id, &f) == -1) {
+	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg, now_us(), id, &f) == -1) {
 		log_fault(d, a->name.id, &f);
 		keep_message(a, SCHED_BACKOFF_MIN);
 		return;
@@ -346,18 +384,50 @@ take_slot(struct dispatch *d, struct part *p)
 	return i;
 }
 
+/* Its next parts are begun from the loop; it is freed only when there are none. */
+static void
+list_more(struct active *a)
+{
+	struct dispatch *d = a->d;
+
+	if (!a->listed) {
+		a->listed = 1;
+		a->more = d->more;
+		d->more = a;
+	}
+	pump(d);
+}
+
 static void
 part_done(struct part *p)
 {
 	struct active *a = p->a;
 
 	a->d->part[p->slot] = NULL;
-	if (p->outlet != NULL)
+	if (p->outlet != NULL) {
 		p->outlet->load--;
+		pump(a->d);
+	}
 	free(p->domain);
 	free(p);
-	if (--a->parts == 0)
+	a->parts--;
+	if (a->taken < a->ntodo)
+		list_more(a);
+	else if (a->parts == 0)
 		finish(a);
+}
+
+static struct part *
+part_new(struct active *a, const char *domain)
+{
+	struct part *p = xcalloc(1, sizeof *p);
+
+	p->a = a;
+	p->domain = xstrdup(domain);
+	text_lower(p->domain);
+	p->slot = take_slot(a->d, p);
+	a->parts++;
+	return p;
 }
 
 static void
@@ -379,13 +449,14 @@ settle_part(struct part *p, enum spool_rcpt_state state, const char *status, con
 	part_done(p);
 }
 
+/* NULL: there is none, or none takes one more. */
 static struct outlet *
 least_loaded(struct dispatch *d)
 {
 	struct outlet *o, *best = NULL;
 
 	for (o = d->outlets; o != NULL; o = o->next)
-		if (o->channel != NULL && (best == NULL || o->load < best->load))
+		if (o->channel != NULL && o->load < d->fds && (best == NULL || o->load < best->load))
 			best = o;
 	return best;
 }
@@ -394,7 +465,7 @@ static void
 put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
 {
 	const struct spool_message *m = &p->a->msg;
-	char seq[24], offset[24], size[24], index[24];
+	char seq[24], offset[24], size[24], index[24], proof[JOURNAL_PROOF_SIZE];
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
@@ -404,41 +475,79 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	    m->env.from_options.n > 0 ? "1" : "0", m->env.from, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
-		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, (char *)NULL);
+		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
+		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof, (char *)NULL);
 	}
 	buf_add(b, plan, len);
+}
+
+/* One descriptor for all orders of a message, without the right to write that our own has. */
+static int
+open_for_outs(struct active *a)
+{
+	char name[SPOOL_NAME_SIZE];
+
+	spool_name_format(name, &a->name);
+	if (a->fd == -1)
+		a->fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return a->fd;
+}
+
+/* Until an out has room, or there is one again. */
+static void
+park(struct part *p)
+{
+	p->parked = p->a->d->parked;
+	p->a->d->parked = p;
+}
+
+static void
+send_order(struct part *p, struct outlet *o, const struct buf *b)
+{
+	int fd = open_for_outs(p->a);
+
+	if (fd != -1 && channel_send(o->channel, b->p, b->len, fd) == 0) {
+		p->outlet = o;
+		o->load++;
+		return;
+	}
+	/* No descriptor, or the file is gone. */
+	p->a->soon = 1;
+	part_done(p);
+}
+
+static void hand_out(struct part *, const char *port, const char *plan, size_t len);
+
+/* Long addresses: both halves go, and each may be halved again. */
+static void
+hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
+{
+	struct part *q = part_new(p->a, p->domain);
+
+	q->n = p->n / 2;
+	p->n -= q->n;
+	memcpy(q->rcpt, p->rcpt + p->n, q->n * sizeof q->rcpt[0]);
+	hand_out(p, port, plan, len);
+	hand_out(q, port, plan, len);
 }
 
 static void
 hand_out(struct part *p, const char *port, const char *plan, size_t len)
 {
-	struct dispatch *d = p->a->d;
-	struct outlet *o = least_loaded(d);
-	char name[SPOOL_NAME_SIZE];
+	struct outlet *o = least_loaded(p->a->d);
 	struct buf b = BUF_INIT;
-	int fd;
 
-	spool_name_format(name, &p->a->name);
-	fd = openat(d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	put_order(&b, p, port, plan, len);
-	if (o == NULL || fd == -1 || b.len >= ORDER_MAX) {
-		int large = b.len >= ORDER_MAX;
-
-		buf_clear(&b);
-		if (fd != -1)
-			close(fd);
-		if (large) {
-			settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
-			return;
-		}
-		p->a->soon = 1;
-		part_done(p);
+	if (o == NULL) {
+		park(p);
 		return;
 	}
-	p->outlet = o;
-	o->load++;
-	channel_send(o->channel, b.p, b.len, fd);
-	close(fd);
+	put_order(&b, p, port, plan, len);
+	if (b.len < ORDER_MAX)
+		send_order(p, o, &b);
+	else if (p->n > 1)
+		hand_out_halves(p, port, plan, len);
+	else
+		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
 	buf_clear(&b);
 }
 
@@ -578,6 +687,74 @@ dispatch_route(struct dispatch *d, int fd)
 	pump(d);
 }
 
+/* ---- journals ---- */
+
+/* Gives an out a journal to begin, or to go on in.  Without one it delivers too. */
+static void
+give_journal(struct outlet *o)
+{
+	struct dispatch *d = o->d;
+	struct fail f = FAIL_INIT;
+	char name[SPOOL_ID_SIZE];
+	int fd;
+
+	o->journaled = 0;
+	spool_id_next(&d->ids, now_us(), name);
+	if ((fd = journal_make(d->conf.spool, name, &f)) == -1) {
+		log_fault(d, d->conf.name, &f);
+		return;
+	}
+	memcpy(o->before, o->journal, sizeof o->before);
+	memcpy(o->journal, name, sizeof o->journal);
+	channel_send(o->channel, "journal", 7, fd);
+	close(fd);
+}
+
+/* Its results stood before this answer in the socket, so that all of them are in the messages' files. */
+static void
+take_switched(struct outlet *o)
+{
+	if (o->before[0] != '\0')
+		journal_remove(o->d->conf.spool, o->before);
+	o->before[0] = '\0';
+}
+
+/* A result that an out wrote down and did not tell, or whose record went with its socket. */
+static void
+take_written(void *arg, const struct journal_result *r)
+{
+	struct outlet *o = arg;
+	struct dispatch *d = o->d;
+	size_t i, k;
+
+	for (i = 0; i < d->nparts; i++) {
+		struct part *p = d->part[i];
+
+		if (p == NULL || p->outlet != o || strcmp(p->a->name.id, r->id) != 0)
+			continue;
+		for (k = 0; k < p->n; k++)
+			if (p->rcpt[k] == r->number && is_open(&p->a->msg.env.rcpt[r->number]))
+				result(p->a, r->number, r->state, r->text);
+	}
+}
+
+static void
+read_journal(struct outlet *o, char *name)
+{
+	const struct spool *s = o->d->conf.spool;
+	struct fail f = FAIL_INIT;
+	size_t damaged = 0;
+
+	if (name[0] == '\0')
+		return;
+	if (journal_read(s, name, o->d->conf.key, take_written, o, &damaged, &f) == 0 && damaged > 0)
+		fail(&f, FAIL_INPUT, "results/%s: %zu damaged lines are left out", name, damaged);
+	if (f.kind != FAIL_NONE)
+		log_fault(o->d, o->d->conf.name, &f);
+	journal_remove(s, name);
+	name[0] = '\0';
+}
+
 /* ---- results ---- */
 
 static int
@@ -607,6 +784,9 @@ take_result(struct outlet *o, const struct order *r)
 	for (i = 0; i < p->n; i++)
 		if ((long long)p->rcpt[i] == index)
 			result(p->a, index, (enum spool_rcpt_state)state, r->v[4]);
+	o->journaled += strlen(r->v[4]) + 64;
+	if (o->journaled >= JOURNAL_SWITCH_AT && o->before[0] == '\0')
+		give_journal(o);
 }
 
 static void
@@ -626,13 +806,15 @@ on_out_record(void *arg, struct order *r)
 {
 	if (r->fd != -1)
 		close(r->fd);
-	if (r->n == 5 && strcmp(r->v[0], "result") == 0)
+	if (r->n == 1 && strcmp(r->v[0], "switched") == 0)
+		take_switched(arg);
+	else if (r->n == 5 && strcmp(r->v[0], "result") == 0)
 		take_result(arg, r);
 	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)
 		take_finished(arg, r);
 }
 
-/* Whatever it had is tried again soon: what it delivered and did not tell is a duplicate. */
+/* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
 static void
 on_out_gone(void *arg, const struct fail *f)
 {
@@ -642,6 +824,8 @@ on_out_gone(void *arg, const struct fail *f)
 	(void)f;
 	channel_free(o->channel);
 	o->channel = NULL;
+	read_journal(o, o->before);
+	read_journal(o, o->journal);
 	for (i = 0; i < o->d->nparts; i++)
 		if (o->d->part[i] != NULL && o->d->part[i]->outlet == o) {
 			o->d->part[i]->a->soon = 1;
@@ -661,6 +845,7 @@ dispatch_out(struct dispatch *d, int fd, unsigned number)
 	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
 	o->next = d->outlets;
 	d->outlets = o;
+	give_journal(o);
 	pump(d);
 }
 
@@ -674,50 +859,87 @@ domain_of(const char *address)
 	return at != NULL ? at + 1 : "";
 }
 
-static struct part *
-part_for(struct active *a, struct part **made, size_t n, const char *domain)
+static int
+by_domain(const void *a, const void *b)
 {
-	struct part *p;
-	size_t i;
+	const struct todo *x = a, *y = b;
+	int c = strcasecmp(x->domain, y->domain);
 
-	for (i = 0; i < n; i++)
-		if (strcmp(made[i]->domain, domain) == 0 && made[i]->n < DISPATCH_RCPTS_MAX)
-			return made[i];
-	p = xcalloc(1, sizeof *p);
-	p->a = a;
-	p->domain = xstrdup(domain);
-	p->slot = take_slot(a->d, p);
-	return p;
+	return c != 0 ? c : (x->rcpt > y->rcpt) - (x->rcpt < y->rcpt);
 }
 
 static void
-split(struct active *a)
+list_todo(struct active *a)
 {
-	struct part **made = xcalloc(a->msg.env.nrcpts, sizeof *made);
-	size_t i, n = 0;
+	size_t i;
 
-	for (i = 0; i < a->msg.env.nrcpts; i++) {
-		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
-		char *domain;
-		struct part *p;
+	a->todo = xcalloc(a->msg.env.nrcpts, sizeof *a->todo);
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		if (is_open(&a->msg.env.rcpt[i]))
+			a->todo[a->ntodo++] = (struct todo){ domain_of(a->msg.env.rcpt[i].address), i };
+	qsort(a->todo, a->ntodo, sizeof *a->todo, by_domain);
+}
 
-		if (r->state != SPOOL_RCPT_WAITING && r->state != SPOOL_RCPT_DEFERRED)
-			continue;
-		domain = xstrdup(domain_of(r->address));
-		text_lower(domain);
-		p = part_for(a, made, n, domain);
-		if (p->n == 0)
-			made[n++] = p;
-		p->rcpt[p->n++] = i;
-		free(domain);
-	}
-	/* One more than there are, so that one that ends at once does not end the message. */
-	a->parts = n + 1;
-	for (i = 0; i < n; i++)
-		ask_plan(made[i]);
-	free(made);
+/* The next domain's recipients, or more of the same where they are too many for one. */
+static struct part *
+next_part(struct active *a)
+{
+	const struct todo *t = &a->todo[a->taken];
+	struct part *p = part_new(a, t->domain);
+
+	for (; a->taken < a->ntodo && p->n < DISPATCH_RCPTS_MAX &&
+	     strcasecmp(a->todo[a->taken].domain, t->domain) == 0; a->taken++)
+		p->rcpt[p->n++] = a->todo[a->taken].rcpt;
+	return p;
+}
+
+/* As many as may be out at once; part_done() asks for the rest. */
+static void
+begin_parts(struct active *a)
+{
+	/* One more than there are, so that one that ends at once does not end the message; nor lists it. */
+	a->parts++;
+	a->listed = 1;
+	while (a->taken < a->ntodo && a->parts <= DISPATCH_PARTS_MAX)
+		ask_plan(next_part(a));
+	a->listed = 0;
 	if (--a->parts == 0)
 		finish(a);
+}
+
+static void
+try(struct active *a)
+{
+	list_todo(a);
+	begin_parts(a);
+}
+
+static void
+begin_more(struct dispatch *d)
+{
+	struct active *a, *list = d->more;
+
+	d->more = NULL;
+	while ((a = list) != NULL) {
+		list = a->more;
+		begin_parts(a);
+	}
+}
+
+/* With its plan asked for anew: it may have waited long. */
+static void
+begin_parked(struct dispatch *d)
+{
+	struct part *p, *list = d->parked;
+
+	d->parked = NULL;
+	while ((p = list) != NULL) {
+		list = p->parked;
+		if (least_loaded(d) != NULL)
+			ask_plan(p);
+		else
+			park(p);
+	}
 }
 
 static void
@@ -731,12 +953,12 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 	a->m = m;
 	name_of(m, &a->name);
 	spool_name_format(name, &a->name);
-	a->msg.fd = -1;
+	a->msg.fd = a->fd = -1;
 	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == 0) {
 		if (why == SCHED_OVERDUE)
 			finish(a);
 		else
-			split(a);
+			try(a);
 		return;
 	}
 	if (f.kind == FAIL_INPUT && spool_set_aside(d->conf.spool, SPOOL_QUEUE, name, NULL) == 0)
@@ -768,7 +990,9 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (d->stopping || !d->conf.conf->deliver || d->route == NULL || least_loaded(d) == NULL)
 		return;
-	while ((m = sched_next(d->sched, now(), &why)) != NULL)
+	begin_parked(d);
+	begin_more(d);
+	while (least_loaded(d) != NULL && (m = sched_next(d->sched, now(), &why)) != NULL)
 		activate(d, m, why);
 	at = sched_wake(d->sched);
 	if (at == SCHED_NEVER)
@@ -793,7 +1017,25 @@ pump(struct dispatch *d)
 void
 dispatch_stop(struct dispatch *d)
 {
+	struct outlet *o;
+
 	d->stopping = 1;
+	for (o = d->outlets; o != NULL; o = o->next)
+		if (o->channel != NULL)
+			channel_drain(o->channel);
+}
+
+/* The master's limit is that of all roles: what one out carries, and how many files we hold. */
+static unsigned
+fds_for_messages(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur < DISPATCH_FDS_KEPT + DISPATCH_FDS_EACH)
+		return 1;
+	if (l.rlim_cur > 1000000)
+		return 1000000;
+	return (unsigned)(l.rlim_cur - DISPATCH_FDS_KEPT) / DISPATCH_FDS_EACH;
 }
 
 struct dispatch *
@@ -803,7 +1045,8 @@ dispatch_new(const struct dispatch_conf *conf)
 	uint64_t seed = (uint64_t)random32() << 32 | random32();
 
 	d->conf = *conf;
-	d->sched = sched_new(DISPATCH_OUT_MAX, seed);
+	d->fds = fds_for_messages();
+	d->sched = sched_new(d->fds < DISPATCH_OUT_MAX ? d->fds : DISPATCH_OUT_MAX, seed);
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL)
 		alloc_failed();

@@ -9,11 +9,15 @@
 #define RELAY_DISPATCH_H
 
 #include "conf.h"
+#include "journal.h"
 #include "role.h"
 #include "spool.h"
 
 #define DISPATCH_OUT_MAX 400	/* messages under way at once */
 #define DISPATCH_RCPTS_MAX 100	/* recipients in one order */
+#define DISPATCH_PARTS_MAX 50	/* orders of one message at once */
+#define DISPATCH_FDS_KEPT 40	/* descriptors of a role that are not for messages */
+#define DISPATCH_FDS_EACH 3	/* for a message under way: in out file, connection, and one that waits */
 #define DISPATCH_PLAN_S 5	/* a plan is used again so long */
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
@@ -25,6 +29,7 @@ struct dispatch_conf {
 	const char *name;		/* of the role, for the log */
 	struct event_base *base;
 	struct spool *spool;
+	const struct journal_key *key;	/* of journal_replay() */
 	/*
 	 * Takes a finished file of new/ into the queue's next commit; committed is called with whether it
 	 * is safe.
@@ -35,14 +40,14 @@ struct dispatch_conf {
 
 struct dispatch *dispatch_new(const struct dispatch_conf *);
 
-/* A message in queue/: at the start, and after its commit. */
-void dispatch_add(struct dispatch *, const struct spool_name *);
+/* A message in queue/: at the start, and after its commit.  -1: a message of that ID is there already. */
+int dispatch_add(struct dispatch *, const struct spool_name *);
 
 /* The sockets to roles that the master introduces. */
 void dispatch_route(struct dispatch *, int fd);
 void dispatch_out(struct dispatch *, int fd, unsigned number);
 
-/* Nothing new is started. */
+/* The outs have ended: what they told last is taken.  Nothing new is started. */
 void dispatch_stop(struct dispatch *);
 
 #endif

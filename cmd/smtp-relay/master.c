@@ -27,6 +27,7 @@
 #include "key.h"
 #include "log.h"
 #include "order.h"
+#include "ossl.h"
 #include "out.h"
 #include "queue.h"
 #include "route.h"
@@ -274,6 +275,7 @@ master_new(const struct conf *c, int dry, struct fail *f)
 		if (load_identity(&m->listener[i], c, dry, f) == -1 ||
 		    (!dry && bind_listener(&m->listener[i], f) == -1))
 			goto fail;
+	ossl_wipe_end();
 	if (!dry && (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL))
 		goto fail;
 	return m;
@@ -321,6 +323,20 @@ queue_child(struct master *m)
 	return &m->child[0];
 }
 
+/* The keys are those of the listeners; freed, they are overwritten. */
+static void
+forget_keys(const struct master *m)
+{
+	size_t i;
+
+	ossl_wipe_again();
+	for (i = 0; i < m->nlisteners; i++) {
+		SSL_CTX_free(m->listener[i].tls);
+		m->listener[i].tls = NULL;
+	}
+	ossl_wipe_end();
+}
+
 /* What the others hold is not this role's to hold. */
 static void
 close_others(const struct master *m, const struct child *mine, int listeners)
@@ -333,8 +349,10 @@ close_others(const struct master *m, const struct child *mine, int listeners)
 			close(m->child[i].sock);
 	for (i = 0; i < m->nlisteners && !listeners; i++)
 		close(m->listener[i].fd);
-	if (!listeners)
+	if (!listeners) {
 		close(m->newfd);
+		forget_keys(m);
+	}
 }
 
 /* Which one of the workers: in and out take turns behind queue and route. */

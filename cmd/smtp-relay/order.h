@@ -12,9 +12,11 @@
  *	master -> queue	out NUMBER, route	+fd	likewise
  *	queue -> route	route SEQ DOMAIN	what is the plan?
  *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
- *	queue -> out	deliver SEQ ID PORT OFFSET SIZE 8BIT FROM	+fd of the message, lines "rcpt INDEX
- *						ADDRESS", then the plan's
- *	out -> queue	result SEQ INDEX STATE TEXT	of a recipient
+ *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
+ *			deliver SEQ ID PORT OFFSET SIZE 8BIT FROM	+fd of the message, lines "rcpt INDEX
+ *						ADDRESS PROOF", then the plan's
+ *	out -> queue	switched		the journal before is done with
+ *			result SEQ INDEX STATE TEXT	of a recipient
  *			finished SEQ OUTCOME	of the order
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */

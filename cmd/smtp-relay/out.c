@@ -16,6 +16,7 @@
 #include "alloc.h"
 #include "contact.h"
 #include "io.h"
+#include "journal.h"
 #include "log.h"
 #include "pack.h"
 #include "spool_file.h"
@@ -39,6 +40,7 @@ struct line {
 struct recipient {
 	char index[16];
 	char *address;
+	char proof[JOURNAL_PROOF_SIZE];
 	int settled;
 };
 
@@ -68,6 +70,7 @@ struct out {
 	struct role role;
 	const struct out_start *start;
 	struct channel *queue;
+	struct journal_pen journal;
 	struct line *lines;
 	size_t deliveries;
 	int stopping;
@@ -82,6 +85,24 @@ tell(struct out *o, struct buf *b)
 	buf_clear(b);
 }
 
+/* Without a line there the result is told all the same: at worst a crash makes a duplicate of it. */
+static void
+write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_state state,
+    const char *text)
+{
+	struct journal_result result = { .id = d->id, .number = strtoul(r->index, NULL, 10), .state = state,
+		.proof = r->proof, .text = text };
+	struct fail f = FAIL_INIT;
+	struct log_line l;
+
+	if (state == SPOOL_RCPT_DEFERRED || journal_write(&d->out->journal, &result, &f) == 0)
+		return;
+	log_event(&l, LOG_LEVEL_ERROR, d->id, "fault");
+	log_key(&l, "role", d->out->start->role.name);
+	log_key(&l, "reason", f.text);
+	log_send(&l);
+}
+
 static void
 settle(struct delivery *d, size_t i, enum spool_rcpt_state state, const char *text)
 {
@@ -90,9 +111,18 @@ settle(struct delivery *d, size_t i, enum spool_rcpt_state state, const char *te
 	if (d->rcpt[i].settled)
 		return;
 	d->rcpt[i].settled = 1;
+	write_down(d, &d->rcpt[i], state, text);
 	table_put(&b, "result", d->seq, d->rcpt[i].index, spool_rcpt_state_name(state), text,
 	    (char *)NULL);
 	tell(d->out, &b);
+}
+
+/* The last results go before the process does: what a full socket left waiting too. */
+static void
+end(struct out *o)
+{
+	channel_flush(o->queue, ROLE_FLUSH_MS);
+	role_end(&o->role);
 }
 
 static void
@@ -113,7 +143,7 @@ delivery_free(struct delivery *d)
 		close(d->fd);
 	d->out->deliveries--;
 	if (d->out->stopping && d->out->deliveries == 0)
-		role_end(&d->out->role);
+		end(d->out);
 	free(d);
 }
 
@@ -484,13 +514,14 @@ take_rcpt(void *ctx, const struct table_line *l, struct fail *f)
 	struct delivery *d = ctx;
 	struct recipient *r;
 
-	if (strlen(l->v[0]) >= sizeof r->index)
-		return fail(f, FAIL_INPUT, "an index");
+	if (strlen(l->v[0]) >= sizeof r->index || strlen(l->v[2]) >= sizeof r->proof)
+		return fail(f, FAIL_INPUT, "an index or a proof");
 	d->rcpt = xreallocarray(d->rcpt, d->nrcpts + 1, sizeof *d->rcpt);
 	r = &d->rcpt[d->nrcpts++];
 	memset(r, 0, sizeof *r);
 	snprintf(r->index, sizeof r->index, "%s", l->v[0]);
 	r->address = xstrdup(l->v[1]);
+	snprintf(r->proof, sizeof r->proof, "%s", l->v[2]);
 	return 0;
 }
 
@@ -504,7 +535,7 @@ number_of(const char *word, long long hi, long long *n, struct fail *f)
 static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
-	static const struct table_row rows[] = { { "rcpt", 2, 2, 0, take_rcpt } };
+	static const struct table_row rows[] = { { "rcpt", 3, 3, 0, take_rcpt } };
 	long long port, offset, size, has8bit;
 	char *plan = strstr(o->more, "plan ");
 
@@ -531,13 +562,31 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	return 0;
 }
 
+/* journal +fd: from here on; the answer stands behind all results that are in the one before. */
+static void
+take_journal(struct out *o, int fd)
+{
+	struct buf b = BUF_INIT;
+
+	if (o->journal.fd != -1)
+		close(o->journal.fd);
+	o->journal = (struct journal_pen){ .fd = fd };
+	table_put(&b, "switched", (char *)NULL);
+	tell(o, &b);
+}
+
 static void
 on_record(void *arg, struct order *o)
 {
 	struct out *out = arg;
-	struct delivery *d = xcalloc(1, sizeof *d);
+	struct delivery *d;
 	struct fail f = FAIL_INIT;
 
+	if (o->n == 1 && strcmp(o->v[0], "journal") == 0 && o->fd != -1) {
+		take_journal(out, o->fd);
+		return;
+	}
+	d = xcalloc(1, sizeof *d);
 	d->out = out;
 	d->fd = -1;
 	d->began = time(NULL);
@@ -563,7 +612,7 @@ on_stop(void *arg)
 
 	o->stopping = 1;
 	if (o->deliveries == 0)
-		role_end(&o->role);
+		end(o);
 }
 
 void
@@ -572,6 +621,7 @@ out_main(const struct out_start *start)
 	static struct out o;
 
 	o.start = start;
+	o.journal.fd = -1;
 	o.role.stop = on_stop;
 	o.role.arg = &o;
 	role_begin(&o.role, &start->role);

@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "dispatch.h"
+#include "journal.h"
 #include "log.h"
 #include "spool.h"
 #include "table.h"
@@ -39,6 +40,7 @@ struct queue {
 	struct role role;
 	const struct queue_start *start;
 	struct spool spool;
+	struct journal_key key;
 	struct spool_batch batch;
 	struct worker *workers;
 	struct dispatch *dispatch;
@@ -215,6 +217,30 @@ answer(const struct spool_item *item)
 	buf_clear(&b);
 }
 
+/*
+ * A message that cannot be told from another by its ID is none: only a worker that was taken over gives an ID
+ * twice.  Refused after its commit, where nothing can come between any more.
+ */
+static void
+refuse_double(struct queue *q, struct spool_item *item)
+{
+	char name[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	item->ok = 0;
+	fail(&item->fail, FAIL_INPUT, "%s: the ID of another message", item->name.id);
+	spool_name_format(name, &item->name);
+	if (spool_remove(&q->spool, SPOOL_QUEUE, name, &f) == -1)
+		log_plain(q, LOG_LEVEL_ERROR, "fault", f.text);
+}
+
+/* What a worker in its senses does not ask for: a file that is none, an ID that is taken. */
+static int
+is_nonsense(const struct fail *f)
+{
+	return f->kind == FAIL_INPUT || f->err == EEXIST;
+}
+
 static void
 probe_later(struct queue *q)
 {
@@ -271,10 +297,12 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 	for (i = 0; i < done.n; i++) {
 		struct request *r = done.item[i].arg;
 
+		if (done.item[i].ok && dispatch_add(q->dispatch, &done.item[i].name) == -1)
+			refuse_double(q, &done.item[i]);
+		if (is_nonsense(&done.item[i].fail))
+			log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", done.item[i].fail.text);
 		if (r->worker != NULL)
 			answer(&done.item[i]);
-		if (done.item[i].ok)
-			dispatch_add(q->dispatch, &done.item[i].name);
 		if (r->worker != NULL)
 			r->worker->asked--;
 		else
@@ -288,12 +316,50 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 /* ---- start and stop ---- */
 
 static void
+on_problem(void *arg, const char *name, const struct fail *f)
+{
+	const struct queue *q = arg;
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_ERROR, spool_id_valid(name) ? name : q->start->role.name, "fault");
+	log_key(&l, "role", q->start->role.name);
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+}
+
+static void
 on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
 {
 	struct queue *q = arg;
+	char file[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
 
-	if (folder == SPOOL_QUEUE)
-		dispatch_add(q->dispatch, name);
+	if (folder != SPOOL_QUEUE || dispatch_add(q->dispatch, name) == 0)
+		return;
+	/* A crash before refuse_double(), or somebody's copy: a person is to look at it. */
+	spool_name_format(file, name);
+	if (spool_set_aside(&q->spool, folder, file, &f) == 0)
+		fail(&f, FAIL_INPUT, "%s: the ID of another message; set aside in bad", name->id);
+	on_problem(q, name->id, &f);
+}
+
+/* Before anything is tried: what an out had read and nobody heard of is not sent again. */
+static void
+replay(struct queue *q)
+{
+	struct journal_replayed got;
+	struct fail f = FAIL_INIT;
+	struct log_line l;
+
+	if (journal_replay(&q->spool, &q->key, on_problem, q, &got, &f) == -1)
+		role_fail(&f);
+	if (got.results + got.damaged + got.failed == 0)
+		return;
+	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "results-recovered");
+	log_key_num(&l, "results", (int64_t)got.results);
+	log_key_num(&l, "damaged", (int64_t)got.damaged);
+	log_key_num(&l, "failed", (int64_t)got.failed);
+	log_send(&l);
 }
 
 static void
@@ -330,7 +396,7 @@ queue_main(const struct queue_start *start)
 {
 	static struct queue q;
 	struct dispatch_conf dispatch = { .conf = start->conf, .name = start->role.name,
-		.spool = &q.spool, .submit = submit, .arg = &q };
+		.spool = &q.spool, .key = &q.key, .submit = submit, .arg = &q };
 	struct fail f = FAIL_INIT;
 
 	q.start = start;
@@ -347,6 +413,7 @@ queue_main(const struct queue_start *start)
 		alloc_failed();
 	dispatch.base = q.role.base;
 	q.dispatch = dispatch_new(&dispatch);
+	replay(&q);
 	recover(&q);
 	role_ready(&q.role);
 	event_base_dispatch(q.role.base);

@@ -4,7 +4,6 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,18 +116,6 @@ role_ready(struct role *r)
 	channel_send(r->master, "ready", 5, -1);
 }
 
-/* Waits a moment until the master has taken the last lines. */
-static void
-flush_log(struct role *r)
-{
-	int i;
-
-	for (i = 0; i < 50 && !channel_is_idle(r->master); i++) {
-		event_base_loop(r->base, EVLOOP_NONBLOCK);
-		poll(NULL, 0, 10);
-	}
-}
-
 void
 role_fail(const struct fail *f)
 {
@@ -137,13 +124,13 @@ role_fail(const struct fail *f)
 	log_event(&l, LOG_LEVEL_ERROR, role_name, "failed");
 	log_key(&l, "reason", f->text);
 	log_send(&l);
-	flush_log(role_base);
+	channel_flush(role_base->master, ROLE_FLUSH_MS);
 	_exit(1);
 }
 
 void
 role_end(struct role *r)
 {
-	flush_log(r);
+	channel_flush(r->master, ROLE_FLUSH_MS);
 	_exit(0);
 }

@@ -8,6 +8,8 @@
 #include "fail.h"
 #include "sandbox.h"
 
+#define ROLE_FLUSH_MS 500	/* at its end, for the last records to be taken */
+
 struct event_base;
 
 /* What a role is born with. */

@@ -260,12 +260,13 @@ want_rcpt(struct session *s)
 }
 
 static void
-fill_envelope(struct session *s, time_t now)
+fill_envelope(struct session *s)
 {
 	struct spool_envelope *e = &s->env;
 
 	snprintf(e->id, sizeof e->id, "%s", s->id);
-	e->arrived = now;
+	/* Of a clock that was set back the ID knows nothing: both must say the same. */
+	e->arrived = spool_id_time_us(s->id) / 1000000;
 	free(e->listener);
 	free(e->client);
 	free(e->helo);
@@ -317,7 +318,7 @@ want_begin(struct session *s)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	spool_id_next(&s->in->ids, ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, s->id);
-	fill_envelope(s, ts.tv_sec);
+	fill_envelope(s);
 	s->writer = spool_writer_begin(s->in->start->newfd, &s->env, &f);
 	if (s->writer == NULL || write_received(s, ts.tv_sec, &f) == -1) {
 		spool_writer_abort(s->writer);

@@ -1,7 +1,7 @@
 /*
  * mkspool - writes a spool file as mtatls-spool(5) describes it, sharing no code with the toolkit.
  *
- *	mkspool FILE ID FROM RCPT[,OPTION]... < message
+ *	[ARRIVED=SECONDS] mkspool FILE ID FROM RCPT[,OPTION]... < message
  *
  * FROM and RCPT are written as they are: they stand in <> and in the table grammar's encoding.
  */
@@ -39,7 +39,9 @@ read_stdin(size_t *len)
 int
 main(int argc, char **argv)
 {
-	char envelope[65536], head[71], *message;
+	static char envelope[1024 * 1024];
+	const char *arrived = getenv("ARRIVED");
+	char head[71], *message;
 	uint32_t check;
 	size_t n = 0, len;
 	FILE *out;
@@ -50,8 +52,9 @@ main(int argc, char **argv)
 		return 2;
 	}
 	message = read_stdin(&len);
-	n += snprintf(envelope, sizeof envelope, "\narrived 1795305600\nlistener in\nclient 192.0.2.1\n"
-	    "helo client.example\nprotocol ESMTPS\ntls TLSv1.3 TLS_AES_256_GCM_SHA384\nfrom %s\n", argv[3]);
+	n += snprintf(envelope, sizeof envelope, "\narrived %s\nlistener in\nclient 192.0.2.1\n"
+	    "helo client.example\nprotocol ESMTPS\ntls TLSv1.3 TLS_AES_256_GCM_SHA384\nfrom %s\n",
+	    arrived != NULL ? arrived : "1795305600", argv[3]);
 	for (i = 4; i < argc && n < sizeof envelope; i++) {
 		for (char *p = argv[i]; (p = strchr(p, ',')) != NULL;)
 			*p = ' ';

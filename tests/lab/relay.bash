@@ -81,7 +81,9 @@ relay_start()
 relay_pids()
 {
 	grep -alsF "$RELAY/conf" /proc/[0-9]*/cmdline | cut -d/ -f3 | while read -r pid; do
-		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = strace ] || kill -0 "$pid" 2>/dev/null && echo "$pid"
+		# The grep above has it in its command line too, and may not have ended yet.
+		case "$(cat "/proc/$pid/comm" 2>/dev/null)" in strace|grep|'') continue ;; esac
+		! kill -0 "$pid" 2>/dev/null || echo "$pid"
 	done
 }
 

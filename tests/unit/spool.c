@@ -46,8 +46,9 @@ fill(struct spool_envelope *e)
 {
 	struct spool_rcpt *r;
 
-	*e = (struct spool_envelope){ .arrived = 1795305600 };
+	*e = (struct spool_envelope){ 0 };
 	spool_id_next(&ids, now_us(), e->id);
+	e->arrived = spool_id_time_us(e->id) / 1000000;
 	e->listener = xstrdup("in");
 	e->client = xstrdup("192.0.2.1");
 	e->client_name = xstrdup("client.example");
@@ -307,7 +308,7 @@ test_round_trip(size_t size)
 static void
 test_null_sender_many_rcpts(void)
 {
-	struct spool_envelope e = { .arrived = 5 };
+	struct spool_envelope e = { 0 };
 	struct spool_message m;
 	struct spool_item item;
 	struct fail f = FAIL_INIT;
@@ -316,6 +317,7 @@ test_null_sender_many_rcpts(void)
 
 	fresh_spool();
 	spool_id_next(&ids, now_us(), e.id);
+	e.arrived = spool_id_time_us(e.id) / 1000000;
 	e.from = xstrdup("");
 	for (i = 0; i < 5000; i++) {
 		snprintf(address, sizeof address, "user%d@d%d.test", i, i % 7);
@@ -565,6 +567,48 @@ test_planted(void)
 	unit_int(spool_batch_commit(&spool, &b, &f), 0, "longer than it says: %s", b.item[0].fail.text);
 	spool_batch_clear(&b);
 	spool_envelope_clear(&e);
+}
+
+/* Times that a writer may have made up: seconds that its ID and its arrived are ahead; whether that is taken. */
+static void
+test_times(void)
+{
+	static const struct {
+		int64_t id, arrived;
+		int taken;
+	} rows[] = {
+		{ 0, 0, 1 },
+		{ 0, 60, 1 },
+		{ 0, -60, 1 },
+		{ 0, 61, 0 },
+		{ 0, -61, 0 },
+		{ 0, -1795305600, 0 },
+		{ -10 * 86400, -10 * 86400, 1 },
+		{ 3600, 3600, 1 },
+		{ 86400 + 100, 86400 + 100, 0 },
+		{ 100 * 365 * 86400LL, 100 * 365 * 86400LL, 0 },
+	};
+	size_t i;
+
+	fresh_spool();
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct spool_batch b = SPOOL_BATCH_INIT;
+		struct spool_ids other;
+		struct spool_envelope e;
+		struct fail f = FAIL_INIT;
+		int64_t now = now_us();
+
+		fill(&e);
+		spool_ids_init(&other, 7);
+		spool_id_next(&other, now + rows[i].id * 1000000, e.id);
+		e.arrived = now / 1000000 + rows[i].arrived;
+		write_message(&e, "x", 1, &f);
+		spool_batch_add(&b, e.id, 1, NULL);
+		unit_int(spool_batch_commit(&spool, &b, &f), rows[i].taken, "row %zu %s", i, b.item[0].fail.text);
+		unit_int(count(SPOOL_NEW), 0, "row %zu: nothing stays in new", i);
+		spool_batch_clear(&b);
+		spool_envelope_clear(&e);
+	}
 }
 
 static void
@@ -940,6 +984,7 @@ main(void)
 	test_results();
 	test_results_after_torn();
 	test_planted();
+	test_times();
 	test_same_twice();
 	test_faults("any", "EIO", 1, 100);
 	test_faults("any", "ENOSPC", 3, 100);
