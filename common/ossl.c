@@ -5,12 +5,13 @@
 
 #include <malloc.h>
 #include <stdarg.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
+
+static int wiping = 1;
 
 /* OpenSSL's own decoding of an EC key leaves the number in a block that it frees unwiped. */
 static void
@@ -18,7 +19,7 @@ wipe_free(void *p, const char *file, int line)
 {
 	(void)file;
 	(void)line;
-	if (p != NULL)
+	if (p != NULL && wiping)
 		explicit_bzero(p, malloc_usable_size(p));
 	free(p);
 }
@@ -91,52 +92,6 @@ fail_ossl(struct fail *f, enum fail_kind kind, const char *fmt, ...)
 		fail(f, kind, "%s: %s", what, reason);
 	ERR_clear_error();
 	return -1;
-}
-
-/* ---- memory ---- */
-
-static int wiping;
-
-static void *
-wipe_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return malloc(n);
-}
-
-static void
-wipe_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	if (p != NULL && wiping)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-/* realloc(3) may leave the old octets where they were. */
-static void *
-wipe_realloc(void *old, size_t n, const char *file, int line)
-{
-	size_t had = old != NULL ? malloc_usable_size(old) : 0;
-	void *p;
-
-	if (!wiping || old == NULL)
-		return realloc(old, n);
-	if ((p = malloc(n)) == NULL)
-		return NULL;
-	memcpy(p, old, had < n ? had : n);
-	wipe_free(old, file, line);
-	return p;
-}
-
-void
-ossl_wipe_begin(void)
-{
-	if (CRYPTO_set_mem_functions(wipe_malloc, wipe_realloc, wipe_free) != 1)
-		abort();
-	wiping = 1;
 }
 
 void

@@ -29,11 +29,10 @@ void ossl_clear(void);
 void ossl_init(void);
 
 /*
- * For a program that loads keys and then forks processes that are not to have them: OpenSSL frees some of a key's
- * octets as they are (those of the file, decoded).  ossl_wipe_begin() before ossl_init(); from then on
- * what OpenSSL frees is overwritten first, until ossl_wipe_end(); ossl_wipe_again() resumes that.
+ * What OpenSSL frees is overwritten from ossl_init() on: it frees some of a key's octets as they are (those of
+ * the file, decoded).  A program that goes on long behind its keys may end that, and resume it when it
+ * handles some again.
  */
-void ossl_wipe_begin(void);
 void ossl_wipe_end(void);
 void ossl_wipe_again(void);
 

@@ -213,7 +213,6 @@ main(int argc, char **argv)
 	struct conf *conf;
 
 	tool_init("smtp-relay", usage);
-	ossl_wipe_begin();
 	ossl_init();
 	read_options(argc, argv, &s);
 	if ((conf = conf_read(s.conf, print_error, NULL, &f)) == NULL) {
