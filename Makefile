@@ -156,17 +156,37 @@ fuzz: deps
 	@CFLAGS='-std=gnu11 -D_GNU_SOURCE -iquote common $(PC_CFLAGS)' LIBS='$(call tier_libs,$(TIERS_UNIT))' \
 	    sh tests/fuzz/run
 
-install: all
+COMPLETIONS = $(foreach t,$(TOOLS),$(BUILD)/completion/bash/$(t) $(BUILD)/completion/zsh/_$(t))
+
+$(BUILD)/completion/bash/%: $(BIN)/% $(wildcard contrib/completion/*)
+	@mkdir -p $(@D)
+	contrib/completion/generate bash $< > $@
+$(BUILD)/completion/zsh/_%: $(BIN)/% $(wildcard contrib/completion/*)
+	@mkdir -p $(@D)
+	contrib/completion/generate zsh $< > $@
+
+SHARE = $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
+
+install: all $(COMPLETIONS)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for m in $(MANPAGES); do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; \
 		install -d $$d && install -m 644 $$m $$d || exit 1; \
 	done
+	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(SHARE)/mtatls/acme
+	install -m 644 $(addprefix $(BUILD)/completion/bash/,$(TOOLS)) $(BASH_COMPLETIONS)
+	install -m 644 $(addprefix $(BUILD)/completion/zsh/_,$(TOOLS)) $(ZSH_COMPLETIONS)
+	install -m 755 $(filter-out %.md,$(wildcard contrib/acme/*)) $(SHARE)/mtatls/acme
+	install -m 644 contrib/acme/README.md $(SHARE)/mtatls/acme
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	for m in $(MANPAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	rm -f $(addprefix $(BASH_COMPLETIONS)/,$(TOOLS)) $(addprefix $(ZSH_COMPLETIONS)/_,$(TOOLS))
+	rm -rf $(SHARE)/mtatls/acme
 
 clean:
 	rm -rf build bin

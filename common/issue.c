@@ -1,8 +1,6 @@
 /*
- * An order is checked while it is filled in; issue_self_signed() and issue_request() then only put
- * it into ASN.1: build() makes everything that does not depend on who signs, the extensions are
- * gathered in a list, for they go into a certificate and into a request in different ways, and the
- * signature comes last.
+ * An order is checked while it is filled in; carrying it out only puts it into ASN.1: build() makes
+ * all but the issuer, profile the extensions, and the signature comes last.
  */
 #include "issue.h"
 
@@ -10,7 +8,6 @@
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
 
@@ -23,16 +20,11 @@
 #include "key.h"
 #include "name.h"
 #include "ossl.h"
+#include "profile.h"
 #include "text.h"
 
 #define SERIAL_LEN 20	/* octets, the most that RFC 5280 4.1.2.2 allows */
-#define KEYID_LEN 20	/* octets of the SHA-256 digest (RFC 7093 2, method 1) */
 #define CN_MAX 64	/* characters (RFC 5280 Appendix A.1, ub-common-name) */
-
-/* Bits of keyUsage (RFC 5280 4.2.1.3). */
-#define KU_BIT_SIGNATURE 0
-#define KU_BIT_ENCIPHER 2
-#define KU_BIT_CERT_SIGN 5
 
 /* RFC 5280 Appendix A.1: the upper bounds, in characters. */
 static const struct part {
@@ -49,16 +41,12 @@ static const struct part {
 	[ISSUE_CN] = { "common name", NID_commonName, V_ASN1_UTF8STRING, CN_MAX },
 };
 
-/* Extensions on their way into a certificate or a request. */
-struct extensions {
-	STACK_OF(X509_EXTENSION) *list;
-};
-
 void
 issue_init(struct issue *is)
 {
 	memset(is, 0, sizeof *is);
 	is->days = ISSUE_DAYS_DEFAULT;
+	is->pathlen = -1;
 }
 
 void
@@ -71,6 +59,9 @@ issue_clear(struct issue *is)
 	for (i = 0; i < is->nsan; i++)
 		free(is->san[i].text);
 	free(is->san);
+	for (i = 0; i < is->nlimits; i++)
+		free(is->limits[i].name.text);
+	free(is->limits);
 	issue_init(is);
 }
 
@@ -186,7 +177,7 @@ issue_set(struct issue *is, enum issue_field field, const char *utf8, struct fai
 	if (chars == -1)
 		return fail(f, FAIL_INPUT, "the %s \"%.260s\" is not UTF-8, or there is a control "
 		    "character in it", part->name, utf8);
-	if (field == ISSUE_CN)
+	if (field == ISSUE_CN && !(is->flags & ISSUE_CA))
 		return set_cn(is, utf8, f);
 	if (chars > part->max)
 		return fail(f, FAIL_INPUT,
@@ -201,6 +192,65 @@ issue_set(struct issue *is, enum issue_field field, const char *utf8, struct fai
 	return 0;
 }
 
+/* "ADDRESS/LENGTH" into address and mask.  Bits behind the length would be a slip of the hand. */
+static int
+parse_range(const char *s, struct issue_san *san, struct fail *f)
+{
+	const char *slash = strchr(s, '/');
+	char *addr = slash != NULL ? xstrndup(s, slash - s) : xstrdup(s);
+	long long bits;
+	int ok = parse_address(addr, san);
+	size_t i;
+
+	free(addr);
+	if (!ok)
+		return 0;
+	bits = 8 * (long long)san->addrlen;
+	if (slash != NULL && text_number(slash + 1, 0, bits, "the length", &bits, f) == -1)
+		return -1;
+	for (i = 0; i < san->addrlen; i++, bits -= 8) {
+		uint8_t mask = bits >= 8 ? 0xff : bits <= 0 ? 0 : 0xff << (8 - bits);
+
+		if (san->addr[i] & ~mask)
+			return fail(f, FAIL_INPUT, "bits behind the length are not zero");
+		san->addr[san->addrlen + i] = mask;
+	}
+	san->addrlen *= 2;
+	return 1;
+}
+
+static int
+parse_limit(const char *s, struct issue_san *san, struct fail *f)
+{
+	int rc;
+
+	if (text_utf8_chars(s) <= 0)
+		return fail(f, FAIL_INPUT, "expected a domain or a range of addresses");
+	if ((rc = parse_range(s, san, f)) != 0)
+		return rc == 1 ? 0 : -1;
+	if (parse_host(s, san, f) == -1)
+		return -1;
+	if (san->text[0] == '*')
+		return fail(f, FAIL_INPUT, "a domain stands for all names below it, without \"*\"");
+	return 0;
+}
+
+int
+issue_add_limit(struct issue *is, int exclude, const char *utf8, struct fail *f)
+{
+	struct issue_limit new = { .exclude = exclude, .name = { .text = NULL } };
+
+	if (is->nlimits == ISSUE_LIMITS_MAX)
+		return fail(f, FAIL_INPUT, "more than %d name constraints", ISSUE_LIMITS_MAX);
+	if (parse_limit(utf8, &new.name, f) == -1) {
+		free(new.name.text);
+		return fail_prefix(f, "\"%.260s\"", utf8);
+	}
+	is->limits = xreallocarray(is->limits, is->nlimits + 1, sizeof *is->limits);
+	is->limits[is->nlimits++] = new;
+	return 0;
+}
+
 static int
 add_subject(const struct issue *is, X509_NAME *name)
 {
@@ -211,17 +261,6 @@ add_subject(const struct issue *is, X509_NAME *name)
 		    X509_NAME_add_entry_by_NID(name, parts[i].nid, parts[i].type,
 			(const unsigned char *)is->field[i], strlen(is->field[i]), -1, 0) != 1)
 			return -1;
-	return 0;
-}
-
-static int
-has_subject(const struct issue *is)
-{
-	size_t i;
-
-	for (i = 0; i < ISSUE_FIELDS; i++)
-		if (is->field[i] != NULL)
-			return 1;
 	return 0;
 }
 
@@ -263,193 +302,22 @@ out:
 	return rc;
 }
 
-/* Encodes one extension behind the others. */
+/* The span asked for, within the issuer's. */
 static int
-add(struct extensions *x, int nid, void *value, int critical)
+set_span(const struct issue *is, X509 *cert, const X509 *ca, int64_t now)
 {
-	return X509V3_add1_i2d(&x->list, nid, value, critical, X509V3_ADD_DEFAULT) == 1 ? 0 : -1;
+	int64_t from = now - ISSUE_BACKDATE, to = now + (int64_t)is->days * 86400;
+
+	if (ca != NULL && from < cert_not_before(ca))
+		from = cert_not_before(ca);
+	if (ca != NULL && to > cert_not_after(ca))
+		to = cert_not_after(ca);
+	return set_times(cert, from, to);
 }
 
+/* All but the signature; ca is NULL where the certificate will be self-signed. */
 static int
-add_basic_constraints(struct extensions *x, int ca)
-{
-	BASIC_CONSTRAINTS *bc = BASIC_CONSTRAINTS_new();
-	int rc;
-
-	if (bc == NULL)
-		alloc_failed();
-	bc->ca = ca ? 0xff : 0;
-	rc = add(x, NID_basic_constraints, bc, 1);
-	BASIC_CONSTRAINTS_free(bc);
-	return rc;
-}
-
-static int
-add_key_usage(struct extensions *x, const EVP_PKEY *key, int ca)
-{
-	ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
-	int rc = -1;
-
-	if (bits == NULL || ASN1_BIT_STRING_set_bit(bits, KU_BIT_SIGNATURE, 1) != 1)
-		goto out;
-	if (EVP_PKEY_is_a(key, "RSA") && ASN1_BIT_STRING_set_bit(bits, KU_BIT_ENCIPHER, 1) != 1)
-		goto out;
-	if (ca && ASN1_BIT_STRING_set_bit(bits, KU_BIT_CERT_SIGN, 1) != 1)
-		goto out;
-	rc = add(x, NID_key_usage, bits, 1);
-out:
-	ASN1_BIT_STRING_free(bits);
-	return rc;
-}
-
-static int
-add_ext_key_usage(struct extensions *x, int client)
-{
-	EXTENDED_KEY_USAGE *eku = sk_ASN1_OBJECT_new_null();
-	int rc = -1;
-
-	/* Objects from OBJ_nid2obj() are static; freeing them does nothing. */
-	if (eku == NULL || sk_ASN1_OBJECT_push(eku, OBJ_nid2obj(NID_server_auth)) == 0)
-		goto out;
-	if (client && sk_ASN1_OBJECT_push(eku, OBJ_nid2obj(NID_client_auth)) == 0)
-		goto out;
-	rc = add(x, NID_ext_key_usage, eku, 0);
-out:
-	EXTENDED_KEY_USAGE_free(eku);
-	return rc;
-}
-
-static GENERAL_NAME *
-general_name(const struct issue_san *san)
-{
-	int ip = san->kind == ISSUE_IP;
-	ASN1_STRING *s = ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
-	GENERAL_NAME *gn = GENERAL_NAME_new();
-
-	if (s == NULL || gn == NULL || ASN1_STRING_set(s, ip ? (const void *)san->addr : san->text,
-	    ip ? (int)san->addrlen : (int)strlen(san->text)) != 1)
-		alloc_failed();
-	GENERAL_NAME_set0_value(gn, ip ? GEN_IPADD : GEN_DNS, s);
-	return gn;
-}
-
-/* RFC 5280 4.2.1.6: critical where it alone names the subject. */
-static int
-add_san(struct extensions *x, const struct issue *is)
-{
-	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
-	int critical = !has_subject(is), rc;
-	size_t i;
-
-	if (names == NULL)
-		alloc_failed();
-	for (i = 0; i < is->nsan; i++)
-		if (sk_GENERAL_NAME_push(names, general_name(&is->san[i])) == 0)
-			alloc_failed();
-	rc = add(x, NID_subject_alt_name, names, critical);
-	GENERAL_NAMES_free(names);
-	return rc;
-}
-
-/* The subject's key identifier, and the issuer's, the same where self-signed. */
-static int
-add_key_ids(struct extensions *x, const X509 *cert, const X509 *issuer)
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-	AUTHORITY_KEYID *akid = AUTHORITY_KEYID_new();
-	ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-	const ASN1_OCTET_STRING *above;
-	int rc = -1;
-
-	if (akid == NULL || id == NULL)
-		alloc_failed();
-	if (X509_pubkey_digest(cert, EVP_sha256(), md, NULL) != 1 ||
-	    ASN1_OCTET_STRING_set(id, md, KEYID_LEN) != 1 ||
-	    add(x, NID_subject_key_identifier, id, 0) == -1)
-		goto out;
-	above = issuer == cert ? id : X509_get0_subject_key_id((X509 *)(uintptr_t)issuer);
-	if (above == NULL || (akid->keyid = ASN1_OCTET_STRING_dup(above)) == NULL)
-		goto out;
-	rc = add(x, NID_authority_key_identifier, akid, 0);
-out:
-	AUTHORITY_KEYID_free(akid);
-	ASN1_OCTET_STRING_free(id);
-	return rc;
-}
-
-static int
-add_demo_mark(struct extensions *x)
-{
-	static const unsigned char asn1_null[] = { V_ASN1_NULL, 0 };
-	ASN1_OBJECT *oid = OBJ_txt2obj(CERT_DEMO_OID, 1);
-	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
-	X509_EXTENSION *ext = NULL;
-
-	if (oid == NULL || value == NULL)
-		alloc_failed();
-	if (ASN1_OCTET_STRING_set(value, asn1_null, sizeof asn1_null) != 1 ||
-	    (ext = X509_EXTENSION_create_by_OBJ(NULL, oid, 0, value)) == NULL ||
-	    sk_X509_EXTENSION_push(x->list, ext) == 0)
-		alloc_failed();
-	ASN1_OCTET_STRING_free(value);
-	ASN1_OBJECT_free(oid);
-	return 0;
-}
-
-static int
-put_into_cert(const struct extensions *x, X509 *cert)
-{
-	int i;
-
-	for (i = 0; i < sk_X509_EXTENSION_num(x->list); i++)
-		if (X509_add_ext(cert, sk_X509_EXTENSION_value(x->list, i), -1) != 1)
-			return -1;
-	return 0;
-}
-
-static void
-extensions_clear(struct extensions *x)
-{
-	sk_X509_EXTENSION_pop_free(x->list, X509_EXTENSION_free);
-	x->list = NULL;
-}
-
-static int
-add_extensions(const struct issue *is, X509 *cert, const EVP_PKEY *key, const X509 *issuer)
-{
-	struct extensions x = { .list = NULL };
-	int ca = (is->flags & ISSUE_AS_CA) != 0, rc = -1;
-
-	if (add_basic_constraints(&x, ca) == -1 || add_key_usage(&x, key, ca) == -1 ||
-	    add_ext_key_usage(&x, (is->flags & ISSUE_SERVER_ONLY) == 0) == -1 ||
-	    add_san(&x, is) == -1 || add_key_ids(&x, cert, issuer) == -1)
-		goto out;
-	if (is->flags & ISSUE_DEMO && add_demo_mark(&x) == -1)
-		goto out;
-	rc = put_into_cert(&x, cert);
-out:
-	extensions_clear(&x);
-	return rc;
-}
-
-/* What a request asks for: the CA sets the rest. */
-static int
-ask_for_extensions(const struct issue *is, X509_REQ *req, const EVP_PKEY *key)
-{
-	struct extensions x = { .list = NULL };
-	int rc = -1;
-
-	if (add_key_usage(&x, key, 0) == 0 &&
-	    add_ext_key_usage(&x, (is->flags & ISSUE_CLIENT) != 0) == 0 && add_san(&x, is) == 0 &&
-	    X509_REQ_add_extensions(req, x.list) == 1)
-		rc = 0;
-	extensions_clear(&x);
-	return rc;
-}
-
-/* Everything that comes before the extensions, but for the issuer's name. */
-static int
-build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
+build(const struct issue *is, X509 *cert, EVP_PKEY *key, const X509 *ca, int64_t now)
 {
 	X509_NAME *subject = X509_NAME_new();
 	int rc = -1;
@@ -457,10 +325,11 @@ build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
 	if (subject == NULL)
 		alloc_failed();
 	if (X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) == 0 &&
-	    set_times(cert, now - ISSUE_BACKDATE, now + (int64_t)is->days * 86400) == 0 &&
-	    add_subject(is, subject) == 0 && X509_set_subject_name(cert, subject) == 1 &&
+	    set_span(is, cert, ca, now) == 0 && add_subject(is, subject) == 0 &&
+	    X509_set_subject_name(cert, subject) == 1 &&
+	    X509_set_issuer_name(cert, ca != NULL ? X509_get_subject_name(ca) : subject) == 1 &&
 	    X509_set_pubkey(cert, key) == 1)
-		rc = 0;
+		rc = profile_cert(is, cert, key, ca != NULL ? ca : cert);
 	X509_NAME_free(subject);
 	return rc;
 }
@@ -468,7 +337,7 @@ build(const struct issue *is, X509 *cert, EVP_PKEY *key, int64_t now)
 static int
 check_names(const struct issue *is, struct fail *f)
 {
-	if (is->nsan == 0)
+	if (is->flags & ISSUE_CA ? is->field[ISSUE_CN] == NULL : is->nsan == 0)
 		return fail(f, FAIL_INPUT, "a certificate needs a name");
 	return 0;
 }
@@ -484,8 +353,9 @@ check_order(const struct issue *is, const EVP_PKEY *key, struct fail *f)
 }
 
 /* A key whose halves do not belong together (a damaged file) signs, but nobody can verify it. */
-X509 *
-issue_self_signed(const struct issue *is, EVP_PKEY *key, int64_t now, struct fail *f)
+static X509 *
+make(const struct issue *is, EVP_PKEY *key, const X509 *ca, EVP_PKEY *signer, int64_t now,
+    struct fail *f)
 {
 	X509 *cert = NULL;
 
@@ -494,17 +364,15 @@ issue_self_signed(const struct issue *is, EVP_PKEY *key, int64_t now, struct fai
 	ossl_clear();
 	if ((cert = X509_new()) == NULL)
 		alloc_failed();
-	if (build(is, cert, key, now) == -1 ||
-	    X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-	    add_extensions(is, cert, key, cert) == -1) {
+	if (build(is, cert, key, ca, now) == -1) {
 		fail_ossl(f, FAIL_SYS, "the certificate cannot be made");
 		goto failed;
 	}
-	if (X509_sign(cert, key, key_get0_digest(key)) <= 0) {
+	if (X509_sign(cert, signer, key_get0_digest(signer)) <= 0) {
 		fail_ossl(f, FAIL_INPUT, "the key cannot sign");
 		goto failed;
 	}
-	if (X509_verify(cert, key) != 1) {
+	if (X509_verify(cert, signer) != 1) {
 		fail_ossl(f, FAIL_INPUT, "the key does not verify what it signed");
 		goto failed;
 	}
@@ -512,6 +380,19 @@ issue_self_signed(const struct issue *is, EVP_PKEY *key, int64_t now, struct fai
 failed:
 	X509_free(cert);
 	return NULL;
+}
+
+X509 *
+issue_self_signed(const struct issue *is, EVP_PKEY *key, int64_t now, struct fail *f)
+{
+	return make(is, key, NULL, key, now, f);
+}
+
+X509 *
+issue_signed(const struct issue *is, EVP_PKEY *key, const X509 *ca, EVP_PKEY *ca_key, int64_t now,
+    struct fail *f)
+{
+	return make(is, key, ca, ca_key, now, f);
 }
 
 static int
@@ -524,7 +405,7 @@ build_request(const struct issue *is, X509_REQ *req, EVP_PKEY *key)
 		alloc_failed();
 	if (X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && add_subject(is, subject) == 0 &&
 	    X509_REQ_set_subject_name(req, subject) == 1 && X509_REQ_set_pubkey(req, key) == 1)
-		rc = ask_for_extensions(is, req, key);
+		rc = profile_request(is, req, key);
 	X509_NAME_free(subject);
 	return rc;
 }

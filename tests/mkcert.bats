@@ -35,7 +35,7 @@ usage_error() {
 	run -2 --separate-stderr mkcert "$@"
 	[ -z "$output" ]
 	[[ "$stderr" == mkcert:*$'\nusage: mkcert '*$'\ntry -h for the options' ]]
-	[ "${#stderr_lines[@]}" -eq 5 ]
+	[ "${#stderr_lines[@]}" -eq 8 ]
 	[ ! -e "$MTATLS_DIR" ]
 }
 
@@ -404,7 +404,7 @@ DNS:xn--mnchen-3ya.example, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:192.0.2.
 	import json, subprocess, sys
 	o = json.load(open("out.json"))
 	x = lambda *a: subprocess.check_output(("openssl", "x509", "-in", sys.argv[1], "-noout") + a, text=True).strip()
-	assert list(o) == ["name", "path", "sha256", "subject", "dns", "ip", "key", "serial",
+	assert list(o) == ["name", "path", "sha256", "subject", "issuer", "dns", "ip", "key", "serial",
 	    "not_before", "not_after", "ca", "demo"], list(o)
 	assert o["name"] == "mx.example" and o["path"] + "/cert.pem" == sys.argv[1]
 	assert o["sha256"] == x("-fingerprint", "-sha256").split("=")[1].replace(":", "").lower()
@@ -483,11 +483,16 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/mkcert" "$@"); }
 @test "the man page's EXAMPLES" {
 	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/mkcert.1" |
 	    sed -n '/^\.Bd/,/^\.Ed/{/^\./!p}' | sed "s,/etc/mtatls,$MTATLS_DIR,g" > examples
-	[ "$(wc -l < examples)" -eq 3 ]
+	[ "$(wc -l < examples)" -eq 6 ]
+	openssl req -new -config /dev/null -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+	    -subj /CN=mx4.example.org -out request.pem 2> log
 	while read -r line; do
 		run -0 bash -c "PATH=\$BIN:\$PATH; $line"
 	done < examples
 	[ -e server.pem ]
+	for c in "$(cert mx3.example.org)" answer.pem; do
+		openssl verify -x509_strict -CAfile "$MTATLS_DIR/certs/Example CA/cert.pem" "$c"
+	done
 	[ "$(openssl x509 -in "$(cert mx1.example.org)" -noout -pubkey)" = \
 	    "$(openssl pkey -in "$MTATLS_DIR/certs/.versions/mx1.example.org/1/key.pem" -pubout)" ]
 }

@@ -39,6 +39,17 @@ clean() {
 	clean 1 mkcert -d state mx.example
 	clean 0 mkcert -o - -t ed25519 mx.example
 	clean 2 mkcert -t rsa:1024 mx.example
+	clean 0 mkcert -d state --ca --pathlen 0 --permit example.org --exclude 192.0.2.0/24 CA
+	clean 0 mkcert -d state --signer CA mx.example.org
+	clean 1 mkcert -d state --signer CA mx.example.com
+	clean 1 mkcert -d state --ca --signer CA Sub
+	clean 1 mkcert -d state --signer mx.example mx2.example
+	openssl req -new -config /dev/null -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+	    -subj /CN=mx.example.org -addext subjectAltName=DNS:a.example.org,IP:2001:db8::1 -out req.pem 2> /dev/null
+	clean 0 mkcert -d state --sign req.pem --signer CA
+	clean 1 mkcert -d state --sign req.pem --signer CA --ca
+	openssl req -in req.pem -outform DER | sed 's/a.example/b.example/' > forged.der
+	clean 1 mkcert -d state --sign forged.der --signer CA
 	clean 0 tlsa-gen -d state mx.example
 	clean 0 tlsa-gen -d state -j -s 0 -m 2 mx.example
 	clean 2 tlsa-gen -d state nothing.example

@@ -1,5 +1,9 @@
 /*
- * mkcert - make a key and a self-signed certificate, and store them as an identity.
+ * mkcert - make a key and its certificate, self-signed or signed by an own CA, and store them as an
+ * identity; or sign the request of another.
+ *
+ * The options fill a struct order.  Then the CA, where there is one, is loaded and asked whether it
+ * may sign; the key is made or read; the certificate is made, and goes into the store or into a file.
  */
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -9,28 +13,33 @@
 #include <string.h>
 #include <time.h>
 
-#include "alloc.h"
 #include "cert.h"
 #include "fail.h"
 #include "file.h"
 #include "identity.h"
 #include "issue.h"
-#include "json.h"
+#include "issue_args.h"
 #include "key.h"
 #include "log.h"
+#include "mkcert.h"
 #include "name.h"
 #include "ossl.h"
-#include "pem.h"
+#include "request.h"
+#include "signer.h"
 #include "text.h"
 #include "tool.h"
 
 static const char usage[] =
     "usage: mkcert [-fj] [-a NAME] [-d DIR] [-k FILE] [-n NAME] [-o FILE|-] [-t TYPE]\n"
-    "              [--as-ca] [--days N] [--demo] [--server-only] [--org TEXT] [--unit TEXT]\n"
-    "              [--locality TEXT] [--state TEXT] [--country CC] CN\n"
+    "              [--as-ca] [--days N] [--demo] [--server-only] [--signer CA] [SUBJECT] CN\n"
+    "       mkcert --ca [-fj] [-d DIR] [-k FILE] [-n NAME] [-o FILE|-] [-t TYPE] [--days N]\n"
+    "              [--exclude NAME] [--pathlen N] [--permit NAME] [--signer CA] [SUBJECT] CN\n"
+    "       mkcert --sign FILE|- --signer CA [-fj] [-d DIR] [-o FILE|-] [--days N]\n"
+    "              [--server-only] [--ca [--exclude NAME] [--pathlen N] [--permit NAME]]\n"
     "\n"
-    "Make a self-signed certificate for the host name or address CN, and store it with its\n"
-    "key as an identity under DIR/certs.\n"
+    "Make a certificate for the host name or address CN, self-signed or signed by an identity\n"
+    "that is a CA, and store it with its key as an identity under DIR/certs.  With --ca make\n"
+    "a CA; with --sign sign a request and print the certificate and its chain.\n"
     "\n"
     "  -a, --add NAME        a further host name or address; may be repeated\n"
     "  -d, --dir DIR         root of all state (else $MTATLS_DIR, else /etc/mtatls)\n"
@@ -38,23 +47,30 @@ static const char usage[] =
     "  -j, --json            print one JSON object instead of path and fingerprint\n"
     "  -k, --key FILE        use the private key in FILE (- for stdin), make none\n"
     "  -n, --name NAME       name of the identity (else CN)\n"
-    "  -o, --output FILE     write key and certificate as PEM to FILE (- for stdout)\n"
+    "  -o, --output FILE     write key and certificates as PEM to FILE (- for stdout)\n"
     "  -t, --type TYPE       key type: ec:p256 (default), ec:p384, rsa:2048, rsa:3072, rsa:4096,\n"
     "                        ed25519; ml-dsa:44, ml-dsa:65, ml-dsa:87 where OpenSSL has them\n"
     "      --as-ca           CA:TRUE, for verifiers that insist on it\n"
-    "      --days N          valid for N days (365)\n"
+    "      --ca              make a CA, of which CN is the name\n"
+    "      --days N          valid for N days (365; a CA 3650)\n"
     "      --demo            demonstration certificate: marked as such, valid for 7 days\n"
+    "      --exclude NAME    the CA may not sign for the domain or range of addresses NAME;\n"
+    "                        may be repeated\n"
+    "      --pathlen N       N further CAs at most below the CA\n"
+    "      --permit NAME     the CA may sign only for this domain or range; may be repeated\n"
     "      --server-only     no client authentication\n"
+    "      --sign FILE       sign the request in FILE (- for stdin)\n"
+    "      --signer CA       the identity that signs, made with --ca\n"
     "      --org, --unit, --locality, --state TEXT, --country CC\n"
-    "                        further parts of the subject\n"
+    "                        SUBJECT: further parts of it\n"
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n";
 
-enum { OPT_AS_CA = 256, OPT_DAYS, OPT_DEMO, OPT_SERVER_ONLY, OPT_ORG, OPT_UNIT, OPT_LOCALITY,
-	OPT_STATE, OPT_COUNTRY };
+enum { OPT_AS_CA = 256, OPT_CA, OPT_DAYS, OPT_DEMO, OPT_EXCLUDE, OPT_PATHLEN, OPT_PERMIT,
+	OPT_SERVER_ONLY, OPT_SIGN, OPT_SIGNER };
 
 static const struct option long_options[] = {
-	{ "add", required_argument, NULL, 'a' },
+	ISSUE_ARGS_OPTIONS,
 	{ "dir", required_argument, NULL, 'd' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -65,21 +81,16 @@ static const struct option long_options[] = {
 	{ "type", required_argument, NULL, 't' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "as-ca", no_argument, NULL, OPT_AS_CA },
+	{ "ca", no_argument, NULL, OPT_CA },
 	{ "days", required_argument, NULL, OPT_DAYS },
 	{ "demo", no_argument, NULL, OPT_DEMO },
+	{ "exclude", required_argument, NULL, OPT_EXCLUDE },
+	{ "pathlen", required_argument, NULL, OPT_PATHLEN },
+	{ "permit", required_argument, NULL, OPT_PERMIT },
 	{ "server-only", no_argument, NULL, OPT_SERVER_ONLY },
-	{ "org", required_argument, NULL, OPT_ORG },
-	{ "unit", required_argument, NULL, OPT_UNIT },
-	{ "locality", required_argument, NULL, OPT_LOCALITY },
-	{ "state", required_argument, NULL, OPT_STATE },
-	{ "country", required_argument, NULL, OPT_COUNTRY },
+	{ "sign", required_argument, NULL, OPT_SIGN },
+	{ "signer", required_argument, NULL, OPT_SIGNER },
 	{ NULL, 0, NULL, 0 },
-};
-
-struct order {
-	struct issue issue;
-	const char *cn, *dir, *key_file, *name, *output, *type;
-	int days_given, force, json;
 };
 
 static int
@@ -95,26 +106,27 @@ set_days(struct order *o, const char *arg, struct fail *f)
 }
 
 static int
-set_subject(struct order *o, int ch, const char *arg, struct fail *f)
+set_pathlen(struct order *o, const char *arg, struct fail *f)
 {
-	static const enum issue_field field[] = {
-		[0] = ISSUE_O,
-		[OPT_UNIT - OPT_ORG] = ISSUE_OU,
-		[OPT_LOCALITY - OPT_ORG] = ISSUE_L,
-		[OPT_STATE - OPT_ORG] = ISSUE_ST,
-		[OPT_COUNTRY - OPT_ORG] = ISSUE_C,
-	};
+	long long n;
 
-	return issue_set(&o->issue, field[ch - OPT_ORG], arg, f);
+	if (text_number(arg, 0, ISSUE_PATHLEN_MAX, "--pathlen", &n, f) == -1)
+		return -1;
+	o->issue.pathlen = n;
+	return 0;
 }
 
 /* Options that can be wrong in themselves; the others only note their argument. */
 static int
 set_option(struct order *o, int ch, const char *arg, struct fail *f)
 {
+	int rc = issue_args_take(&o->issue, ch, arg, f);
+
+	if (rc != 0) {
+		o->subject_given |= ch != 'a';
+		return rc == 1 ? 0 : -1;
+	}
 	switch (ch) {
-	case 'a':
-		return issue_add_san(&o->issue, arg, f);
 	case 'd':
 		o->dir = arg;
 		break;
@@ -139,24 +151,66 @@ set_option(struct order *o, int ch, const char *arg, struct fail *f)
 	case OPT_AS_CA:
 		o->issue.flags |= ISSUE_AS_CA;
 		break;
+	case OPT_CA:
+		o->issue.flags |= ISSUE_CA;
+		break;
 	case OPT_DAYS:
 		return set_days(o, arg, f);
 	case OPT_DEMO:
 		o->issue.flags |= ISSUE_DEMO;
 		break;
+	case OPT_EXCLUDE:
+	case OPT_PERMIT:
+		return issue_add_limit(&o->issue, ch == OPT_EXCLUDE, arg, f);
+	case OPT_PATHLEN:
+		return set_pathlen(o, arg, f);
 	case OPT_SERVER_ONLY:
 		o->issue.flags |= ISSUE_SERVER_ONLY;
 		break;
-	case OPT_ORG:
-	case OPT_UNIT:
-	case OPT_LOCALITY:
-	case OPT_STATE:
-	case OPT_COUNTRY:
-		return set_subject(o, ch, arg, f);
+	case OPT_SIGN:
+		o->sign = arg;
+		break;
+	case OPT_SIGNER:
+		o->signer = arg;
+		break;
 	default:
 		abort();
 	}
 	return 0;
+}
+
+static void
+check_ca_options(const struct order *o)
+{
+	const struct issue *is = &o->issue;
+
+	if (is->flags & ISSUE_CA) {
+		if (is->nsan > 0)
+			tool_usage("--ca and -a exclude each other: a CA is no host");
+		if (is->flags & (ISSUE_AS_CA | ISSUE_DEMO | ISSUE_SERVER_ONLY))
+			tool_usage("--ca excludes --as-ca, --demo and --server-only");
+	} else if (is->pathlen >= 0 || is->nlimits > 0)
+		tool_usage("--pathlen, --permit and --exclude are for --ca only");
+	if (o->signer != NULL && is->flags & ISSUE_AS_CA)
+		tool_usage("--signer and --as-ca exclude each other: --as-ca is for what is self-signed");
+}
+
+/* A request brings its own subject, names and key, and no identity comes of it. */
+static void
+check_sign_options(struct order *o)
+{
+	if (o->sign == NULL)
+		return;
+	if (o->signer == NULL)
+		tool_usage("--sign needs --signer");
+	if (o->issue.nsan > 0 || o->subject_given || o->key_file != NULL || o->type != NULL)
+		tool_usage("--sign excludes -a, -k, -t and parts of the subject: the request has its own");
+	if (o->name != NULL)
+		tool_usage("--sign and -n exclude each other: no identity is stored");
+	if (o->issue.flags & (ISSUE_AS_CA | ISSUE_DEMO))
+		tool_usage("--sign excludes --as-ca and --demo");
+	if (o->output == NULL)
+		o->output = "-";
 }
 
 /* What cannot be had together. */
@@ -165,15 +219,27 @@ check_options(struct order *o)
 {
 	if (o->key_file != NULL && o->type != NULL)
 		tool_usage("-k and -t exclude each other");
+	check_ca_options(o);
+	check_sign_options(o);
 	if (o->output != NULL && o->name != NULL)
 		tool_usage("-o and -n exclude each other: -o stores no identity");
 	if (o->output != NULL && file_is_stdout(o->output) && o->json)
 		tool_usage("-o - and -j exclude each other: both write to standard output");
-	if (!(o->issue.flags & ISSUE_DEMO))
-		return;
-	if (o->days_given)
+	if (o->issue.flags & ISSUE_DEMO && o->days_given)
 		tool_usage("--demo and --days exclude each other");
-	o->issue.days = ISSUE_DEMO_DAYS;
+	if (o->issue.flags & ISSUE_DEMO)
+		o->issue.days = ISSUE_DEMO_DAYS;
+	else if (o->issue.flags & ISSUE_CA && !o->days_given)
+		o->issue.days = ISSUE_CA_DAYS;
+}
+
+static void
+check_operands(const struct order *o, int n)
+{
+	if (o->sign != NULL && n > 0)
+		tool_usage("--sign and a common name exclude each other: the request has its own");
+	if (o->sign == NULL && n != 1)
+		tool_usage(n == 0 ? "no common name given" : "more than one common name given");
 }
 
 static int
@@ -191,13 +257,10 @@ parse_args(struct order *o, int argc, char **argv, struct fail *f)
 		if (set_option(o, ch, optarg, f) == -1)
 			return -1;
 	}
-	if (argc - optind != 1)
-		tool_usage(
-		    argc == optind ? "no common name given" : "more than one common name given");
-	o->cn = argv[optind];
+	check_operands(o, argc - optind);
 	check_options(o);
 	o->dir = tool_dir(o->dir);
-	return issue_set(&o->issue, ISSUE_CN, o->cn, f);
+	return o->sign != NULL ? 0 : issue_set(&o->issue, ISSUE_CN, argv[optind], f);
 }
 
 static EVP_PKEY *
@@ -220,135 +283,165 @@ get_key(const struct order *o, struct fail *f)
 	return key;
 }
 
-static json_t *
-names_json(const struct issue *is, int kind)
-{
-	json_t *a = json_array();
-	size_t i;
-
-	for (i = 0; i < is->nsan; i++)
-		if ((int)is->san[i].kind == kind)
-			json_push(a, json_bytes(is->san[i].text, strlen(is->san[i].text)));
-	return a;
-}
-
+/* The CA as its users call it; *ca stays empty where the certificate signs itself. */
 static int
-print_json(const struct order *o, const char *name, const char *path, const X509 *cert,
-    struct fail *f)
+load_signer(const struct order *o, struct identity *ca, struct fail *f)
 {
-	char fp[CERT_FINGERPRINT_SIZE], *subject = cert_subject(cert);
-	char *key = cert_key_describe(cert), *serial = cert_serial(cert);
-	json_t *j = json_object();
-	int rc;
+	char *name;
+	int rc = -1;
 
-	json_set_str(j, "name", name);
-	json_set_str(j, "path", path);
-	json_set_str(j, "sha256", cert_fingerprint(fp, cert));
-	json_set_str(j, "subject", subject);
-	json_set(j, "dns", names_json(&o->issue, ISSUE_DNS));
-	json_set(j, "ip", names_json(&o->issue, ISSUE_IP));
-	json_set_str(j, "key", key);
-	json_set_str(j, "serial", serial);
-	json_set_time(j, "not_before", cert_not_before(cert));
-	json_set_time(j, "not_after", cert_not_after(cert));
-	json_set_bool(j, "ca", cert_is_ca(cert));
-	json_set_bool(j, "demo", cert_is_demo(cert));
-	rc = json_line(stdout, j, f);
-	json_decref(j);
-	free(serial);
-	free(key);
-	free(subject);
+	if (o->signer == NULL)
+		return 0;
+	if ((name = identity_find(o->dir, o->signer, f)) == NULL)
+		return -1;
+	if (identity_load(o->dir, name, IDENTITY_NEED_KEY, ca, f) == 0 &&
+	    (rc = signer_check(ca, time(NULL), f)) == -1)
+		fail_prefix(f, "%.300s", name);
+	cert_warn_demo(name, ca->cert);
+	free(name);
 	return rc;
 }
 
-/* One line for whoever made it: where it is, then what it is. */
-static int
-report(const struct order *o, const char *name, const char *path, const X509 *cert, struct fail *f)
+static X509 *
+make_cert(const struct order *o, EVP_PKEY *key, const struct identity *ca, struct fail *f)
 {
-	char fp[CERT_FINGERPRINT_SIZE];
+	int64_t now = time(NULL), end;
+	char when[TEXT_TIME_MAX];
+	X509 *cert;
 
-	cert_warn_demo(path, cert);
-	if (o->json)
-		return print_json(o, name, path, cert, f);
-	printf("%s %s\n", path, cert_fingerprint(fp, cert));
-	return 0;
+	if (ca->cert == NULL)
+		return issue_self_signed(&o->issue, key, now, f);
+	if ((cert = signer_sign(ca, &o->issue, key, now, f)) == NULL) {
+		fail_prefix(f, "%.300s", ca->name);
+		return NULL;
+	}
+	end = cert_not_after(cert);
+	if (end < now + (int64_t)o->issue.days * 86400)
+		talk(ca->name, "the CA's certificate ends %s, and so does what it signs",
+		    text_time(when, end));
+	return cert;
+}
+
+/* For a file: nothing is stored. */
+static int
+make_file(const struct order *o, struct fail *f)
+{
+	struct identity ca = IDENTITY_INIT, id = IDENTITY_INIT;
+	int rc = -1;
+
+	if (load_signer(o, &ca, f) == 0 && (id.key = get_key(o, f)) != NULL &&
+	    (id.cert = make_cert(o, id.key, &ca, f)) != NULL) {
+		id.chain = ca.cert != NULL ? signer_chain(&ca) : NULL;
+		rc = report_file(o, &id, f);
+	}
+	identity_clear(&id);
+	identity_clear(&ca);
+	return rc;
 }
 
 static int
-write_pem(const struct order *o, EVP_PKEY *key, const X509 *cert, struct fail *f)
+sign_request(const struct order *o, const X509_REQ *req, const struct identity *ca, struct fail *f)
+{
+	struct identity id = IDENTITY_INIT;
+	int rc = -1;
+
+	if ((id.cert = make_cert(o, X509_REQ_get0_pubkey((X509_REQ *)(uintptr_t)req), ca, f)) != NULL) {
+		id.chain = signer_chain(ca);
+		rc = report_file(o, &id, f);
+	}
+	identity_clear(&id);
+	return rc;
+}
+
+static X509_REQ *
+read_request(struct order *o, struct fail *f)
 {
 	struct buf b = BUF_INIT;
-	int rc = -1;
+	X509_REQ *req = NULL;
 
-	if (key_to_pem(key, &b, f) == 0 && pem_put_cert(&b, cert, f) == 0)
-		rc = file_write_or_stdout(
-		    o->output, 0600, o->force ? FILE_REPLACE : 0, b.p, b.len, f);
-	buf_wipe(&b);
-	if (rc == -1)
-		return -1;
-	if (!file_is_stdout(o->output))
-		return report(o, NULL, o->output, cert, f);
-	cert_warn_demo(NULL, cert);
-	return 0;
+	if (file_read(o->sign, IDENTITY_FILE_MAX, &b, f) == -1)
+		return NULL;
+	if ((req = request_from_pem(b.p, b.len, f)) == NULL || request_check(req, f) == -1 ||
+	    request_order(req, &o->issue, f) == -1) {
+		fail_prefix(f, "%.300s", strcmp(o->sign, "-") == 0 ? "standard input" : o->sign);
+		X509_REQ_free(req);
+		req = NULL;
+	}
+	buf_clear(&b);
+	return req;
 }
 
 static int
-make_file(struct order *o, struct fail *f)
+make_from_request(struct order *o, struct fail *f)
 {
-	EVP_PKEY *key = NULL;
-	X509 *cert = NULL;
+	struct identity ca = IDENTITY_INIT;
+	X509_REQ *req = NULL;
 	int rc = -1;
 
-	if ((key = get_key(o, f)) != NULL &&
-	    (cert = issue_self_signed(&o->issue, key, time(NULL), f)) != NULL)
-		rc = write_pem(o, key, cert, f);
-	X509_free(cert);
-	EVP_PKEY_free(key);
+	if (load_signer(o, &ca, f) == 0 && (req = read_request(o, f)) != NULL)
+		rc = sign_request(o, req, &ca, f);
+	X509_REQ_free(req);
+	identity_clear(&ca);
 	return rc;
 }
 
 /* An identity that exists is found out before a key is made, which may take long; the store asks
  * once more under its lock. */
 static int
-make_identity(struct order *o, struct fail *f)
+check_place(const struct order *o, const char *name, const char *path, const struct identity *ca,
+    struct fail *f)
 {
-	const char *text = o->name != NULL ? o->name : o->issue.san[0].text;
-	struct identity id = IDENTITY_INIT;
+	if (!o->force && identity_exists(o->dir, name))
+		return fail(f, FAIL_POLICY, "%.300s: exists already; -f replaces it", path);
+	if (ca->name != NULL && strcmp(ca->name, name) == 0)
+		return fail(f, FAIL_POLICY, "%.300s: a CA cannot be replaced by what it signs", path);
+	return 0;
+}
+
+static int
+make_identity(const struct order *o, struct fail *f)
+{
+	const char *cn = o->issue.flags & ISSUE_CA ? o->issue.field[ISSUE_CN] : o->issue.san[0].text;
+	struct identity id = IDENTITY_INIT, ca = IDENTITY_INIT;
 	char *path = NULL;
 	int rc = -1;
 
-	if ((id.name = name_to_identity(text, f)) == NULL)
+	if ((id.name = name_to_identity(o->name != NULL ? o->name : cn, f)) == NULL)
 		return -1;
 	path = identity_path(o->dir, id.name);
-	if (!o->force && identity_exists(o->dir, id.name)) {
-		fail(f, FAIL_POLICY, "%.300s: exists already; -f replaces it", path);
+	if (load_signer(o, &ca, f) == -1 || check_place(o, id.name, path, &ca, f) == -1)
 		goto out;
-	}
-	if ((id.key = get_key(o, f)) == NULL ||
-	    (id.cert = issue_self_signed(&o->issue, id.key, time(NULL), f)) == NULL)
+	if ((id.key = get_key(o, f)) == NULL || (id.cert = make_cert(o, id.key, &ca, f)) == NULL)
 		goto out;
+	id.chain = ca.cert != NULL ? signer_chain(&ca) : NULL;
 	if (identity_store(o->dir, &id, o->force ? IDENTITY_REPLACE : 0, f) == 0)
-		rc = report(o, id.name, path, id.cert, f);
+		rc = report_made(o, id.name, path, id.cert, f);
 out:
 	free(path);
+	identity_clear(&ca);
 	identity_clear(&id);
 	return rc;
+}
+
+static int
+run(struct order *o, struct fail *f)
+{
+	if (o->sign != NULL)
+		return make_from_request(o, f);
+	return o->output != NULL ? make_file(o, f) : make_identity(o, f);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct order o = { .cn = NULL };
+	struct order o = { .dir = NULL };
 	struct fail f = FAIL_INIT;
 	enum tool_exit status = TOOL_YES;
-	int rc;
 
 	tool_init("mkcert", usage);
 	ossl_init();
 	issue_init(&o.issue);
-	if ((rc = parse_args(&o, argc, argv, &f)) == 0)
-		rc = o.output != NULL ? make_file(&o, &f) : make_identity(&o, &f);
-	if (rc == -1)
+	if (parse_args(&o, argc, argv, &f) == -1 || run(&o, &f) == -1)
 		status = tool_failed(&f);
 	issue_clear(&o.issue);
 	return tool_finish(status);

@@ -353,6 +353,91 @@ test_request_refused(void)
 	EVP_PKEY_free(good);
 }
 
+static void
+test_limits(void)
+{
+	static const struct {
+		const char *in;
+		int ok;
+		size_t addrlen;
+		unsigned mask;	/* its octet 1 (of 4), or 4 (of 16) */
+	} rows[] = {
+		{ "example.org", 1, 0, 0 },
+		{ "m\xc3\xbcnchen.example", 1, 0, 0 },
+		{ "org", 1, 0, 0 },
+		{ "192.0.2.1", 1, 8, 0xff },
+		{ "10.0.0.0/8", 1, 8, 0 },
+		{ "10.128.0.0/9", 1, 8, 0x80 },
+		{ "0.0.0.0/0", 1, 8, 0 },
+		{ "2001:db8::/32", 1, 32, 0 },
+		{ "2001:db8:8000::/33", 1, 32, 0x80 },
+		{ "IP:192.0.2.1", 0, 0, 0 },
+		{ "10.0.0.1/8", 0, 0, 0 },
+		{ "10.0.0.0/33", 0, 0, 0 },
+		{ "10.0.0.0/", 0, 0, 0 },
+		{ "10.0.0.0/-1", 0, 0, 0 },
+		{ "2001:db8::/129", 0, 0, 0 },
+		{ "*.example.org", 0, 0, 0 },
+		{ ".example.org", 0, 0, 0 },
+		{ "example.org/24", 0, 0, 0 },
+		{ "", 0, 0, 0 },
+		{ "a\nb", 0, 0, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct fail f = FAIL_INIT;
+		struct issue is;
+
+		issue_init(&is);
+		unit_int(issue_add_limit(&is, 1, rows[i].in, &f), rows[i].ok ? 0 : -1,
+		    "limit \"%s\": %s", rows[i].in, f.text);
+		unit_int(is.nlimits, rows[i].ok, "is added or not");
+		if (is.nlimits == 1) {
+			const struct issue_san *n = &is.limits[0].name;
+
+			unit_int(n->addrlen, rows[i].addrlen, "its octets");
+			if (n->addrlen > 0)
+				unit_int(n->addr[n->addrlen == 8 ? 4 + 1 : 16 + 4], rows[i].mask,
+				    "of its mask");
+		} else {
+			unit_int(f.kind, FAIL_INPUT, "for what it says");
+		}
+		issue_clear(&is);
+	}
+}
+
+static void
+test_ca(void)
+{
+	EVP_PKEY *key = key_generate("ec:p256", NULL);
+	struct cert_names names;
+	struct issue is;
+	X509 *cert;
+	char *text;
+
+	issue_init(&is);
+	is.flags = ISSUE_CA;
+	is.pathlen = 3;
+	unit_int(issue_set(&is, ISSUE_CN, A64 "a", NULL), -1, "65 characters are no CA's name");
+	unit_int(issue_set(&is, ISSUE_CN, "Example CA \xc3\xbc", NULL), 0, "text is");
+	cert = issue_self_signed(&is, key, 1700000000, NULL);
+	text = cert_subject(cert);
+	unit_str(text, "CN=Example CA \\C3\\BC", "as it is");
+	unit_int(X509_get_key_usage(cert), KU_KEY_CERT_SIGN | KU_CRL_SIGN, "key usage of a CA");
+	unit_int(X509_get_ext_by_NID(cert, NID_ext_key_usage, -1), -1, "no EKU");
+	unit_int(X509_get_ext_by_NID(cert, NID_name_constraints, -1), -1, "no constraints by itself");
+	unit_int(X509_get_pathlen(cert), 3, "path length");
+	cert_dns_names(cert, &names);
+	unit_ok(names.n == 0 && names.odd == 0, "no SAN");
+	unit_int(cert_is_ca(cert) && cert_is_self_signed(cert), 1, "a root");
+	cert_names_clear(&names);
+	free(text);
+	X509_free(cert);
+	issue_clear(&is);
+	EVP_PKEY_free(key);
+}
+
 int
 main(void)
 {
@@ -367,6 +452,8 @@ main(void)
 	test_profile("ec:p256", ISSUE_AS_CA, KU_DIGITAL_SIGNATURE | KU_KEY_CERT_SIGN);
 	test_times();
 	test_refused();
+	test_limits();
+	test_ca();
 	test_request();
 	test_request_refused();
 	return unit_done();
