@@ -329,18 +329,16 @@ text_timestamp(const char *s, const char *what, int64_t *out, struct fail *f)
 {
 	struct tm tm = { .tm_isdst = 0 };
 	char again[TEXT_TIME_MAX];
+	const char *end;
 	int64_t t;
 
-	if ((!looks_like(s, "9999-99-99") && !looks_like(s, "9999-99-99T99:99:99Z")) ||
-	    sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-		&tm.tm_min, &tm.tm_sec) < 3)
+	if (!looks_like(s, "9999-99-99") && !looks_like(s, "9999-99-99T99:99:99Z"))
 		return fail(f, FAIL_INPUT,
 		    "%s: expected a date such as 2026-11-21 or 2026-11-21T10:00:00Z", what);
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
+	end = strptime(s, s[10] == '\0' ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &tm);
 	t = timegm(&tm);
 	/* The 31st of June would have become the 1st of July. */
-	if (strncmp(text_time(again, t), s, strlen(s)) != 0)
+	if (end == NULL || *end != '\0' || strncmp(text_time(again, t), s, strlen(s)) != 0)
 		return fail(f, FAIL_INPUT, "%s: %.40s: there is no such time", what, s);
 	*out = t;
 	return 0;

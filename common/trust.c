@@ -311,13 +311,13 @@ trust_state_write(const char *dir, const struct trust_state *st, struct fail *f)
 	int rc;
 
 	for (i = 0; i < TRUST_LISTS; i++)
-		table_put(&b, "list", trust_list_name(i), st->on[i] ? "on" : "off", NULL);
+		table_put(&b, "list", trust_list_name(i), st->on[i] ? "on" : "off", (char *)NULL);
 	for (i = 0; i < st->n; i++)
 		if (st->v[i].dated)
 			table_put(&b, "distrust", st->v[i].fp, "after",
-			    text_time(time, st->v[i].after), NULL);
+			    text_time(time, st->v[i].after), (char *)NULL);
 		else
-			table_put(&b, "distrust", st->v[i].fp, NULL);
+			table_put(&b, "distrust", st->v[i].fp, (char *)NULL);
 	rc = file_write(path, 0644, FILE_REPLACE, b.p, b.len, f);
 	buf_clear(&b);
 	free(path);

@@ -790,8 +790,10 @@ presented_names(const struct verify_pkix *v, const X509 *leaf, struct cert_names
 	names->n = n;
 }
 
-static const char *
-find_name(const char *reference, const struct cert_names *names, const struct cert_names *addrs)
+/* Sets *fits, which is borrowed, and returns 1 where one does. */
+static int
+find_name(const char *reference, const struct cert_names *names, const struct cert_names *addrs,
+    const char **fits)
 {
 	int is_address = text_is_address(reference);
 	const struct cert_names *among = is_address ? addrs : names;
@@ -799,9 +801,11 @@ find_name(const char *reference, const struct cert_names *names, const struct ce
 
 	for (i = 0; i < among->n; i++)
 		if (is_address ? strcmp(reference, among->v[i]) == 0 :
-		    name_matches(reference, among->v[i]))
-			return among->v[i];
-	return NULL;
+		    name_matches(reference, among->v[i])) {
+			*fits = among->v[i];
+			return 1;
+		}
+	return 0;
 }
 
 static void
@@ -824,15 +828,16 @@ static int
 check_names(const struct verify_pkix *v, const X509 *leaf, char **why)
 {
 	struct cert_names names = CERT_NAMES_INIT, addrs = CERT_NAMES_INIT;
-	const char *fits = NULL;
+	const char *fits = "";
 	struct buf b = BUF_INIT;
+	int found = 0;
 	size_t i;
 
 	presented_names(v, leaf, &names);
 	cert_ip_names(leaf, &addrs);
-	for (i = 0; i < v->nreference && fits == NULL; i++)
-		fits = find_name(v->reference[i], &names, &addrs);
-	if (fits != NULL) {
+	for (i = 0; i < v->nreference && !found; i++)
+		found = find_name(v->reference[i], &names, &addrs, &fits);
+	if (found) {
 		buf_puts(&b, "the certificate's name ");
 		buf_escape(&b, fits, strlen(fits));
 		buf_printf(&b, " is that of %s", v->reference[i - 1]);
@@ -845,7 +850,7 @@ check_names(const struct verify_pkix *v, const X509 *leaf, char **why)
 	cert_names_clear(&names);
 	cert_names_clear(&addrs);
 	*why = buf_steal(&b);
-	return fits != NULL;
+	return found;
 }
 
 /* ---- the finding ---- */

@@ -205,9 +205,9 @@ make_pki() {
 	[ "$n" -ge 100 ]
 	[ "$(grep -c BEGIN b.pem)" -eq "$n" ]
 	for f in /etc/ssl/certs/ca-certificates.crt b.pem; do
-		openssl crl2pkcs7 -nocrl -certfile $f | openssl pkcs7 -print_certs | sed -n '/BEGIN/,/END/p' > $n.${f##*/}
+		openssl crl2pkcs7 -nocrl -certfile $f | openssl pkcs7 -print_certs | sed -n '/BEGIN/,/END/p' > "${f##*/}.found"
 	done
-	cmp $n.ca-certificates.crt $n.b.pem
+	cmp ca-certificates.crt.found b.pem.found
 	run -0 certtool --certificate-info --infile b.pem
 	[ "$(grep -c 'X.509 Certificate Information' <<< "$output")" -eq "$n" ]
 }

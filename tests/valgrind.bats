@@ -82,6 +82,33 @@ clean() {
 	clean 0 certstore -d state remove my.example
 }
 
+@test "castore" {
+	"$BUILD/lab/mkcas" 3 > three.pem
+	export MTATLS_SYSTEM_CA=three.pem
+	"$BIN/mkcert" -d state mx.example > /dev/null
+	clean 0 castore -d state list -j
+	clean 0 castore -d state import three.pem
+	clean 0 castore -d state import --append --allow-leaf state/certs/mx.example/cert.pem
+	clean 1 castore -d state import state/certs/mx.example/key.pem
+	sed '3s/^./!/' three.pem > bad.pem
+	clean 2 castore -d state import bad.pem
+	clean 0 castore -d state import --append --skip-bad bad.pem
+	openssl crl2pkcs7 -nocrl -certfile three.pem -out three.p7
+	clean 0 castore -d state import --append three.p7
+	openssl pkcs12 -export -nokeys -in three.pem -passout pass:x -out three.p12
+	echo x > pass
+	clean 0 castore -d state import --append --pass-file pass three.p12
+	clean 0 castore -d state export both
+	clean 0 castore -d state verify --host mx.example state/certs/mx.example/cert.pem
+	clean 1 castore -d state verify -j --host mx2.example state/certs/mx.example/cert.pem
+	clean 1 castore -d state verify --host mx.example bad.pem
+	clean 2 castore -d state remove 0123456789
+	clean 0 castore -d state distrust 0123456789012345678901234567890123456789012345678901234567890123
+	clean 0 castore -d state list
+	clean 0 castore -d state distrust --undo 0123456789
+	clean 0 castore -d state disable system
+}
+
 @test "tlscheck" {
 	clean 0 tlscheck "${LAB_OPTS[@]}" good.test unsigned.test multi-addr.test
 	clean 1 tlscheck "${LAB_OPTS[@]}" -v wrong.test null-mx.test alias-failed.test unusable-plain.test

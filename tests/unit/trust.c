@@ -303,7 +303,7 @@ test_distrust(void)
 	struct trust_state st = { .on = { 0, 1 }, .v = &d, .n = 1 };
 	STACK_OF(X509) *listed;
 	struct buf b = BUF_INIT;
-	struct trust *t;
+	struct trust *t = NULL;
 
 	cert_fingerprint(d.fp, c);
 	must(pem_put_cert(&b, c, NULL) == 0 && trust_list_write(dir, b.p, b.len, NULL) == 0);
@@ -333,7 +333,7 @@ test_lock(void)
 	struct fail f = FAIL_INIT;
 	int fd = trust_lock(dir, &f), told[2], status = -1;
 	char c = 0;
-	pid_t pid;
+	pid_t pid = -1;
 
 	must(fd != -1 && pipe(told) == 0 && (pid = fork()) != -1);
 	if (pid == 0) {
