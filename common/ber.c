@@ -99,8 +99,8 @@ read_header(const struct ber *b, const uint8_t *p, const uint8_t *end, struct he
 static const uint8_t *
 find_end(const struct ber *b, const uint8_t *p, const uint8_t *end, struct fail *f)
 {
+	struct header h = { .tag = 0 };
 	unsigned open = 1;
-	struct header h;
 
 	while (p < end) {
 		if (end - p >= 2 && p[0] == 0 && p[1] == 0) {
@@ -124,8 +124,8 @@ find_end(const struct ber *b, const uint8_t *p, const uint8_t *end, struct fail 
 int
 ber_next(struct ber *b, struct ber_item *item, struct fail *f)
 {
+	struct header h = { .tag = 0 };
 	const uint8_t *end;
-	struct header h;
 
 	*item = (struct ber_item){ .tag = 0 };
 	if (b->p == b->end)
@@ -172,11 +172,11 @@ ber_is_next(const struct ber *b, unsigned tag)
 int
 ber_enter(const struct ber *b, const struct ber_item *item, struct ber *inner, struct fail *f)
 {
+	*inner = (struct ber){ .base = b->base, .p = item->body, .end = item->body + item->len,
+		.depth = b->depth + 1, .loose = b->loose };
 	if (b->depth == BER_DEPTH_MAX)
 		return ber_fail(b, item->whole, f, "more than %d elements in one another",
 		    BER_DEPTH_MAX);
-	*inner = (struct ber){ .base = b->base, .p = item->body, .end = item->body + item->len,
-		.depth = b->depth + 1, .loose = b->loose };
 	return 0;
 }
 

@@ -143,7 +143,7 @@ read_attributes(struct ber *bag_walk, struct p12_bag *bag, struct fail *f)
 {
 	struct ber set, attribute, values;
 	struct ber_item value;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (!ber_is_next(bag_walk, BER_SET))
 		return 0;
@@ -178,7 +178,7 @@ static int
 read_cert(struct ber *value, struct p12_bag *bag, struct fail *f)
 {
 	struct ber in, outer;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(value, BER_SEQUENCE, "a certificate's bag", &in, f) == -1 ||
 	    object(&in, "a certificate's type", &nid, NULL, f) == -1)
@@ -251,7 +251,7 @@ read_bag(struct p12 *p12, struct ber *list, unsigned content, unsigned nest, str
 	const uint8_t *at = list->p;
 	struct ber in, value;
 	struct p12_bag *bag;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(list, BER_SEQUENCE, "a bag", &in, f) == -1 ||
 	    object(&in, "a bag's type", &nid, NULL, f) == -1 ||
@@ -299,7 +299,7 @@ read_encrypted(struct ber *b, struct p12_content *c, struct fail *f)
 	struct ber data, info;
 	struct ber_item sealed;
 	uint64_t version;
-	int nid;
+	int nid = NID_undef;
 
 	if (ber_need_in(b, BER_SEQUENCE, "EncryptedData", &data, f) == -1 ||
 	    ber_number(&data, "the version of EncryptedData", &version, f) == -1 ||
@@ -351,7 +351,7 @@ read_content(struct p12 *p12, struct ber *list, struct fail *f)
 	struct p12_content *c;
 	struct ber in;
 	char *type;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (p12->ncontent == CONTENTS_MAX)
 		return ber_fail(list, at, f, "more than %d contents", CONTENTS_MAX);
@@ -430,7 +430,7 @@ read_auth_safe(struct p12 *p12, struct ber *pfx, struct fail *f)
 {
 	struct ber in;
 	char *type;
-	int nid, rc;
+	int nid = NID_undef, rc;
 
 	if (read_content_info(pfx, &nid, &type, &in, f) == -1)
 		return fail_prefix(f, "damaged");
@@ -768,11 +768,29 @@ open_bag(struct opening *o, size_t i, struct fail *f)
 	return 0;
 }
 
+/* Bags that were in sight come before those that were decrypted: each part is in the order of the
+ * file, and so they are together, once they are merged. */
+static void
+merge_bags(struct p12 *p12, size_t plain)
+{
+	struct p12_bag *all = xcalloc(p12->nbag, sizeof *all);
+	size_t i = 0, k = plain, n;
+
+	for (n = 0; n < p12->nbag; n++) {
+		if (k == p12->nbag || (i < plain && p12->bag[i].content < p12->bag[k].content))
+			all[n] = p12->bag[i++];
+		else
+			all[n] = p12->bag[k++];
+	}
+	free(p12->bag);
+	p12->bag = all;
+}
+
 int
 p12_open(struct p12 *p12, const char *pass, size_t len, struct fail *f)
 {
 	struct opening o = { .p12 = p12, .first = 0, .fits = 0 };
-	size_t i;
+	size_t i, plain = p12->nbag;
 	int rc;
 
 	pbe_pass_init(&o.pass, pass, len);
@@ -781,6 +799,7 @@ p12_open(struct p12 *p12, const char *pass, size_t len, struct fail *f)
 	for (i = 0; rc == 0 && i < p12->ncontent; i++)
 		if (p12->content[i].encrypted)
 			rc = open_content(&o, i, f);
+	merge_bags(p12, plain);
 	for (i = 0; rc == 0 && i < p12->nbag; i++)
 		rc = open_bag(&o, i, f);
 	pbe_pass_clear(&o.pass);

@@ -222,7 +222,7 @@ parse_hmac(struct ber *b, struct pbe *pbe, int *md, struct fail *f)
 {
 	char *name = NULL;
 	struct ber rest;
-	int nid;
+	int nid = NID_undef;
 
 	if (algorithm(b, &nid, &name, &rest, f) == -1)
 		return -1;
@@ -275,7 +275,7 @@ parse_kdf(struct ber *b, struct pbe *pbe, struct fail *f)
 {
 	char *name = NULL;
 	struct ber rest;
-	int nid, rc = 0;
+	int nid = NID_undef, rc = 0;
 
 	if (algorithm(b, &nid, &name, &rest, f) == -1)
 		return -1;
@@ -357,7 +357,7 @@ pbe_parse(struct ber *b, struct pbe *pbe, struct fail *f)
 {
 	const struct scheme *s;
 	struct ber rest;
-	int nid, rc = 0;
+	int nid = NID_undef, rc = 0;
 
 	*pbe = (struct pbe){ .name = NULL };
 	if (algorithm(b, &nid, &pbe->name, &rest, f) == -1)
@@ -400,7 +400,7 @@ pbe_parse_mac(struct ber *b, struct pbe *pbe, struct fail *f)
 {
 	const EVP_MD *md;
 	struct ber rest;
-	int nid, rc = 0;
+	int nid = NID_undef, rc = 0;
 
 	*pbe = (struct pbe){ .name = NULL };
 	if (algorithm(b, &nid, &pbe->name, &rest, f) == -1)

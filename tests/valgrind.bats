@@ -109,6 +109,31 @@ clean() {
 	clean 0 castore -d state disable system
 }
 
+@test "p12export and p12import" {
+	printf 'secret\n' > pass
+	printf 'wrong\n' > wrong
+	clean 0 mkcert -d state mx.example
+	for options in '' --compat --pbmac1; do
+		# shellcheck disable=SC2086 # nothing or a word
+		clean 0 p12export -d state --pass-file pass -f $options -j -o x.p12 mx.example
+		clean 0 p12import -d other --pass-file pass -f -j x.p12
+	done
+	clean 0 p12import --info x.p12
+	clean 0 p12import --info -j x.p12
+	clean 0 p12import --show --pass-file pass x.p12
+	clean 0 p12import -o - --pass-file pass x.p12
+	clean 2 p12import -d other --pass-file wrong x.p12
+	clean 1 p12import -d other --pass-file pass x.p12
+	openssl pkcs12 -export -legacy -in other/certs/mx.example/cert.pem -inkey other/certs/mx.example/key.pem \
+	    -certpbe PBE-SHA1-RC2-40 -passout file:pass -out old.p12
+	clean 0 p12import -d third --pass-file pass old.p12
+	head -c 300 x.p12 > cut.p12
+	clean 2 p12import --pass-file pass cut.p12
+	head -c 300 /dev/urandom > junk
+	clean 2 p12import --pass-file pass junk
+	clean 2 p12export -d state --pass-file pass -o y.p12 nothing.example
+}
+
 @test "tlscheck" {
 	clean 0 tlscheck "${LAB_OPTS[@]}" good.test unsigned.test multi-addr.test
 	clean 1 tlscheck "${LAB_OPTS[@]}" -v wrong.test null-mx.test alias-failed.test unusable-plain.test

@@ -87,12 +87,25 @@ struct order {
 	int force, json, force_empty;
 };
 
+/* A BMPString holds characters of the first plane only: in UTF-8 none of four octets. */
+static int
+is_beyond_plane(char c)
+{
+	return (unsigned char)c >= 0xf0;
+}
+
 static int
 set_friendly(struct order *o, const char *arg, struct fail *f)
 {
+	const char *p;
+
 	if (*arg == '\0' || strlen(arg) > FRIENDLY_MAX || text_utf8_chars(arg) == -1)
 		return fail(f, FAIL_INPUT, "--friendly-name: expected 1 to %d octets of UTF-8 without "
 		    "control characters", FRIENDLY_MAX);
+	for (p = arg; *p != '\0'; p++)
+		if (is_beyond_plane(*p))
+			return fail(f, FAIL_INPUT, "--friendly-name: a character beyond U+FFFF, which the "
+			    "format cannot hold");
 	o->friendly = arg;
 	return 0;
 }
@@ -316,6 +329,25 @@ report(const struct order *o, const struct identity *id, const char *friendly, s
 	return rc;
 }
 
+/* With a "?" for each character that the format cannot hold. */
+static char *
+in_first_plane(char *name)
+{
+	struct buf b = BUF_INIT;
+	const char *p;
+
+	for (p = name; *p != '\0'; p++) {
+		if (!is_beyond_plane(*p))
+			buf_putc(&b, *p);
+		else {
+			buf_putc(&b, '?');
+			p += strnlen(p, 4) - 1;
+		}
+	}
+	free(name);
+	return buf_steal(&b);
+}
+
 /* The name that readers show: asked for, or the identity's, or the common name. */
 static char *
 friendly_name(const struct order *o, const struct identity *id)
@@ -325,9 +357,9 @@ friendly_name(const struct order *o, const struct identity *id)
 	if (o->friendly != NULL)
 		return xstrdup(o->friendly);
 	if (id->name != NULL)
-		return xstrdup(id->name);
+		return in_first_plane(xstrdup(id->name));
 	cn = cert_cn(id->cert);
-	return cn != NULL ? cn : xstrdup("certificate");
+	return in_first_plane(cn != NULL ? cn : xstrdup("certificate"));
 }
 
 static int

@@ -2,7 +2,8 @@
  * A session with a server that says anything.  The first octet configures the client; after that
  * an octet under 0x80 is a length and as many octets are fed at once; one from 0x80 is an event.
  * In an event 0x40 keeps what the client says from being sent; before a piece of message stands
- * its length. fuzz: smtp_client smtp smtp_data mailbox text fail alloc
+ * its length.
+ * fuzz: smtp_client smtp smtp_data mailbox text fail alloc
  */
 #include "smtp_client.h"
 
