@@ -345,7 +345,7 @@ file_symlink(const char *target, const char *path, struct fail *f)
 
 	for (tries = 0; tries < 100; tries++) {
 		free(tmp);
-		tmp = xasprintf("%s/.link-%ld-%d", dir, (long)getpid(), tries);
+		tmp = xasprintf("%s/" FILE_LINK_TEMP "%ld-%d", dir, (long)getpid(), tries);
 		if (symlink(target, tmp) == 0)
 			break;
 		if (errno != EEXIST) {

@@ -62,7 +62,9 @@ int file_sync_dir(const char *path, struct fail *);
  * sync of a journal takes the names of all along. */
 int file_sync_folder(const char *path, struct fail *);
 
-/* Makes or replaces the symbolic link at path by rename, and syncs its directory. */
+/* Makes or replaces the symbolic link at path by rename, and syncs its directory.  A crash may leave a
+ * link beside it whose name begins so. */
+#define FILE_LINK_TEMP ".link-"
 int file_symlink(const char *target, const char *path, struct fail *);
 
 /* Removes a directory and what is in it; no symbolic link is followed.  Absent is success. */

@@ -367,11 +367,28 @@ prune(const struct change *c)
 	closedir(d);
 }
 
+/* The lock is ours, so nobody is between making such a link and renaming it. */
+static void
+sweep(const struct change *c)
+{
+	struct dirent *e;
+	DIR *d;
+
+	if ((d = opendir(c->root)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, FILE_LINK_TEMP, strlen(FILE_LINK_TEMP)) == 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
+}
+
 static int
 end(struct change *c, int rc)
 {
-	if (rc == 0)
+	if (rc == 0) {
 		prune(c);
+		sweep(c);
+	}
 	else
 		undo(c);
 	change_clear(c);

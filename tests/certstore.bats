@@ -679,3 +679,33 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/certstore" "$@"); }
 	[ "$(openssl pkey -in "$(at mx.example)/key.pem" -pubout)" = "$(openssl x509 -in "$(at mx.example)/cert.pem" -noout -pubkey)" ]
 	[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
 }
+
+@test "the man page's EXAMPLES" {
+	ca root
+	mkcert mx1.example.org > /dev/null
+	csrgen mx1.example.org > r.csr
+	sign root r.csr mx1.pem
+	openssl crl2pkcs7 -nocrl -certfile root.pem -out intermediates.p7b
+	openssl req -new -newkey rsa:2048 -nodes -keyout privkey.pem -subj /CN=mx1.example.org -addext \
+	    subjectAltName=DNS:mx1.example.org,DNS:mx2.example.org -out a.csr 2>/dev/null
+	sign root a.csr fullchain.pem
+	# The other machine is this one, the relay a shell that waits for its signal.
+	mkdir path
+	printf '#!/bin/sh\nshift\nexec "$@"\n' > path/ssh
+	chmod +x path/ssh
+	mkfifo forever
+	bash -c 'trap "echo hup > got; exit" HUP; echo $$ > relay.pid; read -r < forever' 3>&- &
+	relay=$!
+	until [ -s relay.pid ]; do :; done
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/certstore.1" |
+	    sed -n '/^\.Bd/,/^\.Ed/{/^\./!p}' | sed "s,/run/smtp-relay.pid,relay.pid," > examples
+	[ "$(wc -l < examples)" -eq 10 ]
+	while read -r line; do
+		run -0 bash -c "PATH=path:\$BIN:\$PATH; $line" < /dev/null
+	done < examples
+	wait "$relay" || true
+	[[ "$output" == 'mx1.example.org: note: unknown-ca: '*'mx2.example.org: covered by mx1.example.org' ]]
+	[ "$(cat got)" = hup ]
+	[ "$(grep -c PRIVATE mx1-all.pem)" = 2 ]
+	openssl x509 -in mx1-all.pem -noout -ext subjectAltName | grep -q mx2.example.org
+}

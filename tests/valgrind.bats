@@ -57,6 +57,31 @@ clean() {
 	clean 2 tlsa-gen -i junk
 }
 
+@test "csrgen and certstore" {
+	clean 0 csrgen -d state -a mx2.example mx.example
+	openssl x509 -req -in state/certs/mx.example/request.pem -signkey state/certs/mx.example/key.pem -days 90 \
+	    -copy_extensions copy -out c.pem 2> /dev/null
+	clean 0 certstore -d state install mx.example c.pem
+	clean 0 certstore -d state install mx.example c.pem
+	clean 0 csrgen -d state --next -j mx.example
+	clean 1 csrgen -d state --next -t rsa:2048 mx.example
+	clean 0 certstore -d state list
+	clean 0 certstore -d state list -j
+	clean 0 certstore -d state show mx.example
+	clean 0 certstore -d state show -j mx.example
+	clean 0 certstore -d state export --with-key mx.example
+	echo 'mx3.example list.json' > members
+	"$BIN/certstore" -d state list -j > list.json
+	clean 1 certstore -d state check --hosts members
+	clean 1 certstore -d state check -j --hosts members mx.example
+	clean 1 certstore -d state rollback mx.example
+	clean 0 certstore -d state rename mx.example my.example
+	openssl genpkey -algorithm ED25519 -out k.pem
+	clean 1 certstore -d state -k k.pem install my.example c.pem
+	clean 2 certstore -d state install my.example members
+	clean 0 certstore -d state remove my.example
+}
+
 @test "castore" {
 	"$BUILD/lab/mkcas" 3 > three.pem
 	export MTATLS_SYSTEM_CA=three.pem

@@ -44,7 +44,7 @@ static const char usage[] =
     "  -j, --json            print one JSON object\n"
     "  -k, --key FILE        use the private key in FILE (- for stdin), make none\n"
     "  -n, --name NAME       name of the identity; subject and names are then CN's, not its own\n"
-    "  -o, --output FILE     write the request to FILE (- for stdout, as without)\n"
+    "  -o, --output FILE     write the request to FILE, which may exist (- for stdout, as without)\n"
     "  -t, --type TYPE       type of a new key: ec:p256 (default), ec:p384, rsa:2048, rsa:3072,\n"
     "                        rsa:4096, ed25519; ml-dsa:44, ml-dsa:65, ml-dsa:87 where OpenSSL\n"
     "                        has them\n"
@@ -144,6 +144,8 @@ parse_args(struct job *j, int argc, char **argv, struct fail *f)
 		tool_usage("expected the name of one identity, or one host name");
 	if (j->key_file != NULL && j->type != NULL)
 		tool_usage("-k and -t exclude each other");
+	if (j->force && !j->next)
+		tool_usage("-f is for --next: nothing else is replaced");
 	if (j->json && j->output != NULL && file_is_stdout(j->output))
 		tool_usage("-o - and -j exclude each other: both write to standard output");
 	j->operand = argv[optind];

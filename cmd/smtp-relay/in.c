@@ -1,5 +1,6 @@
 #include "in.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -32,7 +33,7 @@ static struct listening *listening;
 static void
 end_if_done(struct in *in)
 {
-	if (in->stopping && in->nsessions == 0 && io_count() == 0)
+	if ((in->stopping || in->retired) && in->nsessions == 0 && io_count() == 0)
 		role_end(&in->role);
 }
 
@@ -43,7 +44,7 @@ on_pause_over(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!l->in->stopping && event_add(l->readable, NULL) == -1)
+	if (!l->in->stopping && !l->in->retired && event_add(l->readable, NULL) == -1)
 		alloc_failed();
 }
 
@@ -164,28 +165,60 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	end_if_done(arg);
 }
 
+/* The sockets stay open at the master and at the other workers: who waits in the backlog is theirs. */
+static void
+stop_listening(struct in *in)
+{
+	struct timeval often = { 0, STOP_CHECK_MS * 1000 };
+	struct event *tick = event_new(in->role.base, -1, EV_PERSIST, on_tick, in);
+	size_t i;
+
+	for (i = 0; i < in->start->nlisteners; i++) {
+		event_del(listening[i].readable);
+		event_del(listening[i].pause);
+	}
+	if (tick == NULL || event_add(tick, &often) == -1)
+		alloc_failed();
+}
+
 static void
 on_stop(void *arg)
 {
 	struct in *in = arg;
-	struct timeval tv = { IN_STOP_S, 0 }, often = { 0, STOP_CHECK_MS * 1000 };
-	struct event *tick;
+	struct timeval tv = { IN_STOP_S, 0 };
 	size_t i;
 
 	if (in->stopping)
 		return;
 	in->stopping = 1;
-	tick = event_new(in->role.base, -1, EV_PERSIST, on_tick, in);
-	for (i = 0; i < in->start->nlisteners; i++) {
-		event_del(listening[i].readable);
-		event_del(listening[i].pause);
-	}
+	if (!in->retired)
+		stop_listening(in);
 	for (i = 0; i < in->nslots; i++)
 		if (in->slot[i] != NULL)
 			session_shutdown(in->slot[i]);
-	if (tick == NULL || event_add(tick, &often) == -1 ||
-	    event_base_once(in->role.base, -1, EV_TIMEOUT, on_stop_over, &in->role, &tv) == -1)
+	if (event_base_once(in->role.base, -1, EV_TIMEOUT, on_stop_over, &in->role, &tv) == -1)
 		alloc_failed();
+}
+
+/* Another worker is in our place, with newer certificates. */
+static void
+retire(struct in *in)
+{
+	char name[32];
+
+	if (in->stopping || in->retired)
+		return;
+	in->retired = 1;
+	snprintf(name, sizeof name, "%s-old", in->start->role.name);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	stop_listening(in);
+}
+
+static void
+on_master_record(void *arg, struct order *o)
+{
+	if (strcmp(o->v[0], "retire") == 0)
+		retire(arg);
 }
 
 static void
@@ -213,6 +246,7 @@ in_main(const struct in_start *start)
 
 	in.start = start;
 	in.role.stop = on_stop;
+	in.role.record = on_master_record;
 	in.role.arg = &in;
 	role_begin(&in.role, &start->role);
 	role_drop(&start->role);

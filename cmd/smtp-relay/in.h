@@ -36,8 +36,8 @@ struct in_start {
 	int queue;		/* socket to the queue; the worker's now */
 	int newfd;		/* descriptor of spool/new */
 	/*
-	 * Sessions open, in memory that all workers share: open[listener * nworkers + worker], each
-	 * counting its own.  One that a peer took over can only turn clients away with it.
+	 * Sessions open, in memory that all workers share, the retired too: open[listener * nworkers +
+	 * worker], each counting its own.  One that a peer took over can only turn clients away with it.
 	 */
 	atomic_uint *open;
 	size_t worker, nworkers;
@@ -58,7 +58,7 @@ struct in {
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;
 	uint64_t sessions_seen;
-	int stopping;
+	int stopping, retired;
 };
 
 /* A connection that was accepted; the socket is the session's. */

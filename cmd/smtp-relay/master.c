@@ -52,6 +52,7 @@ struct child {
 	int sock;
 	time_t not_before;	/* of the next start */
 	unsigned number;	/* in queue IDs; new with every start */
+	size_t slot;		/* of an in: whose counts of sessions are its own */
 	char name[32];
 };
 
@@ -65,11 +66,12 @@ struct master {
 	char *newdir;
 	int newfd;
 	int signals;
-	struct child *child;
-	size_t nchildren;
+	struct child *child;		/* the roles, then room for workers that retired */
+	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	unsigned next_number;
-	int stopping, failed, was_ready, detach;
+	unsigned generation;		/* how often identities were read anew */
+	int stopping, failed, was_ready, detach, reload;
 	time_t stop_until;
 };
 
@@ -196,28 +198,51 @@ warn_of_key(const struct conf *c, const struct conf_listen *l, const char *name)
 }
 
 static int
-load_identity(struct in_listener *l, const struct conf *c, int dry, struct fail *f)
+load_identity(const struct conf_listen *l, const struct conf *c, int dry, SSL_CTX **tls, struct fail *f)
 {
-	const char *name = l->conf->cert != NULL ? l->conf->cert : DEMO_IDENTITY;
+	const char *name = l->cert != NULL ? l->cert : DEMO_IDENTITY;
 	struct identity id = IDENTITY_INIT;
 	int rc = -1;
 
-	if (l->conf->tls == SMTP_SERVER_TLS_NO)
+	*tls = NULL;
+	if (l->tls == SMTP_SERVER_TLS_NO)
 		return 0;
-	if (l->conf->cert == NULL && dry)
+	if (l->cert == NULL && dry)
 		return 0;
-	if (l->conf->cert == NULL && refresh_demo(c, f) == -1)
+	if (l->cert == NULL && refresh_demo(c, f) == -1)
 		goto out;
 	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1)
 		goto out;
-	warn_of_cert(l->conf, name, id.cert);
-	warn_of_key(c, l->conf, name);
-	if ((l->tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
+	warn_of_cert(l, name, id.cert);
+	warn_of_key(c, l, name);
+	if ((*tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
 		rc = 0;
 out:
 	if (rc == -1)
-		fail_prefix(f, "listener %.64s", l->conf->name);
+		fail_prefix(f, "listener %.64s", l->name);
 	identity_clear(&id);
+	return rc;
+}
+
+/* All listeners' identities anew, or none: a half is worse than the old ones. */
+static int
+reload_identities(struct master *m, struct fail *f)
+{
+	SSL_CTX **tls = xcalloc(m->nlisteners, sizeof *tls), *old;
+	size_t i;
+	int rc = 0;
+
+	ossl_wipe_again();
+	for (i = 0; i < m->nlisteners && rc == 0; i++)
+		rc = load_identity(m->listener[i].conf, m->conf, 0, &tls[i], f);
+	for (i = 0; i < m->nlisteners; i++) {
+		old = m->listener[i].tls;
+		if (rc == 0)
+			m->listener[i].tls = tls[i];
+		SSL_CTX_free(rc == 0 ? old : tls[i]);
+	}
+	ossl_wipe_end();
+	free(tls);
 	return rc;
 }
 
@@ -293,10 +318,10 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 
 	tell(report, &f, find_users(&m, &f), &errors);
 	for (i = 0; i < c->nlisten && c->dir[0] != '\0'; i++) {
-		struct in_listener l = { .fd = -1, .conf = &c->listen[i] };
+		SSL_CTX *tls = NULL;
 
-		tell(report, &f, load_identity(&l, c, 1, &f), &errors);
-		SSL_CTX_free(l.tls);
+		tell(report, &f, load_identity(&c->listen[i], c, 1, &tls, &f), &errors);
+		SSL_CTX_free(tls);
 	}
 	if (c->spool[0] != '\0')
 		tell(report, &f, spool_check(c->spool, &f), &errors);
@@ -323,7 +348,8 @@ master_new(const struct conf *c, struct fail *f)
 	if (find_users(m, f) == -1)
 		goto fail;
 	for (i = 0; i < c->nlisten; i++)
-		if (load_identity(&m->listener[i], c, 0, f) == -1 || bind_listener(&m->listener[i], f) == -1)
+		if (load_identity(&c->listen[i], c, 0, &m->listener[i].tls, f) == -1 ||
+		    bind_listener(&m->listener[i], f) == -1)
 			goto fail;
 	ossl_wipe_end();
 	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL)
@@ -334,10 +360,17 @@ fail:
 	return NULL;
 }
 
+/* Whoever may hold sessions at once: the workers of now and of the generations before. */
+static size_t
+nslots(const struct master *m)
+{
+	return m->conf->workers * (1 + (size_t)MASTER_GENERATIONS);
+}
+
 static size_t
 open_size(const struct master *m)
 {
-	return m->nlisteners * m->conf->workers * sizeof *m->open;
+	return m->nlisteners * nslots(m) * sizeof *m->open;
 }
 
 void
@@ -405,13 +438,6 @@ close_others(const struct master *m, const struct child *mine, int listeners)
 	}
 }
 
-/* Which one of the workers: in and out take turns behind queue and route. */
-static unsigned
-worker_of(const struct master *m, const struct child *c)
-{
-	return (unsigned)(c - m->child - 2) / 2;
-}
-
 static void
 become_queue(const struct master *m, const struct child *c, int sock)
 {
@@ -428,7 +454,7 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
 		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd, .open = m->open,
-		.worker = worker_of(m, c), .nworkers = m->conf->workers };
+		.worker = c->slot, .nworkers = nslots(m) };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -524,6 +550,39 @@ introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 	return 0;
 }
 
+/* A retired worker may still have the number that is next. */
+static unsigned
+free_number(struct master *m)
+{
+	unsigned number;
+	size_t i;
+
+	do {
+		number = m->next_number;
+		m->next_number = m->next_number % SPOOL_WORKER_MAX + 1;
+		for (i = 1; i < m->nchildren; i++)
+			if (m->child[i].state != CHILD_DOWN && m->child[i].number == number)
+				break;
+	} while (i < m->nchildren);
+	return number;
+}
+
+/* There are as many as there can be processes. */
+static size_t
+free_slot(const struct master *m)
+{
+	size_t slot, i;
+
+	for (slot = 0; ; slot++) {
+		for (i = 1; i < m->nchildren; i++)
+			if (m->child[i].state != CHILD_DOWN && m->child[i].kind == CHILD_IN &&
+			    m->child[i].slot == slot)
+				break;
+		if (i == m->nchildren)
+			return slot;
+	}
+}
+
 static int
 start_in(struct master *m, struct child *c, struct fail *f)
 {
@@ -531,8 +590,8 @@ start_in(struct master *m, struct child *c, struct fail *f)
 
 	if (order_pair(pair, f) == -1)
 		return -1;
-	c->number = m->next_number;
-	m->next_number = m->next_number % SPOOL_WORKER_MAX + 1;
+	c->number = free_number(m);
+	c->slot = free_slot(m);
 	if (introduce(m, c, pair[0], f) == 0 && start_child(m, c, pair, f) == 0)
 		rc = 0;
 	close(pair[0]);
@@ -545,7 +604,7 @@ all_up(const struct master *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->nchildren; i++)
+	for (i = 0; i < m->nroles; i++)
 		if (m->child[i].state != CHILD_UP)
 			return 0;
 	return 1;
@@ -580,7 +639,7 @@ start_missing(struct master *m)
 	}
 	if (queue_child(m)->state != CHILD_UP)
 		return;
-	for (i = 1; i < m->nchildren; i++)
+	for (i = 1; i < m->nroles; i++)
 		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
 		    start_in(m, &m->child[i], &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
@@ -623,7 +682,24 @@ forget_sessions(struct master *m, const struct child *c)
 	size_t i;
 
 	for (i = 0; i < m->nlisteners; i++)
-		atomic_store(&m->open[i * m->conf->workers + worker_of(m, c)], 0);
+		atomic_store(&m->open[i * nslots(m) + c->slot], 0);
+}
+
+static int
+is_retired(const struct master *m, const struct child *c)
+{
+	return c >= m->child + m->nroles;
+}
+
+static void
+log_retired_end(const struct child *c)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_INFO, "master", "retired-ended");
+	log_key(&l, "role", c->name);
+	log_key_num(&l, "pid", c->pid);
+	log_send(&l);
 }
 
 /* The death of the queue restarts all roles; a worker's only itself. */
@@ -637,7 +713,10 @@ child_died(struct master *m, struct child *c, int status)
 	c->state = CHILD_DOWN;
 	if (m->stopping)
 		return;
-	log_death(c, status);
+	if (is_retired(m, c) && status == 0)
+		log_retired_end(c);
+	else
+		log_death(c, status);
 	if (c->kind == CHILD_IN)
 		forget_sessions(m, c);
 	if (c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || (starting && !m->was_ready))
@@ -725,6 +804,85 @@ begin_stop(struct master *m)
 		tell_stop(queue_child(m));
 }
 
+/* ---- SIGHUP ---- */
+
+static size_t
+count_free(const struct master *m)
+{
+	size_t i, n = 0;
+
+	for (i = m->nroles; i < m->nchildren; i++)
+		n += m->child[i].state == CHILD_DOWN;
+	return n;
+}
+
+/* Takes the worker out of its place, which is for another then. */
+static void
+retire(struct master *m, struct child *c)
+{
+	struct fail f = FAIL_INIT;
+	struct child *to = m->child + m->nroles;
+
+	while (to->state != CHILD_DOWN)
+		to++;
+	*to = *c;
+	c->state = CHILD_DOWN;
+	c->not_before = 0;
+	/* Sessions are numbered under the name, and both are in the log at once. */
+	snprintf(c->name, sizeof c->name, "in-%d-%u", (int)(c - m->child) / 2, m->generation);
+	if (order_send(to->sock, "retire\n", 7, -1, &f) != 1)
+		kill(to->pid, SIGKILL);
+}
+
+static void
+retire_all(struct master *m)
+{
+	size_t i;
+
+	for (i = 1; i < m->nroles; i++)
+		if (m->child[i].kind == CHILD_IN && m->child[i].state != CHILD_DOWN)
+			retire(m, &m->child[i]);
+}
+
+/* Makes room: those who retired first have had the most time. */
+static void
+stop_oldest(struct master *m)
+{
+	struct child *oldest = NULL;
+	size_t i;
+
+	for (i = m->nroles; i < m->nchildren; i++) {
+		struct child *c = &m->child[i];
+
+		if (c->state != CHILD_DOWN && (oldest == NULL || c->not_before < oldest->not_before))
+			oldest = c;
+	}
+	if (oldest != NULL)
+		tell_stop(oldest);
+}
+
+/* SIGHUP: new certificates for new sessions.  What cannot be read changes nothing. */
+static void
+reload(struct master *m)
+{
+	struct fail f = FAIL_INIT;
+
+	if (!m->reload || m->stopping || !m->was_ready)
+		return;
+	if (count_free(m) < m->conf->workers) {
+		stop_oldest(m);
+		return;
+	}
+	m->reload = 0;
+	if (reload_identities(m, &f) == -1) {
+		say(LOG_LEVEL_ERROR, "reload-failed", "reason", f.text);
+		return;
+	}
+	m->generation++;
+	retire_all(m);
+	say(LOG_LEVEL_INFO, "reloaded", "conf", m->conf->file);
+}
+
 static void
 on_signal(struct master *m)
 {
@@ -735,8 +893,7 @@ on_signal(struct master *m)
 		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			begin_stop(m);
 		else if (si.ssi_signo == SIGHUP)
-			say(LOG_LEVEL_WARN, "hangup", "consequence",
-			    "none: restart the relay to read its configuration anew");
+			m->reload = 1;
 	}
 	reap(m);
 	/* The queue goes last: it answers what the workers still ask. */
@@ -829,13 +986,14 @@ make_children(struct master *m)
 {
 	size_t i;
 
-	m->nchildren = 2 + 2 * (size_t)m->conf->workers;
+	m->nroles = 2 + 2 * (size_t)m->conf->workers;
+	m->nchildren = m->nroles + m->conf->workers * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	m->child[0].kind = CHILD_QUEUE;
 	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");
 	m->child[1].kind = CHILD_ROUTE;
 	snprintf(m->child[1].name, sizeof m->child[1].name, "route");
-	for (i = 2; i < m->nchildren; i++) {
+	for (i = 2; i < m->nroles; i++) {
 		struct child *c = &m->child[i];
 
 		c->kind = i % 2 == 0 ? CHILD_IN : CHILD_OUT;
@@ -857,6 +1015,7 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 		return -1;
 	}
 	while (!m->stopping || !all_down(m, 0)) {
+		reload(m);
 		start_missing(m);
 		wait_for_something(m);
 		announce(m, ready, arg);

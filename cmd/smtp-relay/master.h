@@ -10,6 +10,12 @@
 #define MASTER_RESTART_S 1	/* before a role that died is started again */
 #define MASTER_STOP_S 30	/* for all roles to end, then they are killed */
 
+/*
+ * At SIGHUP workers that hold the old keys retire: they serve the sessions they have.  Of so many times can there
+ * be some at once; before more, the sessions of the oldest are ended at their next command.
+ */
+#define MASTER_GENERATIONS 4
+
 /* What must be loaded or bound before anything is started. */
 struct master;
 

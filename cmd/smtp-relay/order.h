@@ -7,6 +7,7 @@
  *	role -> master	ready			start-up is done
  *			log LEVEL LINE		for syslog or stderr
  *	master -> role	stop			finish what is under way, then end
+ *	master -> in	retire			take no more clients, serve those there are, then end
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise

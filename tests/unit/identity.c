@@ -165,18 +165,21 @@ static void
 test_leftover(void)
 {
 	struct identity id, got;
-	char *path = xasprintf("%s/certs/.versions/d/2", dir);
+	char *path = xasprintf("%s/certs/.versions/d/2", dir), *link = xasprintf("%s/certs/.link-1-0", dir);
 
 	make(&id, "d");
 	identity_store(dir, &id, 0, NULL);
 	file_mkdir(path, 0755, NULL);
+	unit_int(symlink("nothing", link), 0, "and a link under way");
 	unit_int(identity_load(dir, "d", IDENTITY_NEED_KEY, &got, NULL), 0, "loads beside a leftover");
 	identity_clear(&got);
 	unit_int(identity_store(dir, &id, IDENTITY_REPLACE, NULL), 0, "is replaced");
 	unit_ok(!exists("certs/.versions/d/2"), "the leftover goes");
+	unit_ok(!exists("certs/.link-1-0"), "and the link");
 	unit_ok(exists("certs/.versions/d/1"), "the previous version stays");
 	unit_ok(exists("certs/.versions/d/3"), "under a number not used before");
 	identity_clear(&id);
+	free(link);
 	free(path);
 }
 

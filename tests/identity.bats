@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# What becomes of an identity where a command ends in the middle, or the disk is full: old or new, whole.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	mkdir "$BATS_TEST_TMPDIR/work"
+	cd "$BATS_TEST_TMPDIR/work" || return 1
+	export MTATLS_DIR="$BATS_TEST_TMPDIR/work/state" MTATLS_SYSTEM_CA="$BATS_TEST_TMPDIR/work/system.pem"
+	: > system.pem
+	unset SSL_CERT_FILE OPENSSL_CONF
+	# The sanitizers' run time wants to come first.
+	export ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0
+}
+
+certstore() { "$BIN/certstore" "$@"; }
+
+# What an identity is, without its version's number; "none" where there is none of that name.
+whole() {
+	if [ ! -L "$MTATLS_DIR/certs/$1" ]; then
+		echo none
+		return
+	fi
+	certstore show "$1" > /dev/null || return 1
+	(cd "$MTATLS_DIR/certs/$1" && sha256sum ./*)
+}
+
+# Two versions of mx.example, and the answer to a request of the second.
+make_state() {
+	# Ed25519 signs the same alike, so that what is made twice can be compared.
+	"$BIN/mkcert" -t ed25519 mx.example
+	"$BIN/mkcert" -t ed25519 -f mx.example
+	"$BIN/csrgen" mx.example > r.csr
+	openssl x509 -req -in r.csr -signkey "$MTATLS_DIR/certs/mx.example/key.pem" -days 90 -set_serial 7 -copy_extensions copy \
+	    -out c.pem 2> /dev/null
+	cp -a "$MTATLS_DIR" before
+}
+
+restore() {
+	rm -rf "$MTATLS_DIR"
+	cp -a before "$MTATLS_DIR"
+}
+
+# walk NAME... -- COMMAND...: kills the command at its first, second, third ... call on a file of the store,
+# until it gets through.  Each time the names are as before or as after, and what is tried next works.
+walk() {
+	local names=() old new now n status
+	while [ "$1" != -- ]; do names+=("$1"); shift; done
+	shift
+	restore
+	old=$(for n in "${names[@]}"; do whole "$n"; done)
+	"$@" > /dev/null
+	new=$(for n in "${names[@]}"; do whole "$n"; done)
+	[ "$old" != "$new" ]
+	for ((n = 1; n < 200; n++)); do
+		restore
+		status=0
+		LD_PRELOAD="$BUILD/lab/faults.so" FAULTS="any /certs $n kill" "$@" > /dev/null 2>&1 || status=$?
+		for name in "${names[@]}"; do
+			now=$(whole "$name") || { echo "step $n: $name is broken"; return 1; }
+			[[ "$old$new" == *"$now"* ]] || { echo "step $n: $name is neither"; echo "$now"; return 1; }
+		done
+		[ "$status" -ne 0 ] || break
+		[ "$status" -eq 137 ] || { echo "step $n: status $status"; return 1; }
+		# What the next change leaves has no remains of this one.
+		"$BIN/mkcert" -f mx.example > /dev/null
+		[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
+		[ -z "$(find "$MTATLS_DIR" -name '.link-*' -o -name '.tmp-*')" ] || { find "$MTATLS_DIR"; return 1; }
+	done
+	echo "$n steps"
+	[ "$n" -gt 3 ] && [ "$n" -lt 200 ]
+}
+
+@test "killed at any step: csrgen" {
+	make_state
+	walk mx.example -- "$BIN/csrgen" -a mx2.example mx.example
+}
+
+@test "killed at any step: csrgen --next with a key" {
+	make_state
+	openssl genpkey -algorithm ED25519 -out k.pem
+	walk mx.example -- "$BIN/csrgen" --next -k k.pem mx.example
+}
+
+@test "killed at any step: install" {
+	make_state
+	walk mx.example -- "$BIN/certstore" install mx.example c.pem
+}
+
+@test "killed at any step: rollback" {
+	make_state
+	walk mx.example -- "$BIN/certstore" rollback mx.example
+}
+
+@test "killed at any step: remove" {
+	make_state
+	walk mx.example -- "$BIN/certstore" remove mx.example
+}
+
+@test "killed at any step: rename" {
+	make_state
+	walk mx.example new.example -- "$BIN/certstore" rename mx.example new.example
+}
+
+# In a mount namespace of its own, as root or in a user namespace.
+on_small_disk() {
+	local how=(unshare -m)
+	[ "$(id -u)" -eq 0 ] || how=(unshare -rm)
+	"${how[@]}" true 2> /dev/null || skip "no mount namespace here"
+	# shellcheck disable=SC2016
+	"${how[@]}" bash -c 'mount -t tmpfs -o size=48k,mode=755 tmpfs "$MTATLS_DIR" || exit 77; cp -a before/. "$MTATLS_DIR"
+		cat /dev/zero > "$MTATLS_DIR/fill" 2> /dev/null
+		find "$MTATLS_DIR/certs" -type l -printf "%p %l\n" -o -type f -exec sha256sum {} + | sort > one
+		rc=0; "$@" > out 2> err || rc=$?
+		find "$MTATLS_DIR/certs" -type l -printf "%p %l\n" -o -type f -exec sha256sum {} + | sort > two
+		exit $rc' bash "$@"
+}
+
+@test "a small disk that is full: a clear error, the old state" {
+	make_state
+	local command
+	for command in 'csrgen mx.example' 'csrgen --next mx.example' 'csrgen other.example' 'mkcert -f mx.example' \
+	    'mkcert other.example' 'certstore install mx.example c.pem' 'certstore rollback mx.example' \
+	    'certstore rename mx.example new.example'; do
+		# shellcheck disable=SC2086
+		run on_small_disk "$BIN"/$command
+		[ "$status" -ne 77 ] || skip "no tmpfs here"
+		[ "$status" -eq 2 ] || { echo "$command: $status"; cat err; false; }
+		grep -q "^${command%% *}: .*: No space left on device$" err || { echo "$command"; cat err; false; }
+		[ ! -s out ]
+		cmp one two
+	done
+}
