@@ -1,7 +1,7 @@
 #include "issue_args.h"
 
 static const enum issue_field field[] = {
-	[ISSUE_ARG_ORG - ISSUE_ARG_ORG] = ISSUE_O,
+	[0] = ISSUE_O,
 	[ISSUE_ARG_UNIT - ISSUE_ARG_ORG] = ISSUE_OU,
 	[ISSUE_ARG_LOCALITY - ISSUE_ARG_ORG] = ISSUE_L,
 	[ISSUE_ARG_STATE - ISSUE_ARG_ORG] = ISSUE_ST,

@@ -513,7 +513,8 @@ usage_error() {
 	cp "$(at a.example)/cert.pem" two.pem
 	run -0 certstore rename a.example b.example
 	[ "$output" = "$(at b.example) $(sha256 two.pem)" ]
-	[ "$(ls -A "$MTATLS_DIR/certs" "$MTATLS_DIR/certs/.versions" | grep -c a.example)" = 0 ]
+	[ "$(ls -A "$MTATLS_DIR/certs")" = $'.versions\nb.example' ]
+	[ "$(ls -A "$MTATLS_DIR/certs/.versions")" = b.example ]
 	run -0 certstore rollback b.example
 	[ "$output" = "$(at b.example) $(sha256 one.pem)" ]
 	run -0 certstore rollback b.example
@@ -527,7 +528,7 @@ usage_error() {
 	refused 1 "a.example: used by the relay's listener in; -f does not ask" rename a.example c.example
 	certstore remove b.example
 	certstore -f remove a.example
-	[ -z "$(ls -A "$MTATLS_DIR/certs" | grep -v '^\.versions$')" ]
+	[ "$(ls -A "$MTATLS_DIR/certs")" = .versions ]
 	[ -z "$(ls -A "$MTATLS_DIR/certs/.versions")" ]
 	run -2 certstore remove a.example
 }
@@ -675,7 +676,7 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/certstore" "$@"); }
 		certstore rollback mx.example > out.c$i 2>&1 &
 	done
 	wait
-	[ -z "$(cat out.* | grep -v '^/\|installed already\|another process changed it\|no version before')" ]
+	run -1 grep -hv '^/\|installed already\|another process changed it\|no version before' out.*
 	[ "$(openssl pkey -in "$(at mx.example)/key.pem" -pubout)" = "$(openssl x509 -in "$(at mx.example)/cert.pem" -noout -pubkey)" ]
 	[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
 }

@@ -547,3 +547,40 @@ examples() {
 	[ "$(ls "$MTATLS_DIR/certs")" = $'mail\nmx.example' ]
 	cmp <(openssl pkey -in mx.pem) <(openssl pkey -in key.pem)
 }
+
+# All that python3-cryptography-vectors has: 30 files of pyca's, and NIST's PKITS.
+@test "the vectors of pyca/cryptography and of PKITS" {
+	local dir=/usr/lib/python3/dist-packages/cryptography_vectors file word read=0 keyless=0
+	for file in "$dir"/pkcs12/*.p12; do
+		case $file in
+		*cert-key-aes256cbc*|*rc2*|*none*|*no-key*) word=cryptography ;;
+		*/no-password.p12|*-no-pwd.p12) word= ;;
+		*) word=password ;;
+		esac
+		printf %s "$word" > word
+		run p12import --show -j --pass-file word "$file"
+		case $status in
+		0) read=$((read + 1)) ;;
+		1) [[ "$output" == *'no private key in it'* ]] && keyless=$((keyless + 1)) ;;
+		*) echo "$file: $output"; false ;;
+		esac
+	done
+	echo "$read with a key, $keyless without"
+	[ "$read" -eq 19 ]
+	[ "$keyless" -eq 11 ]
+	printf password > word
+	read=0
+	for file in "$dir"/x509/PKITS_data/pkcs12/*.p12; do
+		# A public key without its own parameters, which are in the issuer's: it is equal to no key.
+		case $file in
+		*/DSAParametersInheritedCACert.p12|*/ValidDSAParameterInheritanceTest5EE.p12)
+			run -1 p12import --pass-file word -o out.pem -f "$file"
+			[[ "$output" == *'no certificate of the key in it' ]]
+			continue
+			;;
+		esac
+		p12import --pass-file word -o out.pem -f "$file" > log 2>&1 || { echo "$file"; cat log; false; }
+		read=$((read + 1))
+	done
+	[ "$read" -eq 403 ]
+}

@@ -392,10 +392,33 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	openssl genpkey -algorithm ED25519 -out next.pem
 	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/tlsa-gen.1" |
 	    sed -n '/^\.Bd/,/^\.Ed/{/^\./!p}' > examples
-	[ "$(wc -l < examples)" -eq 3 ]
+	[ "$(wc -l < examples)" -eq 5 ]
 	while read -r line; do
 		run -0 --separate-stderr bash -c "PATH=\$BIN:\$PATH; $line"
+		[[ "$line" == tlsa-gen* ]] || continue
 		[[ "$output" =~ 3\ 1\ 1\ [0-9a-f]{64}$ ]]
 		[ -z "$stderr" ]
 	done < examples
+}
+
+@test "--next: the next key's records behind the current ones" {
+	identity -a mx2.example mx.example
+	run -2 --separate-stderr "$BIN/tlsa-gen" --next mx.example
+	[ "$stderr" = 'tlsa-gen: mx.example: no next key: `csrgen --next` makes it' ]
+	"$BIN/csrgen" --next -o n.csr mx.example 2> /dev/null
+	"$BIN/tlsa-gen" mx.example > want
+	"$BIN/tlsa-gen" -i n.csr --owner mx.example --owner mx2.example >> want
+	"$BIN/tlsa-gen" --next mx.example | diff - want
+	run -0 --separate-stderr "$BIN/tlsa-gen" --next --rdata -m 0 mx.example
+	[ "${#lines[@]}" -eq 2 ]
+	[ "${lines[1]}" = "$("$BIN/tlsa-gen" --rdata -m 0 -i n.csr)" ]
+	[ "$("$BIN/tlsa-gen" --next -j mx.example | grep -c '"owner"')" -eq 4 ]
+	for wrong in '--next -i n.csr' '--next -s 0 mx.example' '--next -u 2 mx.example'; do
+		# shellcheck disable=SC2086
+		run -2 --separate-stderr "$BIN/tlsa-gen" $wrong
+		[[ "$stderr" == 'tlsa-gen: --next is for '* ]]
+	done
+	"$BIN/csrgen" wait.example > /dev/null 2>&1
+	run -2 --separate-stderr "$BIN/tlsa-gen" --next wait.example
+	[ "$stderr" = 'tlsa-gen: wait.example: no certificate yet, so that there is no current record' ]
 }

@@ -33,7 +33,7 @@
 static const char usage[] =
     "usage: tlsa-gen [-j] [-d DIR] [-m TYPE] [-p PORT] [-s SELECTOR] [-u USAGE] [--owner NAME]\n"
     "                [--proto tcp|udp|sctp] [--ttl TIME] [--generic | --nsupdate | --rdata]\n"
-    "                NAME | -i FILE|-\n"
+    "                [--next] NAME | -i FILE|-\n"
     "\n"
     "Print the TLSA records of the identity NAME, or of what FILE holds: a certificate or\n"
     "chain, a request, a key or a public key.\n"
@@ -46,6 +46,7 @@ static const char usage[] =
     "  -s, --selector N      0 Cert, 1 SPKI (default)\n"
     "  -u, --usage N         3 DANE-EE (default), 2 DANE-TA; 0 and 1 are not for mail\n"
     "      --generic         print the form of RFC 3597 (TYPE52)\n"
+    "      --next            the records of the identity's next key too, behind the current ones\n"
     "      --nsupdate        print a script for nsupdate\n"
     "      --owner NAME      publish for this host, not for the certificate's names; may be\n"
     "                        repeated; a NAME that begins with _ or * is the whole owner\n"
@@ -55,7 +56,7 @@ static const char usage[] =
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n";
 
-enum { OPT_GENERIC = 256, OPT_NSUPDATE, OPT_OWNER, OPT_PROTO, OPT_RDATA, OPT_TTL };
+enum { OPT_GENERIC = 256, OPT_NEXT, OPT_NSUPDATE, OPT_OWNER, OPT_PROTO, OPT_RDATA, OPT_TTL };
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, 'd' },
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
 	{ "usage", required_argument, NULL, 'u' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "generic", no_argument, NULL, OPT_GENERIC },
+	{ "next", no_argument, NULL, OPT_NEXT },
 	{ "nsupdate", no_argument, NULL, OPT_NSUPDATE },
 	{ "owner", required_argument, NULL, OPT_OWNER },
 	{ "proto", required_argument, NULL, OPT_PROTO },
@@ -84,6 +86,7 @@ struct job {
 	uint16_t port;
 	long long ttl;	/* -1: none given */
 	enum form form;
+	int next;	/* the next key's records too */
 	char **owner;	/* in full, with the trailing dot */
 	size_t nowner;
 };
@@ -94,6 +97,7 @@ struct source {
 	X509 *leaf;
 	STACK_OF(X509) *chain;	/* without the leaf; may be NULL */
 	EVP_PKEY *key;		/* where there is no certificate */
+	EVP_PKEY *next;		/* that is to follow; NULL: not asked for */
 	struct cert_names names;
 };
 
@@ -188,6 +192,9 @@ set_option(struct job *j, int ch, const char *arg, struct fail *f)
 	case OPT_GENERIC:
 		set_form(j, FORM_GENERIC);
 		break;
+	case OPT_NEXT:
+		j->next = 1;
+		break;
 	case OPT_NSUPDATE:
 		set_form(j, FORM_NSUPDATE);
 		break;
@@ -247,6 +254,10 @@ parse_args(struct job *j, int argc, char **argv, struct fail *f)
 	}
 	if (argc - optind > 1 || (argc - optind == 1) == (j->input != NULL))
 		tool_usage("expected the name of one identity, or -i FILE");
+	if (j->next && j->input != NULL)
+		tool_usage("--next is for an identity, not for -i");
+	if (j->next && (j->usage != TLSA_DANE_EE || j->selector != TLSA_SPKI))
+		tool_usage("--next is for usage 3 and selector 1: of the next key there is no certificate yet");
 	j->name = argv[optind];
 	j->dir = tool_dir(j->dir);
 	if (check_numbers(j, f) == -1)
@@ -263,7 +274,22 @@ source_clear(struct source *s)
 	X509_free(s->leaf);
 	cert_chain_free(s->chain);
 	EVP_PKEY_free(s->key);
+	EVP_PKEY_free(s->next);
 	cert_names_clear(&s->names);
+}
+
+static int
+take_next(const struct identity *id, struct source *s, struct fail *f)
+{
+	if (id->cert == NULL)
+		return fail(f, FAIL_INPUT, "%.200s: no certificate yet, so that there is no current record",
+		    id->name);
+	if (id->next_request == NULL)
+		return fail(f, FAIL_INPUT, "%.200s: no next key: `csrgen --next` makes it", id->name);
+	if ((s->next = X509_REQ_get_pubkey(id->next_request)) == NULL)
+		return fail(f, FAIL_INPUT, "%.200s: the public key in the next request cannot be read",
+		    id->name);
+	return 0;
 }
 
 static int
@@ -275,10 +301,14 @@ read_identity(const struct job *j, struct source *s, struct fail *f)
 
 	if (name == NULL)
 		return -1;
-	rc = identity_load(j->dir, name, 0, &id, f);
+	rc = identity_load(j->dir, name, j->next ? IDENTITY_PENDING : 0, &id, f);
 	free(name);
 	if (rc == -1)
 		return -1;
+	if (j->next && take_next(&id, s, f) == -1) {
+		identity_clear(&id);
+		return -1;
+	}
 	s->what = j->name;
 	s->leaf = id.cert;
 	s->chain = id.chain;
@@ -528,7 +558,7 @@ print_line(const struct job *j, const char *owner, const struct tlsa *t)
 }
 
 static int
-print_records(const struct job *j, const struct tlsa *t, struct fail *f)
+print_record(const struct job *j, const struct tlsa *t, struct fail *f)
 {
 	char *rdata;
 	size_t i;
@@ -544,9 +574,23 @@ print_records(const struct job *j, const struct tlsa *t, struct fail *f)
 			print_line(j, j->owner[i], t);
 		else if (print_json(j, j->owner[i], t, f) == -1)
 			return -1;
-	if (j->form == FORM_NSUPDATE)
-		puts("send");
 	return 0;
+}
+
+static int
+print_records(const struct job *j, const struct source *s, const struct tlsa *t, struct fail *f)
+{
+	struct tlsa next;
+	int rc = print_record(j, t, f);
+
+	if (rc == 0 && s->next != NULL &&
+	    (rc = tlsa_of_key(&next, j->usage, j->mtype, s->next, f)) == 0) {
+		rc = print_record(j, &next, f);
+		tlsa_clear(&next);
+	}
+	if (rc == 0 && j->form == FORM_NSUPDATE)
+		puts("send");
+	return rc;
 }
 
 int
@@ -564,7 +608,7 @@ main(int argc, char **argv)
 	ossl_init();
 	if (parse_args(&j, argc, argv, &f) == -1 || read_source(&j, &s, &f) == -1 ||
 	    make_record(&j, &s, &t, &f) == -1 || find_owners(&j, &s, &f) == -1 ||
-	    print_records(&j, &t, &f) == -1)
+	    print_records(&j, &s, &t, &f) == -1)
 		status = tool_failed(&f);
 	tlsa_clear(&t);
 	source_clear(&s);
