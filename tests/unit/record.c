@@ -69,7 +69,7 @@ test_bad_orders(void)
 /* Each field that pack.c knows, in the order of its lines. */
 #define RDATA "3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 static const char plan[] =
-    "plan 0 RFC%205321 all%20is%20well\n"
+    "plan 0 5.0.0 RFC%205321 all%20is%20well\n"
     "facts dest.test 0 0 1 alias.test\n"
     "host mx1.dest.test 10 0 3 5 1 mx1.dest.test RFC%207672 its%20records\n"
     "tlsa " RDATA "\n"
@@ -106,16 +106,16 @@ test_plan(void)
 static void
 test_bad_plans(void)
 {
-	static const char *const bad[] = { "", "plan 0 r w\n", "facts d 0 0 1 c\n",
-		"plan 4 r w\nfacts d 0 0 1 c\n", "plan 0 r w\nfacts d 6 0 1 c\n",
-		"plan 0 r w\nfacts d 0 0 2 c\n", "plan 0 r w\nplan 0 r w\nfacts d 0 0 1 c\n",
-		"plan 0 r w\nfacts d 0 0 1 c\naddr 192.0.2.1\n", "plan 0 r w\nfacts d 0 0 1 c\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
-		"plan 0 r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c\n",
-		"plan 0 r w\nfacts d 0 0 1 c\nhost h 65536 0 0 0 0 b r w\n",
-		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 9 0 0 0 b r w\n",
-		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 9 0 0 b r w\n",
-		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
-		"plan 0 r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
+	static const char *const bad[] = { "", "plan 0 s r w\n", "facts d 0 0 1 c\n",
+		"plan 9 s r w\nfacts d 0 0 1 c\n", "plan 0 s r w\nfacts d 6 0 1 c\n",
+		"plan 0 s r w\nfacts d 0 0 2 c\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\naddr 192.0.2.1\n", "plan 0 s r w\nfacts d 0 0 1 c\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+		"plan 0 s r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 65536 0 0 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 9 0 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 9 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
+		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
 	struct fail f;
 	size_t i;
 
