@@ -826,7 +826,7 @@ conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, 
 	struct buf text = BUF_INIT;
 	struct conf *c;
 
-	if (file_read(file, CONF_FILE_MAX, &text, f) == -1)
+	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
 		return NULL;
 	c = conf_new(file);
 	*errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);

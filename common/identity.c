@@ -82,7 +82,7 @@ read_chain(const char *folder, struct fail *f)
 	STACK_OF(X509) *chain = NULL;
 	struct buf b = BUF_INIT;
 
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
+	if (file_read_regular(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
 	    (chain = cert_chain_from_pem(b.p, b.len, f)) == NULL)
 		fail_prefix(f, "%.300s", path);
 	buf_clear(&b);
@@ -97,7 +97,7 @@ read_cert(const char *folder, struct fail *f)
 	struct buf b = BUF_INIT;
 	X509 *cert = NULL;
 
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
+	if (file_read_regular(path, IDENTITY_FILE_MAX, &b, f) == 0 &&
 	    (cert = cert_from_pem(b.p, b.len, f)) == NULL)
 		fail_prefix(f, "%.300s", path);
 	buf_clear(&b);
@@ -112,7 +112,7 @@ read_key(const char *folder, const X509 *cert, struct fail *f)
 	EVP_PKEY *key = NULL, *public = X509_get0_pubkey(cert);
 	struct buf b = BUF_INIT;
 
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == -1)
+	if (file_read_regular(path, IDENTITY_FILE_MAX, &b, f) == -1)
 		goto out;
 	if ((key = key_from_pem(b.p, b.len, f)) == NULL) {
 		fail_prefix(f, "%.300s", path);

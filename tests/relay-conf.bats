@@ -57,6 +57,19 @@ fails_with()
 	[ -z "$stderr" ]
 }
 
+@test "-n reads standard input, and no FIFO, which may never end" {
+	printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\nhosts a 10.0.0.0/8 relay\n' > conf
+	mkfifo fifo
+	run -1 --separate-stderr timeout 20 smtp-relay -n -c fifo
+	[[ $stderr == *'fifo: not a regular file'* ]]
+	for name in - /dev/stdin; do
+		smtp-relay -n -c $name < conf | grep -q '^listener a on 127.0.0.1@25: private'
+		# shellcheck disable=SC2002 # a pipe is what this is about
+		cat conf | smtp-relay -n -c $name | grep -q '^listener a on 127.0.0.1@25: private'
+	done
+	smtp-relay -n -c <(cat conf) | grep -q '^listener a on'
+}
+
 @test "all errors of a file in one run, as file:line" {
 	cat > conf <<- 'END'
 		hostname bad..name
