@@ -700,6 +700,32 @@ from()
 	[ "$(relay_ids | wc -l)" -eq 1 ]
 }
 
+@test "SIGTERM with a silent peer: the port is free at once, and the log says what is waited for" {
+	local peer
+	/usr/bin/python3 -c 'import socket, sys, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+c = s.accept()
+print("silent", flush=True)
+time.sleep(600)' "$RELAY_PORT2" > peer 3>&- &
+	peer=$!
+	relay_await 10 grep -q ready peer
+	RELAY_DELIVER=yes relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred domains relay.example" \
+	    "route relay.example 127.0.0.1@$RELAY_PORT2"
+	relay_start
+	relay_says '250 250 354 250 221 closed' "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	relay_await 10 grep -q silent peer
+	kill -TERM "$RELAY_PID"
+	relay_await 5 grep -q 'out-[12] finishing deliveries=1 at-most=30' log
+	relay_await 2 /usr/bin/python3 -c 'import socket, sys
+socket.create_server(("127.0.0.1", int(sys.argv[1])))' "$RELAY_PORT"
+	run ! grep -q 'master stopped' log
+	kill "$peer"
+	wait "$RELAY_JOB"
+	grep -q 'master stopped' log
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+}
+
 @test "SIGTERM under load: status 0, every answer is given" {
 	local i
 	for i in 1 2 3; do

@@ -179,6 +179,7 @@ on_stop(void *arg)
 	for (i = 0; i < in->start->nlisteners; i++) {
 		event_del(listening[i].readable);
 		event_del(listening[i].pause);
+		close(in->start->listener[i].fd);
 	}
 	for (i = 0; i < in->nslots; i++)
 		if (in->slot[i] != NULL)

@@ -18,6 +18,7 @@
 #include "io.h"
 #include "journal.h"
 #include "log.h"
+#include "master.h"
 #include "pack.h"
 #include "spool_file.h"
 #include "table.h"
@@ -749,13 +750,27 @@ on_gone(void *arg, const struct fail *f)
 static const struct channel_handlers queue_handlers = { .record = on_record, .gone = on_gone };
 
 static void
+log_waiting(const struct out *o)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_INFO, o->start->role.name, "finishing");
+	log_key_num(&l, "deliveries", (int64_t)o->deliveries);
+	log_key_num(&l, "at-most", MASTER_STOP_S);
+	log_send(&l);
+}
+
+static void
 on_stop(void *arg)
 {
 	struct out *o = arg;
 
+	if (o->stopping)
+		return;
 	o->stopping = 1;
 	if (o->deliveries == 0)
 		end(o);
+	log_waiting(o);
 }
 
 void
