@@ -222,6 +222,15 @@ log_host(const struct delivery *d, const struct contact *c, const char *verb, en
 	log_send(&l);
 }
 
+/* Of a client's message "accepted" is said, where it comes in. */
+static const char *const result_verbs[SMTP_RCPT_STATES] = {
+	[SMTP_RCPT_OPEN] = "deferred",
+	[SMTP_RCPT_ACCEPTED] = "delivered",
+	[SMTP_RCPT_TEMP] = "deferred",
+	[SMTP_RCPT_PERM] = "failed",
+	[SMTP_RCPT_UNKNOWN] = "unknown",
+};
+
 static void
 log_recipient(const struct delivery *d, const struct contact *c, const struct smtp_rcpt *r,
     const char *address)
@@ -229,7 +238,7 @@ log_recipient(const struct delivery *d, const struct contact *c, const struct sm
 	char addr[INET6_ADDRSTRLEN];
 	struct log_line l;
 
-	log_event(&l, LOG_LEVEL_INFO, d->id, smtp_rcpt_state_name(r->state));
+	log_event(&l, LOG_LEVEL_INFO, d->id, result_verbs[r->state]);
 	log_key(&l, "to", address);
 	log_key(&l, "host", c->target.host->host->name);
 	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
