@@ -826,7 +826,7 @@ conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, 
 	struct buf text = BUF_INIT;
 	struct conf *c;
 
-	if (file_read(file, CONF_FILE_MAX, &text, f) == -1)
+	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
 		return NULL;
 	c = conf_new(file);
 	*errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
@@ -1000,6 +1000,33 @@ warn_of_literal(struct buf *b, const struct conf *c, const char *pattern)
 	return n;
 }
 
+/* own-address without a port is left out: behind a translator the other ports of that address may be others'. */
+static int
+is_listener(const struct conf *c, const struct endpoint *at)
+{
+	struct facts_addr a = { .family = strchr(at->host, ':') == NULL ? AF_INET : AF_INET6 };
+	size_t i;
+
+	if (inet_pton(a.family, at->host, &a.ip) != 1)
+		return 0;
+	for (i = 0; i < c->nown; i++)
+		if (c->own[i].port == at->port && c->own[i].addr.family == a.family &&
+		    memcmp(&c->own[i].addr.ip, &a.ip, a.family == AF_INET ? 4 : 16) == 0)
+			return 1;
+	return 0;
+}
+
+/* Mail that goes round until its Received fields are too many. */
+static size_t
+warn_of_loop(struct buf *b, const struct conf *c, const struct conf_route *r)
+{
+	if (!is_listener(c, &r->next))
+		return 0;
+	buf_printf(b, "mail for %s would come back to this relay: the route leads to %s@%u, where it listens "
+	    "itself\n", r->pattern, r->next.host, r->next.port);
+	return 1;
+}
+
 size_t
 conf_warnings(const struct conf *c, struct buf *b)
 {
@@ -1020,5 +1047,7 @@ conf_warnings(const struct conf *c, struct buf *b)
 	for (i = 0; i < c->nroutes; i++)
 		if (!has_destination(c, c->route[i].pattern))
 			n += warn_of_literal(b, c, c->route[i].pattern);
+	for (i = 0; i < c->nroutes; i++)
+		n += warn_of_loop(b, c, &c->route[i]);
 	return n;
 }

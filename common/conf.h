@@ -126,7 +126,7 @@ const struct conf_route *conf_route_to(const struct conf *, const char *domain);
  */
 void conf_mark_own(const struct conf *, const char *domain, uint16_t port, struct facts *);
 
-/* What is no error and hardly meant so (an open relay, mail that can never go), a line of text each; how many. */
+/* What is no error and hardly meant so (an open relay, mail that can never go or comes back), a line of text each; how many. */
 size_t conf_warnings(const struct conf *, struct buf *);
 
 /* Appends what -n prints: settings, listeners with who may use them, destinations, routes. */

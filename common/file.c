@@ -16,24 +16,18 @@
 
 #define LINKS_MAX 40 /* that are followed, as the kernel does */
 
-int
-file_read(const char *path, size_t max, struct buf *b, struct fail *f)
+/* To the end, or -1 with nothing left in *b. */
+static int
+read_all(int fd, const char *name, size_t max, struct buf *b, struct fail *f)
 {
-	int is_stdin = strcmp(path, "-") == 0, fd, rc = -1;
-	const char *name = is_stdin ? "standard input" : path;
 	char block[16384];
 	ssize_t n;
+	int rc = -1;
 
 	buf_clear(b);
 	buf_add(b, "", 0);
 	if (max == 0)
 		max = FILE_READ_MAX;
-	fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd == -1) {
-		fail_errno(f, "%.300s", name);
-		buf_clear(b);
-		return -1;
-	}
 	for (;;) {
 		if ((n = read(fd, block, sizeof block)) == -1 && errno == EINTR)
 			continue;
@@ -52,10 +46,55 @@ file_read(const char *path, size_t max, struct buf *b, struct fail *f)
 		buf_add(b, block, n);
 	}
 	explicit_bzero(block, sizeof block);
-	if (!is_stdin)
-		close(fd);
 	if (rc == -1)
 		buf_wipe(b);
+	return rc;
+}
+
+int
+file_read(const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	int fd, rc;
+
+	if (strcmp(path, "-") == 0)
+		return read_all(STDIN_FILENO, "standard input", max, b, f);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1) {
+		fail_errno(f, "%.300s", path);
+		buf_clear(b);
+		return -1;
+	}
+	rc = read_all(fd, path, max, b, f);
+	close(fd);
+	return rc;
+}
+
+/* Open already, under a name: what comes there is the business of whoever opened it. */
+static int
+is_descriptor(const char *path)
+{
+	return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+	    strncmp(path, "/proc/self/fd/", 14) == 0;
+}
+
+int
+file_read_regular(const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	struct stat st;
+	int fd, rc = -1;
+
+	if (is_descriptor(path))
+		return file_read(path, max, b, f);
+	/* Neither a FIFO without a writer nor a line without a carrier holds us up. */
+	if ((fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) == -1 || fstat(fd, &st) == -1)
+		fail_errno(f, "%.300s", path);
+	else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		fail(f, FAIL_INPUT, "%.300s: not a regular file", path);
+	else
+		rc = read_all(fd, path, max, b, f);
+	if (fd != -1)
+		close(fd);
+	if (rc == -1)
+		buf_clear(b);
 	return rc;
 }
 

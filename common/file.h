@@ -21,6 +21,12 @@
  */
 int file_read(const char *path, size_t max, struct buf *b, struct fail *);
 
+/*
+ * As file_read(), for what is opened where nobody may be waiting at a terminal: never blocks on a FIFO or a
+ * device, but refuses it (FAIL_INPUT).  "-", /dev/stdin and /dev/fd/N are read whatever they are.
+ */
+int file_read_regular(const char *path, size_t max, struct buf *b, struct fail *);
+
 /* May others than its owner read this regular file?  0 where it is none, or cannot be looked at. */
 int file_is_exposed(const char *path);
 

@@ -125,7 +125,7 @@ read_part(const char *folder, enum part p, unsigned flags, struct identity *id, 
 	struct buf b = BUF_INIT;
 	const void *got = NULL;
 
-	if (file_read(path, IDENTITY_FILE_MAX, &b, f) == -1)
+	if (file_read_regular(path, IDENTITY_FILE_MAX, &b, f) == -1)
 		goto out;
 	switch (p) {
 	case KEY:

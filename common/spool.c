@@ -839,20 +839,36 @@ spool_remove(struct spool *s, enum spool_folder folder, const char *name, struct
 
 struct recovery {
 	spool_found_fn *fn;
+	spool_left_fn *left;
 	void *arg;
 	struct spool_recovered *done;
 	size_t aside;		/* of the folder at hand */
 };
 
-static int
-recover_name(struct spool *s, enum spool_folder folder, const char *file, struct recovery *r,
-    struct fail *f)
+/* It is no message: neither it nor a disk too full for a name in bad/ may keep those that are waiting. */
+static void
+recover_stray(struct spool *s, enum spool_folder folder, const char *file, struct recovery *r)
+{
+	struct fail f = FAIL_INIT;
+
+	if (put_aside(s, folder, file, &f) == 0) {
+		r->aside++;
+		return;
+	}
+	fail_prefix(&f, "left in %s", folders[folder]);
+	r->done->left++;
+	if (r->left != NULL)
+		r->left(r->arg, &f);
+}
+
+static void
+recover_name(struct spool *s, enum spool_folder folder, const char *file, struct recovery *r)
 {
 	struct spool_name name;
 
 	if (spool_name_parse(file, &name) == -1) {
-		r->aside++;
-		return put_aside(s, folder, file, f);
+		recover_stray(s, folder, file, r);
+		return;
 	}
 	if (folder == SPOOL_QUEUE)
 		r->done->queued++;
@@ -860,7 +876,6 @@ recover_name(struct spool *s, enum spool_folder folder, const char *file, struct
 		r->done->held++;
 	if (r->fn != NULL)
 		r->fn(r->arg, folder, &name);
-	return 0;
 }
 
 static int
@@ -874,8 +889,7 @@ recover_folder(struct spool *s, enum spool_folder folder, struct recovery *r, st
 	if (spool_scan_open(&scan, s->dir[folder], f) == -1)
 		return -1;
 	while ((file = spool_scan_next(&scan, &why)) != NULL)
-		if (recover_name(s, folder, file, r, &why) == -1)
-			break;
+		recover_name(s, folder, file, r);
 	spool_scan_close(&scan);
 	r->done->set_aside += r->aside;
 	if (why.kind == FAIL_NONE && r->aside > 0)
@@ -888,10 +902,10 @@ recover_folder(struct spool *s, enum spool_folder folder, struct recovery *r, st
 }
 
 int
-spool_recover(struct spool *s, int64_t keep_since_us, spool_found_fn *fn, void *arg,
+spool_recover(struct spool *s, int64_t keep_since_us, spool_found_fn *fn, spool_left_fn *left, void *arg,
     struct spool_recovered *done, struct fail *f)
 {
-	struct recovery r = { .fn = fn, .arg = arg, .done = done };
+	struct recovery r = { .fn = fn, .left = left, .arg = arg, .done = done };
 
 	memset(done, 0, sizeof *done);
 	remove_probe(s);

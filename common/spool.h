@@ -145,20 +145,23 @@ const char *spool_scan_next(struct spool_scan *, struct fail *);
 void spool_scan_close(struct spool_scan *);	/* twice does no harm */
 
 /*
- * Start-up.  Removes the files that dead writers left in new/ (those named by an ID), moves files of queue/ and hold/ whose names say
- * nothing to bad/, and hands each other name to fn (NULL allowed), without opening a file.  Where
- * writers are at work already, keep_since_us is a time before the first of them started: files in new/
- * whose ID is not older stay.  0: all go.
+ * Start-up.  Removes the files that dead writers left in new/ (those named by an ID), moves files of queue/
+ * and hold/ whose names say nothing to bad/, and hands each other name to fn (NULL allowed), without opening a
+ * file.  What cannot be moved there (a directory of another user's, a full disk) stays where it is and is handed to
+ * left (NULL allowed): a file that is no message keeps no mail waiting.  Where writers are at work already,
+ * keep_since_us is a time before the first of them started: files in new/ whose ID is not older stay.  0: all go.
  */
 typedef void spool_found_fn(void *arg, enum spool_folder, const struct spool_name *);
+typedef void spool_left_fn(void *arg, const struct fail *);
 
 struct spool_recovered {
 	size_t removed;		/* from new/ */
 	size_t set_aside;	/* to bad/ */
+	size_t left;		/* that should have been */
 	size_t queued, held;	/* handed to fn */
 };
 
-int spool_recover(struct spool *, int64_t keep_since_us, spool_found_fn *, void *arg,
+int spool_recover(struct spool *, int64_t keep_since_us, spool_found_fn *, spool_left_fn *, void *arg,
     struct spool_recovered *, struct fail *);
 
 #endif

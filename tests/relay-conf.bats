@@ -57,6 +57,34 @@ fails_with()
 	[ -z "$stderr" ]
 }
 
+@test "-n warns of a route that leads back to a listener" {
+	local row
+	for row in '127.0.0.1@2525 127.0.0.1@2525 1' '127.0.0.1@2525 127.0.0.1@2526 0' \
+	    '127.0.0.1@2525 127.0.0.2@2525 0' '0.0.0.0@2525 127.0.0.1@2525 1' '::1@2525 [::1]@2525 1' \
+	    '127.0.0.1@2525 mx.example@2525 0'; do
+		# shellcheck disable=SC2086
+		set -- $row
+		printf 'user news\nqueue-user games\nlisten a %s type private\nhosts a 10.0.0.0/8 relay\nroute .x.example %s\n' \
+		    "$1" "$2" > conf
+		run -0 --separate-stderr smtp-relay -n -c conf
+		[ "$(grep -c '^smtp-relay: conf: warning: mail for .x.example would come back to this relay: the route leads to ' \
+		    <<< "$stderr")" -eq "$3" ] || { echo "$row: $stderr"; return 1; }
+	done
+}
+
+@test "-n reads standard input, and no FIFO, which may never end" {
+	printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\nhosts a 10.0.0.0/8 relay\n' > conf
+	mkfifo fifo
+	run -1 --separate-stderr timeout 20 smtp-relay -n -c fifo
+	[[ $stderr == *'fifo: not a regular file'* ]]
+	for name in - /dev/stdin; do
+		smtp-relay -n -c $name < conf | grep -q '^listener a on 127.0.0.1@25: private'
+		# shellcheck disable=SC2002 # a pipe is what this is about
+		cat conf | smtp-relay -n -c $name | grep -q '^listener a on 127.0.0.1@25: private'
+	done
+	smtp-relay -n -c <(cat conf) | grep -q '^listener a on'
+}
+
 @test "all errors of a file in one run, as file:line" {
 	cat > conf <<- 'END'
 		hostname bad..name

@@ -163,6 +163,20 @@ doze()
 	grep -q 'unfinished-removed=1 set-aside=1' log
 }
 
+@test "what cannot be set aside stays, is named in the log, and no mail waits for it" {
+	relay_start
+	message_gets '354 250'
+	relay_stop
+	mkdir -m 0 spool/queue/strange
+	touch spool/bad/strange spool/bad/strange.{1..100}
+	relay_start
+	grep -q 'queue fault role=queue reason="left in queue: strange: rename to bad: File exists"' log
+	grep -q 'queue started queued=1 .*set-aside=0 left=1' log
+	[ -d spool/queue/strange ]
+	run ! grep -q role-died log
+	rmdir spool/queue/strange
+}
+
 # PID: sends what makes no sense over each of its sockets to master and queue, as if a client had taken it over.
 # Status 77 where this kernel does not hand out descriptors.
 take_over()

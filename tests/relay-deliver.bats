@@ -108,7 +108,7 @@ postfix_has()
 	deliver_conf
 	relay_start
 	mail_to u@good.test
-	await_log 'accepted to=u@good.test .*wanted=dane reached=AUTH .*protocol=TLSv1.3 .*tlsa="?3 1 1 '
+	await_log 'delivered to=u@good.test .*wanted=dane reached=AUTH .*protocol=TLSv1.3 .*tlsa="?3 1 1 '
 	relay_await 10 postfix_has good.test "X-Original-To: u@good.test|for <u@good.test>"
 	relay_await 10 queue_is_empty
 }
@@ -121,7 +121,7 @@ postfix_has()
 	mail_to 'u@[IPv6:::1]'
 	await_log '(connected|not-delivered) domain=\[IPv6:::1\]|to=u@\[IPv6:::1\]'
 	mail_to u@good.test
-	await_log 'accepted to=u@good.test '
+	await_log 'delivered to=u@good.test '
 	run ! log_says role-died
 }
 
@@ -129,9 +129,9 @@ postfix_has()
 	deliver_conf
 	relay_start
 	mail_to u@unsigned.test
-	await_log 'accepted to=u@unsigned.test .*reached=ENC'
+	await_log 'delivered to=u@unsigned.test .*reached=ENC'
 	mail_to u@absent-nodata.test
-	await_log 'accepted to=u@absent-nodata.test .*reached=ENC'
+	await_log 'delivered to=u@absent-nodata.test .*reached=ENC'
 }
 
 # DOMAIN REASON: a message to it stays queued, and log and relayq say why.
@@ -139,8 +139,8 @@ stays_queued()
 {
 	mail_to "u@$1"
 	await_log "not-delivered domain=$1 .*$2"
-	await_log 'deferred '
-	run ! log_says "$ID accepted to="
+	await_log 'waits '
+	run ! log_says "$ID delivered to="
 	run relayq -s "$RELAY_SPOOL" list
 	[[ $output == *"$ID"*"u@$1"* ]]
 	run relayq -s "$RELAY_SPOOL" show "$ID"
@@ -163,12 +163,12 @@ stays_queued()
 	relay_start
 	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
 	lab_tlsa mx.wrong.test "$(lab_rdata good 3 1 1)"
-	await_log 'accepted to=u@wrong.test .*reached=AUTH' 40
+	await_log 'delivered to=u@wrong.test .*reached=AUTH' 40
 	lab_tlsa mx.wrong.test "$(lab_rdata other 3 1 1)"
 	relay_await 10 postfix_has wrong.test "for <u@wrong.test>|X-Original-To: u@wrong.test"
 	stays_queued mixed-wrong.test 'no TLSA record of mx.mixed-wrong.test matches'
 	lab_postfix_cert "$LAB_CERTS/other"
-	relay_await 40 log_says "$ID accepted to=.*reached=AUTH" || { lab_postfix_cert "$LAB_CERTS/good"; return 1; }
+	relay_await 40 log_says "$ID delivered to=.*reached=AUTH" || { lab_postfix_cert "$LAB_CERTS/good"; return 1; }
 	lab_postfix_cert "$LAB_CERTS/good"
 	relay_await 10 queue_is_empty
 }
@@ -213,9 +213,9 @@ comes_back()
 	deliver_conf
 	relay_start
 	mail_to u@a-servfail.test
-	await_log 'deferred .*until='
+	await_log 'waits .*until='
 	mail_to u@multi-noaddr.test
-	await_log 'accepted to=u@multi-noaddr.test host=mx2.multi-noaddr.test '
+	await_log 'delivered to=u@multi-noaddr.test host=mx2.multi-noaddr.test '
 }
 
 @test "an MX host on this machine is not connected to, unless loopback-mx says so" {
@@ -235,7 +235,7 @@ comes_back()
 	deliver_conf "route good.test [127.0.0.25]@$LAB_PORT" 'destination good.test dane none'
 	relay_start
 	mail_to u@good.test
-	await_log 'accepted to=u@good.test '
+	await_log 'delivered to=u@good.test '
 }
 
 @test "the relay among the MX hosts: only those before it, and none there is a loop, 5.4.6" {
@@ -245,8 +245,8 @@ comes_back()
 	mail_to u@multi-down.test
 	await_log 'not-delivered domain=multi-down.test host=mx1.multi-down.test'
 	await_log 'not-delivered domain=multi-down.test host=mx2.multi-down.test rule="RFC 5321 5.1" reason="it is this relay itself"'
-	await_log 'deferred .*until='
-	run ! log_says "$ID accepted to="
+	await_log 'waits .*until='
+	run ! log_says "$ID delivered to="
 	relay_stop
 	deliver_conf 'own-address 192.0.2.1 127.0.0.25'
 	relay_start
@@ -302,11 +302,11 @@ explained()
 	relay_start
 	for domain in multi-down.test multi-mx.test multi-nostarttls.test multi-tlsafail.test; do
 		mail_to u@$domain
-		await_log "accepted to=u@$domain host=mx2.$domain .*reached=AUTH"
+		await_log "delivered to=u@$domain host=mx2.$domain .*reached=AUTH"
 	done
 	for domain in multi-addr.test multi-addr-wrong.test; do
 		mail_to u@$domain
-		await_log "accepted to=u@$domain host=mx.$domain address=127.0.0.25 .*reached=AUTH"
+		await_log "delivered to=u@$domain host=mx.$domain address=127.0.0.25 .*reached=AUTH"
 	done
 	relay_await 10 queue_is_empty
 }
@@ -328,7 +328,7 @@ rows()
 # Every message of `sent` was tried once.
 all_tried()
 {
-	[ -z "$(awk 'NR == FNR { if ($0 ~ / (removed|deferred) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
+	[ -z "$(awk 'NR == FNR { if ($0 ~ / (removed|waits) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
 		!($1 in done)' "$RELAY_LOG" "$RELAY/sent")" ]
 }
 
@@ -337,8 +337,8 @@ action()
 {
 	local id
 	id=$(awk -v to="u@$1" '$2 == to { print $1 }' sent)
-	if grep -q " $id accepted to=" lines; then
-		sed -n "s/.* $id accepted .* reached=\([A-Z]*\) .*/\1/p" lines
+	if grep -q " $id delivered to=" lines; then
+		sed -n "s/.* $id delivered .* reached=\([A-Z]*\) .*/\1/p" lines
 	elif grep -q " $id failed to=" lines; then
 		echo failed
 	elif relayq -s "$RELAY_SPOOL" show "$id" > /dev/null; then
@@ -390,13 +390,13 @@ connects()
 	deliver_conf
 	relay_start
 	mail_to u@ok.dane.test
-	await_log 'accepted to='
+	await_log 'delivered to='
 	mail_to v@ok.dane.test
-	await_log 'accepted to='
+	await_log 'delivered to='
 	[ "$(connects 127.0.1.1)" -eq 1 ]
 	[ "$(grep -c '^127.0.1.1 tls MAIL' "$LAB_CAPTURE")" -eq 2 ]
 	mail_to u@ok.plain.test
-	await_log 'accepted to=.*reached=ENC'
+	await_log 'delivered to=.*reached=ENC'
 	[ "$(connects 127.0.1.1)" -eq 2 ]
 }
 
@@ -428,7 +428,7 @@ most_open()
 	relay_start
 	mail_to_domains 450 many.test
 	mail_to u@good.test
-	await_log 'accepted to=u@good.test '
+	await_log 'delivered to=u@good.test '
 	run ! sink_took 450
 	relay_await 60 sink_took 450
 	relay_await 10 queue_is_empty
@@ -459,7 +459,7 @@ most_open()
 	relay_start
 	mail_to_domains 40 many.test
 	relay_await 20 log_says 'not-delivered .*host=mx.many.test'
-	relay_await 20 log_says 'deferred from='
+	relay_await 20 log_says 'waits from='
 	[ "$(grep -c 'not-delivered .*host=mx.many.test' "$RELAY_LOG")" -le 10 ]
 	start_sink
 	relay_await 40 queue_is_empty
@@ -474,10 +474,10 @@ most_open()
 	mail_to_domains 60 many.test
 	mailer send -o "$RELAY_PORT" a@good.test u@good.test v@late.many.test u@banner-450.plain.test > sent
 	ID=$(cut -d' ' -f1 sent)
-	await_log 'accepted to=u@good.test '
+	await_log 'delivered to=u@good.test '
 	run ! sink_took 61
-	await_log 'accepted to=v@late.many.test ' 30
-	[ "$(grep -c "$ID accepted to=u@good.test" "$RELAY_LOG")" -eq 1 ]
+	await_log 'delivered to=v@late.many.test ' 30
+	[ "$(grep -c "$ID delivered to=u@good.test" "$RELAY_LOG")" -eq 1 ]
 	# The third was not tried each time that the message came and went.
 	[ "$(grep -c "$ID not-delivered .*host=mx.banner-450.plain.test" "$RELAY_LOG")" -le 2 ]
 }
@@ -509,7 +509,7 @@ most_open()
 	deliver_conf "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	relay_says '250 250 354 250 221 closed' "$mail BODY=8BITMIME\r\n" = "$rcpt" = 'DATA\r\n' = 'ascii\r\n.\r\n' = 'QUIT\r\n'
-	relay_await 10 log_says ' accepted to=u@good.test '
+	relay_await 10 log_says ' delivered to=u@good.test '
 	relay_await 10 queue_is_empty
 	tail -n 1 got/1 | grep -qx $'ascii\r'
 	relay_says '250 250 354 250 221 closed' "$mail\r\n" = "$rcpt" = 'DATA\r\n' = '\xc3\xbc\r\n.\r\n' = 'QUIT\r\n'
@@ -525,7 +525,7 @@ most_open()
 	relay_start
 	mail_to u@good.test v@good.test
 	ID=$(head -n 1 sent | cut -d' ' -f1)
-	await_log 'deferred '
+	await_log 'waits '
 	relay_stop
 	[ "$(relayq -s "$RELAY_SPOOL" list | wc -l)" -eq 2 ]
 	start_sink
@@ -678,7 +678,7 @@ journal_is_another()
 	for i in 1 2 3 4; do mailer send -o "$RELAY_PORT" a@good.test "${rcpts[@]}" > sent; done
 	relay_await 60 queue_is_empty
 	relay_await 5 journal_is_another "$first"
-	[ "$(grep -c ' accepted to=u' "$RELAY_LOG")" -eq 3200 ]
+	[ "$(grep -c ' delivered to=u' "$RELAY_LOG")" -eq 3200 ]
 	[ "$(cat "$RELAY_SPOOL"/results/* | wc -c)" -lt 1048576 ]
 }
 
@@ -732,7 +732,7 @@ message_descriptors()
 	[ "$(message_descriptors "$(relay_role queue)")" -eq 2 ]
 	relay_await 30 queue_is_empty
 	[ "$(grep -c ' taken ' taken)" -eq 120 ]
-	[ "$(grep -oE 'accepted to=[^ ]*' "$RELAY_LOG" | sort -u | wc -l)" -eq 120 ]
+	[ "$(grep -oE 'delivered to=[^ ]*' "$RELAY_LOG" | sort -u | wc -l)" -eq 120 ]
 	[ "$(most_at_once)" -eq 50 ]
 }
 
@@ -748,7 +748,7 @@ message_descriptors()
 	[ "$(grep -c ' taken ' taken)" -eq 60 ]
 	# (64 - 40) / 3 to each of two.
 	[ "$(most_at_once)" -le 16 ]
-	run ! log_says ' deferred | fault '
+	run ! log_says ' deferred | waits | fault '
 }
 
 # An ID of this moment.
@@ -777,8 +777,8 @@ print(id + "01abc")'
 	relay_start
 	relay_await 20 queue_is_empty
 	# An out had each of them: no host is offered addresses so long, which is final.
-	[ "$(grep -c "$ID perm to=xxx.*host=127.0.0.1" "$RELAY_LOG")" -eq 100 ]
-	run ! log_says "$ID deferred"
+	[ "$(grep -c "$ID failed to=xxx.*host=127.0.0.1" "$RELAY_LOG")" -eq 100 ]
+	run ! log_says "$ID (deferred|waits)"
 }
 
 # ---- faults of the disk, and of what is on it ----
@@ -802,14 +802,14 @@ faults_logged()
 	relay_faults 'pwrite /queue/ 1 ENOSPC *;write /results/ 1 ENOSPC *'
 	mailer send -o "$RELAY_PORT" a@good.test u@d1.test u@banner-450.plain.test > sent
 	ID=$(head -1 sent | cut -d' ' -f1)
-	await_log 'accepted to=u@d1.test '
+	await_log 'delivered to=u@d1.test '
 	relay_await 20 faults_logged 2
 	# Another message shows that the relay does not stand still meanwhile.
 	mailer send "$RELAY_PORT" a@good.test u@good.test > sent.2
 	relay_await 20 log_says "$(cut -d' ' -f1 sent.2) removed"
-	run ! log_says "$ID deferred from="
+	run ! log_says "$ID waits from="
 	relay_faults ''
-	await_log 'deferred from='
+	await_log 'waits from='
 	relay_await 20 relayq_says "$ID" 'u@d1.test.*delivered'
 	await_log 'deferred to=u@banner-450.plain.test .*450.*'
 	taken_once
@@ -844,7 +844,7 @@ put_message()
 	ID=$id relay_await 20 faults_logged 1
 	ID=$old relay_await 20 faults_logged 1
 	mail_to w@good.test
-	await_log 'accepted to=w@good.test '
+	await_log 'delivered to=w@good.test '
 	relay_await 10 taken_once
 	[ "$(grep -cE "($id|$old) fault" "$RELAY_LOG")" -eq 2 ]
 	# Nothing goes round in the queue meanwhile: less than half a second of CPU in two.
@@ -879,15 +879,15 @@ put_message()
 	deliver_conf
 	relay_start
 	mail_to u@later.test
-	await_log 'accepted to=u@later.test host=mx2'
-	log_says "$ID temp to=u@later.test host=mx1.later.test .*450 4.2.1 later"
+	await_log 'delivered to=u@later.test host=mx2'
+	log_says "$ID deferred to=u@later.test host=mx1.later.test .*450 4.2.1 later"
 	relay_stop
 	# Five days before, less some seconds.
 	ID=$(fresh_id $(($(date +%s) - 5 * 86400 + 6)))
 	ARRIVED=$(($(date +%s) - 5 * 86400 + 6)) put_message "$ID,1,many.test" '<u@many.test>'
 	relay_start
-	await_log 'temp to=u@many.test .*450 4.2.1 later'
+	await_log 'deferred to=u@many.test .*450 4.2.1 later'
 	await_log 'bounced from=.* as='
-	relay_await 10 log_says "accepted to=a@good.test"
+	relay_await 10 log_says "delivered to=a@good.test"
 	lab_postfix_mail good.test | tr -s '\n ' ' ' | grep -q '5.4.7 delivery time expired; last: 450 4.2.1 later'
 }

@@ -157,7 +157,7 @@ settle_conf()
 	{
 		grep -oE '(log_event|say|log_plain|log_message|log_host)\([^;"]*"[a-z-]+"' source
 		# What becomes of a recipient is a verb too; spool's words for it stand there as well.
-		sed -n '/^\t\[SMTP_RCPT_[A-Z]*\] = "/p' "$ROOT/common/smtp_client.c" | grep -v _OPEN
+		sed -n '/^\t\[SMTP_RCPT_[A-Z]*\] = "/p' "$ROOT/cmd/smtp-relay/out.c"
 		echo '"failed"'
 	} | grep -oE '"[a-z-]+"' | tr -d '"' | sort -u > verbs
 	{

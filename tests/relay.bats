@@ -549,6 +549,72 @@ from()
 	done
 }
 
+# A clock that is set forward, for a client that sends too little to be worth its place.
+@test "a client that drips: a command line has 5 minutes, a message 3 for each KiB" {
+	relay_with_faults
+	relay_start
+	/usr/bin/python3 - "$RELAY_PORT" "$RELAY/faults" <<- 'END'
+		import select, socket, sys
+
+		def connect():
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+		    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+		    return s, s.makefile("rb")
+
+		def ahead(seconds):
+		    with open(sys.argv[2], "r+b") as f:
+		        f.write((b"clock * 0 ahead=%d" % seconds).ljust(4096, b"\0"))
+
+		def expect(f, code):
+		    line = f.readline()
+		    if not line.startswith(code):
+		        sys.exit("expected %s, got %s" % (code, line))
+
+		def command(s, f, line, code):
+		    s.sendall(line)
+		    expect(f, code)
+
+		# One octet alone may still be read together with what came before, at the old time.
+		def drip(s, f):
+		    for i in range(100):
+		        s.sendall(b"O")
+		        if select.select([s], [], [], 0.05)[0]:
+		            break
+		    expect(f, b"421 4.4.2")
+
+		s, f = connect()
+		expect(f, b"220")
+		ahead(200)
+		command(s, f, b"HELO c\r\n", b"250")
+		ahead(450)	# renewed by a whole line
+		command(s, f, b"NOOP\r\n", b"250")
+		s.sendall(b"N")
+		ahead(700)
+		s.sendall(b"O")
+		ahead(760)
+		drip(s, f)
+		s, f = connect()
+		expect(f, b"220")
+		for line in b"HELO c", b"MAIL FROM:<a@x.test>", b"RCPT TO:<u@relay.example>":
+		    command(s, f, line + b"\r\n", b"250")
+		command(s, f, b"DATA\r\n", b"354")
+		ahead(900)
+		s.sendall(b"x" * 2000)
+		ahead(1000)	# renewed by 2000 octets
+		command(s, f, b"\r\n.\r\n", b"250")
+		for line in b"MAIL FROM:<a@x.test>", b"RCPT TO:<u@relay.example>":
+		    command(s, f, line + b"\r\n", b"250")
+		command(s, f, b"DATA\r\n", b"354")
+		s.sendall(b"x")
+		ahead(1170)
+		s.sendall(b"x")
+		ahead(1190)
+		drip(s, f)
+	END
+	[ "$(grep -c 'disconnect .*end=timeout' log)" -eq 2 ]
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+}
+
 @test "openssl s_client -starttls smtp delivers" {
 	require_tls
 	{
@@ -631,6 +697,32 @@ from()
 	relay_stop
 	wait $!
 	[[ $(< said) == '220 250 250 250 354 250 421 closed' || $(< said) == '220 250 250 250 354 250 421 reset' ]] || { cat said; return 1; }
+	[ "$(relay_ids | wc -l)" -eq 1 ]
+}
+
+@test "SIGTERM with a silent peer: the port is free at once, and the log says what is waited for" {
+	local peer
+	/usr/bin/python3 -c 'import socket, sys, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+c = s.accept()
+print("silent", flush=True)
+time.sleep(600)' "$RELAY_PORT2" > peer 3>&- &
+	peer=$!
+	relay_await 10 grep -q ready peer
+	RELAY_DELIVER=yes relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred domains relay.example" \
+	    "route relay.example 127.0.0.1@$RELAY_PORT2"
+	relay_start
+	relay_says '250 250 354 250 221 closed' "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	relay_await 10 grep -q silent peer
+	kill -TERM "$RELAY_PID"
+	relay_await 5 grep -q 'out-[12] finishing deliveries=1 at-most=30' log
+	relay_await 2 /usr/bin/python3 -c 'import socket, sys
+socket.create_server(("127.0.0.1", int(sys.argv[1])))' "$RELAY_PORT"
+	run ! grep -q 'master stopped' log
+	kill "$peer"
+	wait "$RELAY_JOB"
+	grep -q 'master stopped' log
 	[ "$(relay_ids | wc -l)" -eq 1 ]
 }
 

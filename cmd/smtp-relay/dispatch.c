@@ -337,7 +337,7 @@ keep_message(struct active *a, int64_t delay)
 		log_fault(d, a->name.id, &f);
 		to = from;
 	}
-	log_message(a, LOG_LEVEL_INFO, "deferred", "until", text_time(until, to.due));
+	log_message(a, LOG_LEVEL_INFO, "waits", "until", text_time(until, to.due));
 	active_free(a, outcome);
 	if (f.kind != FAIL_NONE)
 		sleep = now() + DISPATCH_SLEEP_S;

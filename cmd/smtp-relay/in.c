@@ -176,6 +176,7 @@ stop_listening(struct in *in)
 	for (i = 0; i < in->start->nlisteners; i++) {
 		event_del(listening[i].readable);
 		event_del(listening[i].pause);
+		close(in->start->listener[i].fd);
 	}
 	if (tick == NULL || event_add(tick, &often) == -1)
 		alloc_failed();

@@ -15,8 +15,15 @@
 #include "role.h"
 #include "spool.h"
 
-#define IN_COMMAND_S 300	/* silence between commands (RFC 5321 4.5.3.2.7: at least 5 minutes) */
-#define IN_DATA_S 180		/* silence within a message, for which that has no word */
+/*
+ * For a whole command line, from when we began to wait for it (RFC 5321 4.5.3.2.7: at least 5 minutes); within
+ * a message for each IN_DATA_MIN octets, and for the end.  Less is no progress: an octet a minute would hold a
+ * session, of which there are few, for years.  A mailer sends no pieces smaller than a segment of TCP, and is
+ * to have 3 minutes for each (4.5.3.2.5), which no line is too slow for.
+ */
+#define IN_COMMAND_S 300
+#define IN_DATA_S 180
+#define IN_DATA_MIN 1024
 #define IN_HANDSHAKE_S 60
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
 

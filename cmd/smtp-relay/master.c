@@ -788,6 +788,18 @@ tell_stop(struct child *c)
 		kill(c->pid, SIGKILL);
 }
 
+/* Another relay may bind them while the last deliveries of this one end. */
+static void
+close_listeners(struct master *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nlisteners; i++) {
+		close(m->listener[i].fd);
+		m->listener[i].fd = -1;
+	}
+}
+
 static void
 begin_stop(struct master *m)
 {
@@ -798,6 +810,7 @@ begin_stop(struct master *m)
 	say(LOG_LEVEL_INFO, "stopping", NULL, NULL);
 	m->stopping = 1;
 	m->stop_until = uptime() + MASTER_STOP_S;
+	close_listeners(m);
 	for (i = 1; i < m->nchildren; i++)
 		tell_stop(&m->child[i]);
 	if (all_down(m, 1))

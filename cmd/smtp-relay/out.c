@@ -18,6 +18,7 @@
 #include "io.h"
 #include "journal.h"
 #include "log.h"
+#include "master.h"
 #include "pack.h"
 #include "spool_file.h"
 #include "table.h"
@@ -221,6 +222,15 @@ log_host(const struct delivery *d, const struct contact *c, const char *verb, en
 	log_send(&l);
 }
 
+/* Of a client's message "accepted" is said, where it comes in. */
+static const char *const result_verbs[SMTP_RCPT_STATES] = {
+	[SMTP_RCPT_OPEN] = "deferred",
+	[SMTP_RCPT_ACCEPTED] = "delivered",
+	[SMTP_RCPT_TEMP] = "deferred",
+	[SMTP_RCPT_PERM] = "failed",
+	[SMTP_RCPT_UNKNOWN] = "unknown",
+};
+
 static void
 log_recipient(const struct delivery *d, const struct contact *c, const struct smtp_rcpt *r,
     const char *address)
@@ -228,7 +238,7 @@ log_recipient(const struct delivery *d, const struct contact *c, const struct sm
 	char addr[INET6_ADDRSTRLEN];
 	struct log_line l;
 
-	log_event(&l, LOG_LEVEL_INFO, d->id, smtp_rcpt_state_name(r->state));
+	log_event(&l, LOG_LEVEL_INFO, d->id, result_verbs[r->state]);
 	log_key(&l, "to", address);
 	log_key(&l, "host", c->target.host->host->name);
 	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
@@ -749,13 +759,27 @@ on_gone(void *arg, const struct fail *f)
 static const struct channel_handlers queue_handlers = { .record = on_record, .gone = on_gone };
 
 static void
+log_waiting(const struct out *o)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_INFO, o->start->role.name, "finishing");
+	log_key_num(&l, "deliveries", (int64_t)o->deliveries);
+	log_key_num(&l, "at-most", MASTER_STOP_S);
+	log_send(&l);
+}
+
+static void
 on_stop(void *arg)
 {
 	struct out *o = arg;
 
+	if (o->stopping)
+		return;
 	o->stopping = 1;
 	if (o->deliveries == 0)
 		end(o);
+	log_waiting(o);
 }
 
 void

@@ -343,6 +343,14 @@ on_found(void *arg, enum spool_folder folder, const struct spool_name *name)
 	on_problem(q, name->id, &f);
 }
 
+static void
+on_left(void *arg, const struct fail *f)
+{
+	const struct queue *q = arg;
+
+	on_problem(arg, q->start->role.name, f);
+}
+
 /* Before anything is tried: what an out had read and nobody heard of is not sent again. */
 static void
 replay(struct queue *q)
@@ -369,13 +377,14 @@ recover(struct queue *q)
 	struct fail f = FAIL_INIT;
 	struct log_line l;
 
-	if (spool_recover(&q->spool, 0, on_found, q, &got, &f) == -1)
+	if (spool_recover(&q->spool, 0, on_found, on_left, q, &got, &f) == -1)
 		role_fail(&f);
 	log_event(&l, LOG_LEVEL_INFO, q->start->role.name, "started");
 	log_key_num(&l, "queued", (int64_t)got.queued);
 	log_key_num(&l, "held", (int64_t)got.held);
 	log_key_num(&l, "unfinished-removed", (int64_t)got.removed);
 	log_key_num(&l, "set-aside", (int64_t)got.set_aside);
+	log_key_num(&l, "left", (int64_t)got.left);
 	log_send(&l);
 }
 

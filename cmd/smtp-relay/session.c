@@ -34,7 +34,13 @@ struct session {
 	const struct conf_hosts *rule;	/* NULL: none matched */
 	struct io *io;			/* NULL: the connection is gone */
 	struct smtp_server smtp;
+	uint64_t taken;			/* octets from the client */
 	struct event timer;
+	struct {
+		enum smtp_server_stage stage;
+		unsigned commands;
+		uint64_t taken;
+	} armed;			/* where the session was when the timer was set */
 	char name[48];			/* in the log */
 	char client[INET6_ADDRSTRLEN];
 	uint16_t port;
@@ -196,6 +202,17 @@ session_free(struct session *s)
 	free(s);
 }
 
+/* A part of a line, or a few octets of a message, buy a client no time. */
+static int
+has_advanced(const struct session *s)
+{
+	const struct smtp_server *m = &s->smtp;
+
+	if (!evtimer_pending(&s->timer, NULL) || m->stage != s->armed.stage || m->commands != s->armed.commands)
+		return 1;
+	return m->stage == SMTP_SERVER_AT_DATA && s->taken - s->armed.taken >= IN_DATA_MIN;
+}
+
 static void
 arm_timer(struct session *s)
 {
@@ -211,6 +228,9 @@ arm_timer(struct session *s)
 	default:
 		break;
 	}
+	s->armed.stage = s->smtp.stage;
+	s->armed.commands = s->smtp.commands;
+	s->armed.taken = s->taken;
 	if (event_add(&s->timer, &tv) == -1)
 		alloc_failed();
 }
@@ -465,7 +485,7 @@ settle(struct session *s)
 		session_free(s);
 		return;
 	}
-	if (s->smtp.stage != SMTP_SERVER_AT_END)
+	if (s->smtp.stage != SMTP_SERVER_AT_END && has_advanced(s))
 		arm_timer(s);
 }
 
@@ -477,6 +497,7 @@ on_input(struct io *io, const char *p, size_t n, void *arg)
 
 	(void)io;
 	taken = drive(s, p, n);
+	s->taken += taken;
 	settle(s);
 	return taken;
 }

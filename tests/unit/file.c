@@ -145,7 +145,7 @@ test_read(void)
 {
 	struct buf b = BUF_INIT;
 	struct fail f = FAIL_INIT;
-	int fd;
+	int fd, pair[2];
 
 	unit_int(file_read(at("none"), 0, &b, &f), -1, "absent");
 	unit_int(f.err, ENOENT, "%s", f.text);
@@ -157,6 +157,16 @@ test_read(void)
 	unit_int(file_read(at("c"), 2, &b, &f), -1, "larger");
 	unit_int(f.kind, FAIL_INPUT, "%s", f.text);
 	unit_ok(b.p == NULL, "nothing is left in the buffer");
+	unit_int(file_read_regular(at("c"), 0, &b, &f), 0, "a regular file");
+	unit_int(b.len, 3, "all of it");
+	mkfifo(at("fifo"), 0600);
+	unit_int(file_read_regular(at("fifo"), 0, &b, &f), -1, "a FIFO that nobody writes into");
+	unit_ok(f.kind == FAIL_INPUT && strstr(f.text, "not a regular file") != NULL, "%s", f.text);
+	unit_int(file_read_regular("/dev/zero", 0, &b, &f), -1, "a device");
+	unit_ok(strcmp(f.text, "/dev/zero: not a regular file") == 0, "%s", f.text);
+	unit_int(file_read_regular(dir, 0, &b, &f), -1, "a directory");
+	unit_int(f.err, EISDIR, "%s", f.text);
+	unlink(at("fifo"));
 	fd = open(at("c"), O_RDONLY);
 	dup2(fd, STDIN_FILENO);
 	close(fd);
@@ -164,6 +174,14 @@ test_read(void)
 	unit_int(b.len, 3, "all of it");
 	unit_int(file_read("-", 1, &b, &f), 0, "and at its end nothing");
 	unit_str(b.p, "", "as an empty string");
+	lseek(STDIN_FILENO, 0, SEEK_SET);
+	unit_int(file_read_regular("-", 0, &b, &f), 0, "- is stdin");
+	unit_int(b.len, 3, "all of it");
+	if (pipe(pair) == 0 && write(pair[1], "pq", 2) == 2 && dup2(pair[0], STDIN_FILENO) == STDIN_FILENO)
+		close(pair[1]);
+	unit_int(file_read_regular("/dev/stdin", 0, &b, &f), 0, "as is /dev/stdin, a pipe too");
+	unit_int(b.len, 2, "all of it");
+	close(pair[0]);
 	buf_clear(&b);
 }
 

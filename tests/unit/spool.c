@@ -889,7 +889,7 @@ test_iteration(size_t n)
 		close(openat(spool.dir[SPOOL_QUEUE], name, O_CREAT | O_WRONLY, 0600));
 	}
 	getrusage(RUSAGE_SELF, &before);
-	unit_int(spool_recover(&spool, 0, count_found, &found, &r, &f), 0, "recovery %s", f.text);
+	unit_int(spool_recover(&spool, 0, count_found, NULL, &found, &r, &f), 0, "recovery %s", f.text);
 	getrusage(RUSAGE_SELF, &after);
 	unit_int(found, n, "%zu names are found", n);
 	unit_int(r.queued, n, "and counted");
@@ -923,7 +923,7 @@ test_recovery(void)
 	close(openat(queue, ".probe", O_CREAT | O_WRONLY, 0600));
 	close(openat(queue, "8QkZ2a1Bc00xyz,1,a", O_CREAT | O_WRONLY, 0600));
 	close(openat(spool.dir[SPOOL_HOLD], "8QkZ2a1Bc00xyz,1,b", O_CREAT | O_WRONLY, 0600));
-	unit_int(spool_recover(&spool, spool_id_time_us(young), NULL, NULL, &r, &f), 0, "recover %s", f.text);
+	unit_int(spool_recover(&spool, spool_id_time_us(young), NULL, NULL, NULL, &r, &f), 0, "recover %s", f.text);
 	unit_ok(fstatat(new, young, &st, 0) == 0, "what a writer of this start has stays");
 	unit_ok(fstatat(new, old, &st, 0) == -1, "what is older goes");
 	unit_ok(fstatat(new, ".hidden", &st, 0) == 0, "but nothing that is not named by an ID");
@@ -933,8 +933,41 @@ test_recovery(void)
 	    fstatat(spool.dir[SPOOL_BAD], "core.2", &st, 0) == 0, "beside what was there");
 	unit_int(r.queued, 1, "one is queued");
 	unit_int(r.held, 1, "one is held");
-	unit_int(spool_recover(&spool, 0, NULL, NULL, &r, &f), 0, "again, with no writers");
+	unit_int(spool_recover(&spool, 0, NULL, NULL, NULL, &r, &f), 0, "again, with no writers");
 	unit_ok(fstatat(new, young, &st, 0) == -1, "all go");
+}
+
+static void
+keep_text(void *text, const struct fail *f)
+{
+	snprintf(text, FAIL_TEXT_MAX, "%s", f->text);
+}
+
+/* Every name that it could get in bad/ is taken: what stays is told of, and the rest goes on. */
+static void
+test_stray(void)
+{
+	char name[64], text[FAIL_TEXT_MAX] = "";
+	struct spool_recovered r;
+	struct fail f = FAIL_INIT;
+	struct stat st;
+	int i;
+
+	fresh_spool();
+	mkdirat(spool.dir[SPOOL_QUEUE], "core", 0);
+	close(openat(spool.dir[SPOOL_BAD], "core", O_CREAT | O_WRONLY, 0600));
+	for (i = 1; i <= 100; i++) {
+		snprintf(name, sizeof name, "core.%d", i);
+		close(openat(spool.dir[SPOOL_BAD], name, O_CREAT | O_WRONLY, 0600));
+	}
+	close(openat(spool.dir[SPOOL_QUEUE], "other", O_CREAT | O_WRONLY, 0600));
+	close(openat(spool.dir[SPOOL_QUEUE], "8QkZ2a1Bc00xyz,1,a", O_CREAT | O_WRONLY, 0600));
+	unit_int(spool_recover(&spool, 0, NULL, keep_text, text, &r, &f), 0, "recover %s", f.text);
+	unit_ok(fstatat(spool.dir[SPOOL_QUEUE], "core", &st, 0) == 0, "what cannot be set aside stays");
+	unit_str(text, "left in queue: core: rename to bad: File exists", "and is told of");
+	unit_int(r.left, 1, "and counted");
+	unit_int(r.set_aside, 1, "another is set aside");
+	unit_int(r.queued, 1, "the message is queued");
 }
 
 static void
@@ -1053,6 +1086,7 @@ main(void)
 	test_sync_counts();
 	test_iteration(100000);
 	test_recovery();
+	test_stray();
 	test_moves();
 	test_wrong_name();
 	test_lock_and_rights();
