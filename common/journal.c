@@ -352,7 +352,7 @@ by_id(const void *a, const void *b)
 static void
 append_results(struct replay *r, struct spool_message *m, struct fail *f)
 {
-	struct found want, *at;
+	struct found want = { .number = 0 }, *at;
 
 	snprintf(want.id, sizeof want.id, "%s", m->env.id);
 	at = bsearch(&want, r->found, r->n, sizeof *at, by_id);
@@ -372,7 +372,7 @@ static void
 look_at_name(struct replay *r, enum spool_folder folder, const char *file)
 {
 	struct spool_name name;
-	struct found want;
+	struct found want = { .number = 0 };
 	struct spool_message m;
 	struct fail f = FAIL_INIT;
 

@@ -281,22 +281,22 @@ plant()
 	relay_start
 	message_gets '354 250'
 	id=$(relay_ids)
-	in=in-1
-	grep -q "$id accepted session=in-1" log || in=in-2
+	in="in-1"
+	grep -q "$id accepted session=in-1" log || in="in-2"
 	plant "$id" "$id" "$(date +%s)"
 	send_as "$(relay_role $in)" "commit 99 $id" || status=$?
 	[ $status -ne 77 ] || skip "no pidfd_getfd here"
 	relay_await 10 grep -q "queue worker-nonsense reason=\"$id: the ID of another message\"" log
 	[ "$(relay_ids)" = "$id" ]
 	relayq -s spool show "$id" | grep -q 'user@relay.example'
-	[ -z "$(ls spool/new spool/bad | grep -v :)" ]
+	[ -z "$(find spool/new spool/bad -type f)" ]
 	# Nor is a copy under another name tried beside its original.
 	relay_stop
-	cp -p "spool/queue/"$id,* "spool/queue/$id,5,copy.example"
+	cp -p "spool/queue/$id",* "spool/queue/$id,5,copy.example"
 	relay_start
 	grep -q 'set aside in bad' log
-	[ "$(ls spool/bad | wc -l)" -eq 1 ]
-	[ "$(ls spool/queue | wc -l)" -eq 1 ]
+	[ "$(find spool/bad -type f | wc -l)" -eq 1 ]
+	[ "$(find spool/queue -type f | wc -l)" -eq 1 ]
 }
 
 # PID KEYFILE: how often that EC key's number is in the process's memory, in either order of octets or as the file has it.

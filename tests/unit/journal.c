@@ -156,7 +156,7 @@ test_bad_lines(void)
 		const char *line;
 		size_t n, good, damaged;
 	} rows[] = {
-#define ROW(text, good, damaged) { text, sizeof text - 1, good, damaged }
+#define ROW(text, good, damaged) { (text), sizeof(text) - 1, (good), (damaged) }
 		ROW("", 0, 0),
 		ROW("8QkZ2a1Bc00aaa 0 delivered", 0, 0),
 		ROW("8QkZ2a1Bc00aaa 0 delivered\n", 0, 1),
