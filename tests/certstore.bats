@@ -296,6 +296,55 @@ usage_error() {
 	cmp "$(at mx.example)/cert.pem" c.pem
 }
 
+# What is wrong with a chain is not hidden by a root that is not known.
+@test "install, check: a chain is judged where its CA is unknown" {
+	three
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	cat >> ca-middle/conf <<-END
+	[ext_client]
+	extendedKeyUsage = clientAuth
+	END
+	cat >> ca-root/conf <<-END
+	[ext_narrow]
+	basicConstraints = critical, CA:TRUE
+	nameConstraints = critical, permitted;DNS:other.example
+	END
+	sign middle r.csr client.pem client
+	sign middle r.csr good.pem
+	sign root middle.csr old.pem ca -startdate 20200101000000Z -enddate 20210101000000Z
+	sign root middle.csr narrow-middle.pem narrow
+	while read -r why leaf middle; do
+		refused 1 "the chain does not hold ($why)" install mx.example "$leaf" "$middle"
+		refused 1 "the chain does not hold ($why)" install mx.example "$leaf" "$middle" root.pem
+		run -0 --separate-stderr certstore -f install mx.example "$leaf" "$middle"
+		[[ "$stderr" == *"warning: mx.example: the chain does not hold ($why)"*'leads to no trusted CA'* ]] || { echo "$stderr"; false; }
+		run -1 certstore check mx.example
+		[[ "$output" == *$'\n'"mx.example: $why: "* ]] || { echo "$output"; false; }
+		certstore rollback mx.example
+	done <<-END
+	purpose client.pem middle.pem
+	expired good.pem old.pem
+	name-constraint good.pem narrow-middle.pem
+	END
+	# Alone, and signed by itself.
+	refused 1 'the chain does not hold (purpose)' install mx.example client.pem
+	openssl req -x509 -key "$(at mx.example)/key.pem" -subj /CN=mx.example -addext extendedKeyUsage=clientAuth \
+	    -addext subjectAltName=DNS:mx.example -addext basicConstraints=CA:FALSE -out self.pem
+	refused 1 'the chain does not hold (purpose)' install mx.example self.pem
+	certstore install mx.example good.pem middle.pem
+	run -0 certstore check mx.example
+	"$BIN/castore" distrust "$(sha256 middle.pem)"
+	run -1 certstore check mx.example
+	[[ "$output" == *$'\nmx.example: distrusted: '* ]]
+	certstore rollback mx.example
+	refused 1 'the chain does not hold (distrusted)' install mx.example good.pem middle.pem
+	run -0 certstore check mx.example
+	"$BIN/castore" distrust "$(sha256 "$(at mx.example)/cert.pem")"
+	run -1 certstore check mx.example
+	[[ "$output" == 'mx.example: distrusted: '* ]]
+}
+
 @test "install: intermediates that the CA did not send come from the trusted list" {
 	three
 	cat middle.pem root.pem > system.pem

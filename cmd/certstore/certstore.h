@@ -16,6 +16,7 @@
 #include "identity.h"
 #include "issue.h"
 #include "tool.h"
+#include "verify.h"
 
 struct settings {
 	const char *dir;
@@ -67,6 +68,16 @@ int describe_is_self_issued(const X509 *);
 /* "2026-11-21" of a time. */
 #define DESCRIBE_DAY_MAX 32
 const char *describe_day(char dst[DESCRIBE_DAY_MAX], int64_t);
+
+/* ---- chain.c ---- */
+
+/*
+ * As verify_pkix(), which an unknown CA would have end there: *rest says what is wrong with the chain
+ * besides, its own top taken for the anchor.  It is VERIFY_NOT_ASKED where the CA is known.  Both are
+ * set anew, finding_clear() frees; -1: FAIL_SYS.
+ */
+int chain_verify(STACK_OF(X509) *chain, const struct verify_pkix *, STACK_OF(X509) **verified,
+    struct finding *found, struct finding *rest, struct fail *);
 
 /* ---- cluster.c: check --hosts ---- */
 

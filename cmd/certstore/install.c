@@ -346,7 +346,7 @@ leaf_first(const struct install *in)
 static int
 judge(const struct install *in, const struct finding *found, struct fail *f)
 {
-	if (found->result == VERIFY_MATCH)
+	if (found->result != VERIFY_NO_MATCH)
 		return 0;
 	if (found->depth == 0 && (found->reason == VERIFY_REASON_EXPIRED ||
 	    found->reason == VERIFY_REASON_NOT_YET_VALID))
@@ -366,11 +366,14 @@ verify(struct install *in, const struct trust *t, struct fail *f)
 {
 	struct verify_pkix asked = { .trust = t, .names = VERIFY_NAMES_SAN, .now = in->s->now };
 	STACK_OF(X509) *all = leaf_first(in);
-	struct finding found = { .result = VERIFY_NOT_ASKED };
-	int rc = verify_pkix(all, &asked, &in->verified, &found, f);
+	struct finding found = { .result = VERIFY_NOT_ASKED }, rest = { .result = VERIFY_NOT_ASKED };
+	int rc = chain_verify(all, &asked, &in->verified, &found, &rest, f);
 
 	if (rc == 0)
+		rc = judge(in, &rest, f);
+	if (rc == 0)
 		rc = judge(in, &found, f);
+	finding_clear(&rest);
 	finding_clear(&found);
 	cert_chain_free(all);
 	return rc;
