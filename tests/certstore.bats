@@ -120,6 +120,27 @@ usage_error() {
 	[[ "$stderr" == 'certstore: --within: '* ]]
 }
 
+@test "an empty -d is no folder, for any tool" {
+	export MTATLS_DIR=$PWD/state
+	while read -r tool rest; do
+		# shellcheck disable=SC2086
+		run -2 --separate-stderr "$BIN/$tool" -d '' $rest
+		[ -z "$output" ]
+		[[ "$stderr" == "$tool: -d: expected a folder, not an empty text"$'\n'usage:* ]] || { echo "$stderr"; false; }
+	done <<-END
+	castore list
+	certstore list
+	csrgen mx.example
+	mkcert mx.example
+	p12export mx.example
+	p12import --info system.pem
+	relayq list
+	relayq -s . list
+	tlsa-gen mx.example
+	END
+	[ ! -e "$MTATLS_DIR" ]
+}
+
 @test "an empty store" {
 	run -0 --separate-stderr certstore list
 	[ -z "$output$stderr" ]
