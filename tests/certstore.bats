@@ -378,6 +378,36 @@ usage_error() {
 	cat issuing.pem middle.pem | cmp "$(at mx.example)/chain.pem"
 }
 
+@test "install: the stored chain stays where the answer is the leaf alone" {
+	three
+	ca stranger
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	sign issuing r.csr c.pem
+	sign issuing r.csr new.pem
+	sign stranger r.csr s.pem
+	certstore --ca root.pem install mx.example c.pem issuing.pem middle.pem
+	cat issuing.pem middle.pem > chain.pem
+	before=$(state)
+	run -0 --separate-stderr certstore --ca root.pem install mx.example c.pem
+	[ "$stderr" = 'certstore: mx.example: this certificate is installed already' ]
+	[ "$(state)" = "$before" ]
+	# A newer one of the same CA, verified through what is stored; its CA may be unknown, too.
+	run -0 --separate-stderr certstore --ca root.pem install mx.example new.pem
+	[ -z "$stderr" ]
+	cmp "$(at mx.example)/cert.pem" new.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	certstore rollback mx.example
+	cmp "$(at mx.example)/cert.pem" c.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	certstore install mx.example new.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	# Of another CA it is none.
+	run -0 --separate-stderr certstore --ca stranger.pem install mx.example s.pem
+	[ -z "$stderr" ]
+	[ ! -e "$(at mx.example)/chain.pem" ]
+}
+
 @test "install: DER, PKCS #7 in both forms, standard input, CRLF" {
 	three
 	mkcert mx.example > /dev/null

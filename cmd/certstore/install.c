@@ -34,6 +34,7 @@ struct install {
 	EVP_PKEY *key;			/* the leaf's; borrowed from id or given */
 	STACK_OF(X509) *heap;		/* all certificates there are */
 	X509 *leaf;			/* borrowed from the heap */
+	STACK_OF(X509) *kept;		/* stored intermediates that stand in; borrowed from id, or NULL */
 	STACK_OF(X509) *chain;		/* to be stored behind the leaf */
 	STACK_OF(X509) *verified;	/* the chain up to the trusted CA; NULL: there is none */
 };
@@ -328,6 +329,17 @@ keep_chain(struct install *in, STACK_OF(X509) *from, int first)
 			push(in->chain, sk_X509_value(from, i));
 }
 
+/* An answer without its issuer is the leaf alone: what is stored leads on from there, if it fits. */
+static void
+find_kept(struct install *in)
+{
+	STACK_OF(X509) *brought = cert_chain_order(in->leaf, in->heap, NULL);
+
+	if (sk_X509_num(brought) == 0 && !cert_is_self_signed(in->leaf))
+		in->kept = in->id.chain;
+	cert_chain_free(brought);
+}
+
 static STACK_OF(X509) *
 leaf_first(const struct install *in)
 {
@@ -338,6 +350,8 @@ leaf_first(const struct install *in)
 	for (i = 0; i < sk_X509_num(in->heap); i++)
 		if (X509_cmp(sk_X509_value(in->heap, i), in->leaf) != 0)
 			push(all, sk_X509_value(in->heap, i));
+	for (i = 0; i < sk_X509_num(in->kept); i++)
+		push(all, sk_X509_value(in->kept, i));
 	return all;
 }
 
@@ -362,10 +376,9 @@ judge(const struct install *in, const struct finding *found, struct fail *f)
 }
 
 static int
-verify(struct install *in, const struct trust *t, struct fail *f)
+verify(struct install *in, const struct trust *t, STACK_OF(X509) *all, struct fail *f)
 {
 	struct verify_pkix asked = { .trust = t, .names = VERIFY_NAMES_SAN, .now = in->s->now };
-	STACK_OF(X509) *all = leaf_first(in);
 	struct finding found = { .result = VERIFY_NOT_ASKED }, rest = { .result = VERIFY_NOT_ASKED };
 	int rc = chain_verify(all, &asked, &in->verified, &found, &rest, f);
 
@@ -375,31 +388,33 @@ verify(struct install *in, const struct trust *t, struct fail *f)
 		rc = judge(in, &found, f);
 	finding_clear(&rest);
 	finding_clear(&found);
-	cert_chain_free(all);
 	return rc;
 }
 
 static int
 make_chain(struct install *in, struct fail *f)
 {
-	STACK_OF(X509) *ordered;
+	STACK_OF(X509) *ordered, *all;
 	struct trust *t = open_trust(in, f);
 	int rc = 0;
 
-	if (t != NULL)
-		rc = verify(in, t, f);
-	else if (f->kind != FAIL_SYS)
+	if (t == NULL && f->kind != FAIL_SYS)
 		return -1;
+	find_kept(in);
+	all = leaf_first(in);
+	if (t != NULL)
+		rc = verify(in, t, all, f);
 	else
 		talk(in->id.name, "warning: the chain was not verified: %s", f->text);
 	trust_free(t);
 	if (in->verified != NULL) {
 		keep_chain(in, in->verified, 1);
 	} else {
-		ordered = cert_chain_order(in->leaf, in->heap, NULL);
+		ordered = cert_chain_order(in->leaf, all, NULL);
 		keep_chain(in, ordered, 0);
 		cert_chain_free(ordered);
 	}
+	cert_chain_free(all);
 	return rc;
 }
 
