@@ -497,8 +497,10 @@ usage_error() {
 	csrgen -a mx.example mx.example > r2.csr
 	sed -i 's/^copy_extensions.*/copy_extensions = none/' ca-root/conf
 	sign root r2.csr bare.pem
-	run -0 --separate-stderr certstore --ca root.pem install mx.example bare.pem
-	[ "$stderr" = 'certstore: mx.example: warning: asked for, but not in the certificate: mx.example' ]
+	why='mx.example: wrong name: the certificate is for none of the names asked for: mx.example; that its common name is one of them helps with few verifiers'
+	refused 1 "$why" --ca root.pem install mx.example bare.pem
+	run -0 --separate-stderr certstore -f --ca root.pem install mx.example bare.pem
+	[ "$stderr" = "certstore: mx.example: warning: $why" ]
 	# A wildcard covers what was asked for.
 	openssl req -new -key "$(at mx.example)/key.pem" -subj /CN=x -addext 'subjectAltName=DNS:*.example.org' -out wild.csr
 	sed -i 's/^copy_extensions.*/copy_extensions = copy/' ca-root/conf
@@ -580,8 +582,14 @@ usage_error() {
 	refused 2 'r.pem: No such file' -k r.pem install acme.example 1.pem
 	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out weak.pem
 	refused 1 'weak.pem: an RSA key of 1024 bits is too weak' -k weak.pem install acme.example 1.pem
-	certstore --ca root.pem -k - install other.example 2.pem < k2.pem
+	# Nobody asked for names here: a host's name that it is not for is told.
+	run -0 --separate-stderr certstore --ca root.pem -k - install other.example 2.pem < k2.pem
+	[ "$stderr" = 'certstore: other.example: warning: the certificate is not for other.example' ]
 	[ -e "$(at other.example)/cert.pem" ]
+	run -0 --separate-stderr certstore --ca root.pem -k k2.pem install '*.acme.example' 2.pem
+	[ "$stderr" = 'certstore: _wildcard.acme.example: warning: the certificate is not for *.acme.example' ]
+	run -0 --separate-stderr certstore --ca root.pem -k k2.pem install gateway 2.pem
+	[ -z "$stderr" ]
 }
 
 @test "export" {

@@ -98,4 +98,8 @@ enum tool_exit cluster_check(const struct settings *, const struct served *, siz
 #define COVERS_CN 0x1
 int covers(const X509 *, const char *name, unsigned flags);
 
+/* The host name or address that an identity of that name is made for, "*" and all; NULL: the name is none.
+ * On the heap. */
+char *names_host_of(const char *identity);
+
 #endif

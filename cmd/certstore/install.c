@@ -234,25 +234,41 @@ asked_names(const struct install *in, struct issue *asked)
 	return rc == 0;
 }
 
+/* Nobody asked for names: that of the identity, where it can be one of a host. */
+static void
+warn_host(const struct install *in)
+{
+	char *host = names_host_of(in->id.name);
+
+	if (host != NULL && !covers(in->leaf, host, 0))
+		talk(in->id.name, "warning: the certificate is not for %s", host);
+	free(host);
+}
+
 static int
 check_names(const struct install *in, struct fail *f)
 {
 	struct buf missing = BUF_INIT;
 	struct issue asked;
-	size_t i, fit = 0;
+	size_t i, fit = 0, cn = 0;
 	int rc = 0;
 
 	issue_init(&asked);
-	if (!asked_names(in, &asked))
+	if (!asked_names(in, &asked)) {
+		warn_host(in);
 		goto out;
+	}
 	for (i = 0; i < asked.nsan; i++) {
-		fit += covers(in->leaf, asked.san[i].text, COVERS_CN);
-		if (!covers(in->leaf, asked.san[i].text, 0))
+		cn += covers(in->leaf, asked.san[i].text, COVERS_CN);
+		if (covers(in->leaf, asked.san[i].text, 0))
+			fit++;
+		else
 			buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", asked.san[i].text);
 	}
 	if (fit == 0) {
 		fail(f, FAIL_POLICY, "%.100s: wrong name: the certificate is for none of the names asked "
-		    "for: %.300s", in->id.name, missing.p);
+		    "for: %.300s%s", in->id.name, missing.p, cn > 0 ? "; that its common name is one of "
+		    "them helps with few verifiers" : "");
 		rc = object(in, f);
 	} else if (missing.len > 0)
 		talk(in->id.name, "warning: asked for, but not in the certificate: %.300s", missing.p);
