@@ -258,6 +258,28 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 	return rc == 0 ? 0 : -1;
 }
 
+int
+identity_load_before(const char *dir, const char *name, unsigned flags, struct identity *id,
+    struct fail *f)
+{
+	char *certs = certs_of(dir), *folder = NULL;
+	int rc = -1;
+
+	*id = (struct identity)IDENTITY_INIT;
+	if ((id->version = version_before(certs, name)) == NULL)
+		fail(f, FAIL_POLICY, "%.300s/%.200s: there is no version before this one", certs, name);
+	else {
+		id->name = xstrdup(name);
+		folder = version_folder(certs, name, id->version);
+		rc = load_folder(folder, flags, id, f);
+	}
+	if (rc == -1)
+		identity_clear(id);
+	free(folder);
+	free(certs);
+	return rc;
+}
+
 static int
 by_name(const void *a, const void *b)
 {

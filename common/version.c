@@ -104,6 +104,20 @@ highest_below(const char *home, unsigned long bound, unsigned long *highest, str
 	return 0;
 }
 
+char *
+version_before(const char *root, const char *name)
+{
+	char *current = version_current(root, name), *home = xasprintf("%s/%s/%s", root, VERSIONS, name);
+	unsigned long shown = number_shown(current), before = 0;
+	char *version = NULL;
+
+	if (shown > 0 && highest_below(home, shown, &before, NULL) == 0 && before > 0)
+		version = xasprintf("%s/%s/%lu", VERSIONS, name, before);
+	free(home);
+	free(current);
+	return version;
+}
+
 /* ---- folders and the lock ---- */
 
 /* Without the last component; "." where there is but one. */

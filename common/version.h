@@ -40,6 +40,9 @@ int version_store(const char *root, const char *name, const struct version_file 
 /* What the link of a name shows, on the heap, caller frees; NULL: no such link. */
 char *version_current(const char *root, const char *name);
 
+/* What roll-back goes to, as version_current() says it, on the heap; NULL: nothing. */
+char *version_before(const char *root, const char *name);
+
 /* The folder to read a version from, on the heap, caller frees.  NULL for version means a folder
  * that somebody made by hand in the place of the link. */
 char *version_folder(const char *root, const char *name, const char *version);

@@ -623,9 +623,10 @@ usage_error() {
 	[ "$output" = "$(at b.example) $(sha256 two.pem)" ]
 	[ "$(ls -A "$MTATLS_DIR/certs")" = $'.versions\nb.example' ]
 	[ "$(ls -A "$MTATLS_DIR/certs/.versions")" = b.example ]
-	run -0 certstore rollback b.example
+	run -0 --separate-stderr certstore rollback b.example
 	[ "$output" = "$(at b.example) $(sha256 one.pem)" ]
-	run -0 certstore rollback b.example
+	[ "$stderr" = "certstore: b.example: another key: TLSA records published for the key or certificate before do not match; now: $("$BIN/tlsa-gen" b.example | sed 's/.*TLSA //') (tlsa-gen b.example)" ]
+	run -0 --separate-stderr certstore rollback b.example
 	[ "$output" = "$(at b.example) $(sha256 two.pem)" ]
 	mkcert a.example > /dev/null
 	refused 1 'exists already' rename a.example b.example
@@ -639,6 +640,53 @@ usage_error() {
 	[ "$(ls -A "$MTATLS_DIR/certs")" = .versions ]
 	[ -z "$(ls -A "$MTATLS_DIR/certs/.versions")" ]
 	run -2 certstore remove a.example
+}
+
+@test "rollback: an expired certificate, or none, is refused without -f" {
+	ca root
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	sign root r.csr old.pem leaf -startdate 20200101000000Z -enddate 20210101000000Z
+	certstore -f --ca root.pem install mx.example old.pem
+	cp "$(at mx.example)/key.pem" key.pem
+	mkcert -f -k key.pem mx.example > /dev/null
+	refused 1 'mx.example: the certificate before has expired: 2021-01-01T00:00:00Z; -f goes back to it' rollback mx.example
+	run -0 --separate-stderr certstore -f rollback mx.example
+	[ -z "$stderr" ]
+	cmp old.pem "$(at mx.example)/cert.pem"
+	csrgen new.example > r.csr
+	mkcert -f new.example > /dev/null 2>&1
+	refused 1 'new.example: the version before has no certificate yet; -f goes back to it' rollback new.example
+	certstore -f rollback new.example
+	[ ! -e "$(at new.example)/cert.pem" ]
+}
+
+@test "another key: the next one stays, and DANE is thought of" {
+	ca root
+	mkcert mx.example > /dev/null
+	csrgen --next mx.example > n.csr 2> /dev/null
+	csrgen mx.example > r.csr
+	cp "$(at mx.example)/next-key.pem" "$(at mx.example)/next-request.pem" .
+	old=$("$BIN/tlsa-gen" mx.example | sed 's/.*TLSA //')
+	openssl req -new -newkey rsa:2048 -nodes -keyout k.pem -subj /CN=mx.example -addext subjectAltName=DNS:mx.example -out k.csr 2>/dev/null
+	sign root k.csr k.crt
+	run -0 --separate-stderr certstore -fj --ca root.pem -k k.pem install mx.example k.crt
+	new=$("$BIN/tlsa-gen" mx.example | sed 's/.*TLSA //')
+	[ "${stderr_lines[0]}" = 'certstore: mx.example: its next key and request stay' ]
+	[ "${stderr_lines[1]}" = 'certstore: mx.example: its request was for the key before, and went with it' ]
+	[[ "${stderr_lines[2]}" == "certstore: mx.example: another key: "*" do not match; now: $new (tlsa-gen mx.example)" ]]
+	printf '%s' "$output" | python3 -c 'import json, sys
+o = json.load(sys.stdin)
+assert [o["key_changed"], o["tlsa"], o["old_tlsa"]] == [True] + sys.argv[1:], o' "$new" "$old"
+	cmp next-key.pem "$(at mx.example)/next-key.pem"
+	cmp next-request.pem "$(at mx.example)/next-request.pem"
+	run -0 --separate-stderr certstore -j --ca root.pem -k k.pem install mx.example k.crt
+	[[ "$output" == *'"key_changed":false'* ]]
+	# As planned: nothing to be warned of.
+	sign root n.csr n.pem
+	run -0 --separate-stderr certstore -j --ca root.pem install mx.example n.pem
+	[ "$stderr" = 'certstore: mx.example: its next key is the current one now' ]
+	[[ "$output" == *'"key_changed":true'* ]]
 }
 
 @test "check: what is due, weak, for trials, broken" {

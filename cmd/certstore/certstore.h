@@ -59,8 +59,9 @@ void describe_names(struct json_t *, const struct issue *);
 char *describe_spki(const EVP_PKEY *);
 char *describe_tlsa(const EVP_PKEY *);
 
-/* For what a change left behind: "PATH FINGERPRINT", or the object of list -j. */
-enum tool_exit describe_result(const struct settings *, const char *name);
+/* For what a change left behind: "PATH FINGERPRINT", or the object of list -j; with key_changed and the TLSA
+ * records of both keys where it may have changed the key (was is not NULL). */
+enum tool_exit describe_result(const struct settings *, const char *name, const EVP_PKEY *was);
 
 /* Are subject and issuer equal?  That the signature is its own is a question for cert_is_self_signed(). */
 int describe_is_self_issued(const X509 *);

@@ -19,6 +19,7 @@
 #include "key.h"
 #include "log.h"
 #include "name.h"
+#include "replace.h"
 #include "subject.h"
 #include "text.h"
 #include "trust.h"
@@ -31,6 +32,7 @@ struct install {
 	struct identity id;		/* as it is stored, and in the end as it will be */
 	int stored;			/* there is an identity of that name */
 	EVP_PKEY *given;		/* -k; NULL: none */
+	EVP_PKEY *was;			/* the key before, where it was replaced */
 	EVP_PKEY *key;			/* the leaf's; borrowed from id or given */
 	STACK_OF(X509) *heap;		/* all certificates there are */
 	X509 *leaf;			/* borrowed from the heap */
@@ -44,6 +46,7 @@ install_clear(struct install *in)
 {
 	identity_clear(&in->id);
 	EVP_PKEY_free(in->given);
+	EVP_PKEY_free(in->was);
 	cert_chain_free(in->heap);
 	cert_chain_free(in->chain);
 	cert_chain_free(in->verified);
@@ -483,14 +486,19 @@ has_leaf(const struct install *in)
 	return in->id.cert != NULL && key_same(in->key, in->id.key) && X509_cmp(in->id.cert, in->leaf) == 0;
 }
 
-/* The identity as it will be: a request that was answered goes, and what was for another key. */
+/* The identity as it will be: a request that was answered goes, as does that of a key that is replaced; the
+ * next key stays until it is the current one. */
 static void
 fill_in(struct install *in)
 {
-	if (is_next(in) || !in->stored || !key_same(in->key, in->id.key)) {
+	int next = is_next(in);
+
+	if (!in->stored || !key_same(in->key, in->id.key)) {
 		EVP_PKEY_up_ref(in->key);
-		EVP_PKEY_free(in->id.key);
+		in->was = in->id.key;
 		in->id.key = in->key;
+	}
+	if (next) {
 		EVP_PKEY_free(in->id.next_key);
 		in->id.next_key = NULL;
 		X509_REQ_free(in->id.next_request);
@@ -515,11 +523,21 @@ store_flags(const struct install *in)
 	return in->id.cert == NULL || has_leaf(in) ? IDENTITY_AMEND : IDENTITY_REPLACE;
 }
 
+static void
+tell_other_key(const struct install *in, int request)
+{
+	if (in->id.next_key != NULL)
+		talk(in->id.name, "its next key%s", in->id.next_request != NULL ? " and request stay" : " stays");
+	if (request)
+		talk(in->id.name, "its request was for the key before, and went with it");
+	replace_warn_key(in->id.name, in->id.key);
+}
+
 static int
 store(struct install *in, struct fail *f)
 {
+	int next = is_next(in), request = in->id.request != NULL;
 	unsigned flags = store_flags(in);
-	int next = is_next(in);
 
 	if (has_leaf(in) && in->id.request == NULL && same_chain(in->chain, in->id.chain)) {
 		talk(in->id.name, "this certificate is installed already");
@@ -530,6 +548,8 @@ store(struct install *in, struct fail *f)
 		return -1;
 	if (next)
 		talk(in->id.name, "its next key is the current one now");
+	else if (in->was != NULL)
+		tell_other_key(in, request);
 	return 0;
 }
 
@@ -556,7 +576,7 @@ cmd_install(const struct settings *s, char **operands)
 	if (run(&in, operands, &f) == -1)
 		status = tool_failed(&f);
 	else
-		status = describe_result(s, in.id.name);
+		status = describe_result(s, in.id.name, in.was != NULL ? in.was : in.id.key);
 	install_clear(&in);
 	return status;
 }
