@@ -4,6 +4,7 @@
  * ROOT/NAME is a symbolic link to .versions/NAME/N beside it.  A change writes folder N+1 whole,
  * syncs it, and swaps the link by rename: a reader, and a machine after a crash, sees the old or the
  * new version, never a mixture.  The version before stays for a roll-back, others are removed.
+ * Where root writes, files get the owner and group of the version before, or of ROOT where there is none.
  * Writers exclude each other by flock(2) on ROOT, waiting VERSION_LOCK_S at most.  What is in the
  * files is the caller's matter.
  */
