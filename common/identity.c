@@ -83,6 +83,22 @@ identity_exists(const char *dir, const char *name)
 	return yes;
 }
 
+/* What may not be looked at may be there. */
+static int
+no_identity(const char *dir, const char *name, const char *text, struct fail *f)
+{
+	char *path = identity_path(dir, name);
+	struct stat st;
+	int rc;
+
+	if (lstat(path, &st) == -1 && errno == EACCES)
+		rc = fail_errno(f, "%.300s", path);
+	else
+		rc = fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
+	free(path);
+	return rc;
+}
+
 /* ---- reading ---- */
 
 static int
@@ -250,7 +266,7 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 	if (name_check_identity(name, f) == -1)
 		return -1;
 	if (!identity_exists(dir, name))
-		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
+		return no_identity(dir, name, name, f);
 	certs = certs_of(dir);
 	for (tries = 0; rc == 1 && tries < LOAD_TRIES; tries++)
 		rc = load_once(certs, name, flags, id, f);
@@ -356,7 +372,7 @@ identity_find(const char *dir, const char *text, struct fail *f)
 		free(name);
 	} else if (rc == -1)
 		return NULL;
-	fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
+	no_identity(dir, rc == 0 ? text : ".", text, f);
 	return NULL;
 }
 
@@ -423,7 +439,7 @@ check_there(const char *dir, const char *name, struct fail *f)
 	if (name_check_identity(name, f) == -1)
 		return -1;
 	if (!identity_exists(dir, name))
-		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
+		return no_identity(dir, name, name, f);
 	return 0;
 }
 
