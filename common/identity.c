@@ -83,6 +83,22 @@ identity_exists(const char *dir, const char *name)
 	return yes;
 }
 
+/* What may not be looked at may be there. */
+static int
+no_identity(const char *dir, const char *name, const char *text, struct fail *f)
+{
+	char *path = identity_path(dir, name);
+	struct stat st;
+	int rc;
+
+	if (lstat(path, &st) == -1 && errno == EACCES)
+		rc = fail_errno(f, "%.300s", path);
+	else
+		rc = fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
+	free(path);
+	return rc;
+}
+
 /* ---- reading ---- */
 
 static int
@@ -250,12 +266,34 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 	if (name_check_identity(name, f) == -1)
 		return -1;
 	if (!identity_exists(dir, name))
-		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
+		return no_identity(dir, name, name, f);
 	certs = certs_of(dir);
 	for (tries = 0; rc == 1 && tries < LOAD_TRIES; tries++)
 		rc = load_once(certs, name, flags, id, f);
 	free(certs);
 	return rc == 0 ? 0 : -1;
+}
+
+int
+identity_load_before(const char *dir, const char *name, unsigned flags, struct identity *id,
+    struct fail *f)
+{
+	char *certs = certs_of(dir), *folder = NULL;
+	int rc = -1;
+
+	*id = (struct identity)IDENTITY_INIT;
+	if ((id->version = version_before(certs, name)) == NULL)
+		fail(f, FAIL_POLICY, "%.300s/%.200s: there is no version before this one", certs, name);
+	else {
+		id->name = xstrdup(name);
+		folder = version_folder(certs, name, id->version);
+		rc = load_folder(folder, flags, id, f);
+	}
+	if (rc == -1)
+		identity_clear(id);
+	free(folder);
+	free(certs);
+	return rc;
 }
 
 static int
@@ -334,7 +372,7 @@ identity_find(const char *dir, const char *text, struct fail *f)
 		free(name);
 	} else if (rc == -1)
 		return NULL;
-	fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", text, dir, CERTS);
+	no_identity(dir, rc == 0 ? text : ".", text, f);
 	return NULL;
 }
 
@@ -401,7 +439,7 @@ check_there(const char *dir, const char *name, struct fail *f)
 	if (name_check_identity(name, f) == -1)
 		return -1;
 	if (!identity_exists(dir, name))
-		return fail(f, FAIL_INPUT, "no identity \"%.200s\" in %.200s/%s", name, dir, CERTS);
+		return no_identity(dir, name, name, f);
 	return 0;
 }
 

@@ -54,6 +54,10 @@ int identity_exists(const char *dir, const char *name);
 int identity_load(const char *dir, const char *name, unsigned flags, struct identity *,
     struct fail *);
 
+/* The same of the version that identity_rollback() goes to.  FAIL_POLICY: there is none. */
+int identity_load_before(const char *dir, const char *name, unsigned flags, struct identity *,
+    struct fail *);
+
 /*
  * The name of the identity that a user means: the text itself where there is one of that name, else
  * the form in which one made for that host or address is stored (A-labels, lower case, no trailing

@@ -169,6 +169,9 @@ tool_dir(const char *opt_d)
 {
 	const char *env;
 
+	/* An unset variable of a script, and not the root of the file system. */
+	if (opt_d != NULL && *opt_d == '\0')
+		tool_usage("-d: expected a folder, not an empty text");
 	if (opt_d != NULL)
 		return opt_d;
 	if ((env = getenv("MTATLS_DIR")) != NULL && *env != '\0')

@@ -43,7 +43,7 @@ enum tool_exit tool_failed(const struct fail *);
 /* Flushes and closes stdout; returns the status, or TOOL_CANNOT where output was lost. */
 enum tool_exit tool_finish(enum tool_exit);
 
-/* -d DIR if not NULL, else $MTATLS_DIR, else /etc/mtatls.  Borrowed. */
+/* -d DIR if not NULL, else $MTATLS_DIR, else /etc/mtatls.  Borrowed.  An empty -d is a usage error. */
 const char *tool_dir(const char *opt_d);
 
 #define TOOL_VERSION "0.1"

@@ -7,6 +7,7 @@
 #include "trust.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -369,13 +370,27 @@ remove_leftovers(int fd)
 	closedir(d);
 }
 
+/* All in it is public, whatever the umask. */
+static int
+make_folder(const char *path, struct fail *f)
+{
+	struct stat st;
+	int there = stat(path, &st) == 0;
+
+	if (file_mkdir(path, 0755, f) == -1)
+		return -1;
+	if (!there && chmod(path, 0755) == -1)
+		return fail_errno(f, "%.300s", path);
+	return 0;
+}
+
 int
 trust_lock(const char *dir, struct fail *f)
 {
 	char *ca = file_join(dir, "ca");
 	int fd = -1;
 
-	if (file_mkdir(ca, 0755, f) == -1)
+	if (make_folder(dir, f) == -1 || make_folder(ca, f) == -1)
 		goto out;
 	if ((fd = open(ca, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		fail_errno(f, "%.300s", ca);

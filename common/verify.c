@@ -552,8 +552,8 @@ set_param(X509_STORE_CTX *ctx, const struct search *s)
 	X509_VERIFY_PARAM_set_auth_level(param, PKIX_LEVEL);
 	X509_VERIFY_PARAM_set_depth(param, PATH_MAX_CERTS);
 	X509_VERIFY_PARAM_set_hostflags(param, cn[s->v->names]);
-	/* Of a path of one that is pinned; others end with a root. */
-	if (s->n == 1)
+	/* Of a path of one that is pinned, or one that ends where it can; others end with a root. */
+	if (s->n == 1 || s->v->own_top)
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 }
 
@@ -733,6 +733,8 @@ explore(struct search *s)
 	int any = 0, found;
 
 	found = try_all(s, listed, 0, 1, &any) || try_all(s, s->sent, 1, 0, &any);
+	if (!found && !any && s->v->own_top && s->judged < PATHS_JUDGED_MAX)
+		found = judge(s);
 	if (!found && !any && s->n > s->end_depth) {
 		X509_free(s->end);
 		X509_up_ref(s->end = cert);

@@ -104,6 +104,20 @@ highest_below(const char *home, unsigned long bound, unsigned long *highest, str
 	return 0;
 }
 
+char *
+version_before(const char *root, const char *name)
+{
+	char *current = version_current(root, name), *home = xasprintf("%s/%s/%s", root, VERSIONS, name);
+	unsigned long shown = number_shown(current), before = 0;
+	char *version = NULL;
+
+	if (shown > 0 && highest_below(home, shown, &before, NULL) == 0 && before > 0)
+		version = xasprintf("%s/%s/%lu", VERSIONS, name, before);
+	free(home);
+	free(current);
+	return version;
+}
+
 /* ---- folders and the lock ---- */
 
 /* Without the last component; "." where there is but one. */
@@ -277,17 +291,53 @@ choose_kept(struct change *c, unsigned flags, struct fail *f)
 	return highest_below(c->home, c->keep, &c->keep, f);
 }
 
+/* Root changes the store of another user for that user: what is made belongs to whom the version before
+ * does, or the store. */
+static int
+give(const char *path, const struct stat *owner, struct fail *f)
+{
+	if (geteuid() == 0 && lchown(path, owner->st_uid, owner->st_gid) == -1)
+		return fail_errno(f, "%.300s", path);
+	return 0;
+}
+
+static int
+give_folders(const struct change *c, struct stat *owner, struct fail *f)
+{
+	char *old = c->old != NULL ? version_folder(c->root, c->name, c->old) : NULL;
+	char *versions = parent(c->home);
+	struct stat root;
+	int rc = -1;
+
+	if (stat(c->root, &root) == -1) {
+		fail_errno(f, "%.300s", c->root);
+	} else if (give(versions, &root, f) == 0) {
+		if (old == NULL || stat(old, owner) == -1)
+			*owner = root;
+		if (give(c->home, owner, f) == 0)
+			rc = give(c->folder, owner, f);
+	}
+	free(versions);
+	free(old);
+	return rc;
+}
+
 static int
 write_files(const struct change *c, const struct version_file *v, size_t n, struct fail *f)
 {
+	struct stat owner;
 	size_t i;
 
 	if (mkdir(c->folder, 0755) == -1 || chmod(c->folder, 0755) == -1)
 		return fail_errno(f, "%.300s", c->folder);
+	if (give_folders(c, &owner, f) == -1)
+		return -1;
 	for (i = 0; i < n; i++) {
 		char *path = file_join(c->folder, v[i].name);
 		int rc = file_write(path, v[i].mode, FILE_NEW_DIR, v[i].p, v[i].len, f);
 
+		if (rc == 0)
+			rc = give(path, &owner, f);
 		free(path);
 		if (rc == -1)
 			return -1;
@@ -307,7 +357,14 @@ write_folder(struct change *c, const struct version_file *v, size_t n, struct fa
 static int
 swap(const struct change *c, struct fail *f)
 {
-	return file_symlink(c->target, c->link, f);
+	struct stat owner;
+
+	if (file_symlink(c->target, c->link, f) == -1)
+		return -1;
+	/* Whose the link is matters to nobody who can replace it in its folder. */
+	if (stat(c->folder, &owner) == 0)
+		give(c->link, &owner, NULL);
+	return 0;
 }
 
 /* Does the link show the new version?  It may, although the last sync of the swap failed. */

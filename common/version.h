@@ -4,6 +4,7 @@
  * ROOT/NAME is a symbolic link to .versions/NAME/N beside it.  A change writes folder N+1 whole,
  * syncs it, and swaps the link by rename: a reader, and a machine after a crash, sees the old or the
  * new version, never a mixture.  The version before stays for a roll-back, others are removed.
+ * Where root writes, files get the owner and group of the version before, or of ROOT where there is none.
  * Writers exclude each other by flock(2) on ROOT, waiting VERSION_LOCK_S at most.  What is in the
  * files is the caller's matter.
  */
@@ -39,6 +40,9 @@ int version_store(const char *root, const char *name, const struct version_file 
 
 /* What the link of a name shows, on the heap, caller frees; NULL: no such link. */
 char *version_current(const char *root, const char *name);
+
+/* What roll-back goes to, as version_current() says it, on the heap; NULL: nothing. */
+char *version_before(const char *root, const char *name);
 
 /* The folder to read a version from, on the heap, caller frees.  NULL for version means a folder
  * that somebody made by hand in the place of the link. */

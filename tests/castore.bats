@@ -683,3 +683,10 @@ walk() {
 	[ "$(ls -A "$MTATLS_DIR/ca")" = $'custom.pem\nstate' ]
 	castore import --append few.pem
 }
+
+@test "what castore makes is for all to read, whatever the umask" {
+	"$BIN/mkcert" -d cas --ca Root > /dev/null
+	umask 077
+	"$BIN/castore" -d new/root import cas/certs/Root/cert.pem
+	[ "$(stat -c %a new/root new/root/ca new/root/ca/state new/root/ca/custom.pem | xargs)" = '755 755 644 644' ]
+}

@@ -120,6 +120,27 @@ usage_error() {
 	[[ "$stderr" == 'certstore: --within: '* ]]
 }
 
+@test "an empty -d is no folder, for any tool" {
+	export MTATLS_DIR=$PWD/state
+	while read -r tool rest; do
+		# shellcheck disable=SC2086
+		run -2 --separate-stderr "$BIN/$tool" -d '' $rest
+		[ -z "$output" ]
+		[[ "$stderr" == "$tool: -d: expected a folder, not an empty text"$'\n'usage:* ]] || { echo "$stderr"; false; }
+	done <<-END
+	castore list
+	certstore list
+	csrgen mx.example
+	mkcert mx.example
+	p12export mx.example
+	p12import --info system.pem
+	relayq list
+	relayq -s . list
+	tlsa-gen mx.example
+	END
+	[ ! -e "$MTATLS_DIR" ]
+}
+
 @test "an empty store" {
 	run -0 --separate-stderr certstore list
 	[ -z "$output$stderr" ]
@@ -296,6 +317,55 @@ usage_error() {
 	cmp "$(at mx.example)/cert.pem" c.pem
 }
 
+# What is wrong with a chain is not hidden by a root that is not known.
+@test "install, check: a chain is judged where its CA is unknown" {
+	three
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	cat >> ca-middle/conf <<-END
+	[ext_client]
+	extendedKeyUsage = clientAuth
+	END
+	cat >> ca-root/conf <<-END
+	[ext_narrow]
+	basicConstraints = critical, CA:TRUE
+	nameConstraints = critical, permitted;DNS:other.example
+	END
+	sign middle r.csr client.pem client
+	sign middle r.csr good.pem
+	sign root middle.csr old.pem ca -startdate 20200101000000Z -enddate 20210101000000Z
+	sign root middle.csr narrow-middle.pem narrow
+	while read -r why leaf middle; do
+		refused 1 "the chain does not hold ($why)" install mx.example "$leaf" "$middle"
+		refused 1 "the chain does not hold ($why)" install mx.example "$leaf" "$middle" root.pem
+		run -0 --separate-stderr certstore -f install mx.example "$leaf" "$middle"
+		[[ "$stderr" == *"warning: mx.example: the chain does not hold ($why)"*'leads to no trusted CA'* ]] || { echo "$stderr"; false; }
+		run -1 certstore check mx.example
+		[[ "$output" == *$'\n'"mx.example: $why: "* ]] || { echo "$output"; false; }
+		certstore rollback mx.example
+	done <<-END
+	purpose client.pem middle.pem
+	expired good.pem old.pem
+	name-constraint good.pem narrow-middle.pem
+	END
+	# Alone, and signed by itself.
+	refused 1 'the chain does not hold (purpose)' install mx.example client.pem
+	openssl req -x509 -key "$(at mx.example)/key.pem" -subj /CN=mx.example -addext extendedKeyUsage=clientAuth \
+	    -addext subjectAltName=DNS:mx.example -addext basicConstraints=CA:FALSE -out self.pem
+	refused 1 'the chain does not hold (purpose)' install mx.example self.pem
+	certstore install mx.example good.pem middle.pem
+	run -0 certstore check mx.example
+	"$BIN/castore" distrust "$(sha256 middle.pem)"
+	run -1 certstore check mx.example
+	[[ "$output" == *$'\nmx.example: distrusted: '* ]]
+	certstore rollback mx.example
+	refused 1 'the chain does not hold (distrusted)' install mx.example good.pem middle.pem
+	run -0 certstore check mx.example
+	"$BIN/castore" distrust "$(sha256 "$(at mx.example)/cert.pem")"
+	run -1 certstore check mx.example
+	[[ "$output" == 'mx.example: distrusted: '* ]]
+}
+
 @test "install: intermediates that the CA did not send come from the trusted list" {
 	three
 	cat middle.pem root.pem > system.pem
@@ -306,6 +376,36 @@ usage_error() {
 	[ -z "$stderr" ] || { echo "$stderr"; false; }
 	openssl verify -CAfile root.pem -untrusted "$(at mx.example)/chain.pem" "$(at mx.example)/cert.pem"
 	cat issuing.pem middle.pem | cmp "$(at mx.example)/chain.pem"
+}
+
+@test "install: the stored chain stays where the answer is the leaf alone" {
+	three
+	ca stranger
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	sign issuing r.csr c.pem
+	sign issuing r.csr new.pem
+	sign stranger r.csr s.pem
+	certstore --ca root.pem install mx.example c.pem issuing.pem middle.pem
+	cat issuing.pem middle.pem > chain.pem
+	before=$(state)
+	run -0 --separate-stderr certstore --ca root.pem install mx.example c.pem
+	[ "$stderr" = 'certstore: mx.example: this certificate is installed already' ]
+	[ "$(state)" = "$before" ]
+	# A newer one of the same CA, verified through what is stored; its CA may be unknown, too.
+	run -0 --separate-stderr certstore --ca root.pem install mx.example new.pem
+	[ -z "$stderr" ]
+	cmp "$(at mx.example)/cert.pem" new.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	certstore rollback mx.example
+	cmp "$(at mx.example)/cert.pem" c.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	certstore install mx.example new.pem
+	cmp "$(at mx.example)/chain.pem" chain.pem
+	# Of another CA it is none.
+	run -0 --separate-stderr certstore --ca stranger.pem install mx.example s.pem
+	[ -z "$stderr" ]
+	[ ! -e "$(at mx.example)/chain.pem" ]
 }
 
 @test "install: DER, PKCS #7 in both forms, standard input, CRLF" {
@@ -397,8 +497,10 @@ usage_error() {
 	csrgen -a mx.example mx.example > r2.csr
 	sed -i 's/^copy_extensions.*/copy_extensions = none/' ca-root/conf
 	sign root r2.csr bare.pem
-	run -0 --separate-stderr certstore --ca root.pem install mx.example bare.pem
-	[ "$stderr" = 'certstore: mx.example: warning: asked for, but not in the certificate: mx.example' ]
+	why='mx.example: wrong name: the certificate is for none of the names asked for: mx.example; that its common name is one of them helps with few verifiers'
+	refused 1 "$why" --ca root.pem install mx.example bare.pem
+	run -0 --separate-stderr certstore -f --ca root.pem install mx.example bare.pem
+	[ "$stderr" = "certstore: mx.example: warning: $why" ]
 	# A wildcard covers what was asked for.
 	openssl req -new -key "$(at mx.example)/key.pem" -subj /CN=x -addext 'subjectAltName=DNS:*.example.org' -out wild.csr
 	sed -i 's/^copy_extensions.*/copy_extensions = copy/' ca-root/conf
@@ -480,8 +582,14 @@ usage_error() {
 	refused 2 'r.pem: No such file' -k r.pem install acme.example 1.pem
 	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out weak.pem
 	refused 1 'weak.pem: an RSA key of 1024 bits is too weak' -k weak.pem install acme.example 1.pem
-	certstore --ca root.pem -k - install other.example 2.pem < k2.pem
+	# Nobody asked for names here: a host's name that it is not for is told.
+	run -0 --separate-stderr certstore --ca root.pem -k - install other.example 2.pem < k2.pem
+	[ "$stderr" = 'certstore: other.example: warning: the certificate is not for other.example' ]
 	[ -e "$(at other.example)/cert.pem" ]
+	run -0 --separate-stderr certstore --ca root.pem -k k2.pem install '*.acme.example' 2.pem
+	[ "$stderr" = 'certstore: _wildcard.acme.example: warning: the certificate is not for *.acme.example' ]
+	run -0 --separate-stderr certstore --ca root.pem -k k2.pem install gateway 2.pem
+	[ -z "$stderr" ]
 }
 
 @test "export" {
@@ -515,9 +623,10 @@ usage_error() {
 	[ "$output" = "$(at b.example) $(sha256 two.pem)" ]
 	[ "$(ls -A "$MTATLS_DIR/certs")" = $'.versions\nb.example' ]
 	[ "$(ls -A "$MTATLS_DIR/certs/.versions")" = b.example ]
-	run -0 certstore rollback b.example
+	run -0 --separate-stderr certstore rollback b.example
 	[ "$output" = "$(at b.example) $(sha256 one.pem)" ]
-	run -0 certstore rollback b.example
+	[ "$stderr" = "certstore: b.example: another key: TLSA records published for the key or certificate before do not match; now: $("$BIN/tlsa-gen" b.example | sed 's/.*TLSA //') (tlsa-gen b.example)" ]
+	run -0 --separate-stderr certstore rollback b.example
 	[ "$output" = "$(at b.example) $(sha256 two.pem)" ]
 	mkcert a.example > /dev/null
 	refused 1 'exists already' rename a.example b.example
@@ -531,6 +640,53 @@ usage_error() {
 	[ "$(ls -A "$MTATLS_DIR/certs")" = .versions ]
 	[ -z "$(ls -A "$MTATLS_DIR/certs/.versions")" ]
 	run -2 certstore remove a.example
+}
+
+@test "rollback: an expired certificate, or none, is refused without -f" {
+	ca root
+	mkcert mx.example > /dev/null
+	csrgen mx.example > r.csr
+	sign root r.csr old.pem leaf -startdate 20200101000000Z -enddate 20210101000000Z
+	certstore -f --ca root.pem install mx.example old.pem
+	cp "$(at mx.example)/key.pem" key.pem
+	mkcert -f -k key.pem mx.example > /dev/null
+	refused 1 'mx.example: the certificate before has expired: 2021-01-01T00:00:00Z; -f goes back to it' rollback mx.example
+	run -0 --separate-stderr certstore -f rollback mx.example
+	[ -z "$stderr" ]
+	cmp old.pem "$(at mx.example)/cert.pem"
+	csrgen new.example > r.csr
+	mkcert -f new.example > /dev/null 2>&1
+	refused 1 'new.example: the version before has no certificate yet; -f goes back to it' rollback new.example
+	certstore -f rollback new.example
+	[ ! -e "$(at new.example)/cert.pem" ]
+}
+
+@test "another key: the next one stays, and DANE is thought of" {
+	ca root
+	mkcert mx.example > /dev/null
+	csrgen --next mx.example > n.csr 2> /dev/null
+	csrgen mx.example > r.csr
+	cp "$(at mx.example)/next-key.pem" "$(at mx.example)/next-request.pem" .
+	old=$("$BIN/tlsa-gen" mx.example | sed 's/.*TLSA //')
+	openssl req -new -newkey rsa:2048 -nodes -keyout k.pem -subj /CN=mx.example -addext subjectAltName=DNS:mx.example -out k.csr 2>/dev/null
+	sign root k.csr k.crt
+	run -0 --separate-stderr certstore -fj --ca root.pem -k k.pem install mx.example k.crt
+	new=$("$BIN/tlsa-gen" mx.example | sed 's/.*TLSA //')
+	[ "${stderr_lines[0]}" = 'certstore: mx.example: its next key and request stay' ]
+	[ "${stderr_lines[1]}" = 'certstore: mx.example: its request was for the key before, and went with it' ]
+	[[ "${stderr_lines[2]}" == "certstore: mx.example: another key: "*" do not match; now: $new (tlsa-gen mx.example)" ]]
+	printf '%s' "$output" | python3 -c 'import json, sys
+o = json.load(sys.stdin)
+assert [o["key_changed"], o["tlsa"], o["old_tlsa"]] == [True] + sys.argv[1:], o' "$new" "$old"
+	cmp next-key.pem "$(at mx.example)/next-key.pem"
+	cmp next-request.pem "$(at mx.example)/next-request.pem"
+	run -0 --separate-stderr certstore -j --ca root.pem -k k.pem install mx.example k.crt
+	[[ "$output" == *'"key_changed":false'* ]]
+	# As planned: nothing to be warned of.
+	sign root n.csr n.pem
+	run -0 --separate-stderr certstore -j --ca root.pem install mx.example n.pem
+	[ "$stderr" = 'certstore: mx.example: its next key is the current one now' ]
+	[[ "$output" == *'"key_changed":true'* ]]
 }
 
 @test "check: what is due, weak, for trials, broken" {

@@ -157,8 +157,18 @@ refused() {
 	csrgen mx.example > r.csr
 	[ "$(public r.csr)" = "$(key_of key.pem)" ]
 	[ "$(public n3.csr)" = "$(key_of "$(at mx.example)/next-key.pem")" ]
-	# mkcert -f begins anew.
-	mkcert -f mx.example > /dev/null
+	# A new current key leaves it alone too, and has no use for the request of the old one.
+	cp "$(at mx.example)/next-key.pem" "$(at mx.example)/next-request.pem" .
+	run -0 --separate-stderr mkcert -f mx.example
+	[ "${stderr_lines[0]}" = 'mkcert: mx.example: its next key and request stay' ]
+	[ "${stderr_lines[1]}" = 'mkcert: mx.example: its request was for the key before, and went with it' ]
+	[[ "${stderr_lines[2]}" == 'mkcert: mx.example: another key: TLSA records '* ]]
+	[ "$(ls "$(at mx.example)/")" = $'cert.pem\nkey.pem\nnext-key.pem\nnext-request.pem' ]
+	cmp next-key.pem "$(at mx.example)/next-key.pem"
+	cmp next-request.pem "$(at mx.example)/next-request.pem"
+	# The next key itself may become the current one so.
+	run -0 --separate-stderr mkcert -f -k next-key.pem mx.example
+	[ -z "$stderr" ]
 	[ "$(ls "$(at mx.example)/")" = $'cert.pem\nkey.pem' ]
 	refused 2 'no identity "no.example": --next is for one that has a key' --next no.example
 }

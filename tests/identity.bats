@@ -131,3 +131,15 @@ on_small_disk() {
 		cmp one two
 	done
 }
+
+@test "root leaves the store of another user to that user" {
+	[ "$(id -u)" -eq 0 ] || skip 'needs root'
+	"$BIN/mkcert" mx.example
+	chown -hR 65534:65533 "$MTATLS_DIR"
+	"$BIN/mkcert" -f mx.example
+	"$BIN/mkcert" new.example
+	"$BIN/csrgen" --next new.example > /dev/null
+	certstore rollback mx.example
+	run -0 find "$MTATLS_DIR" ! '(' -uid 65534 -gid 65533 ')'
+	[ -z "$output" ]
+}

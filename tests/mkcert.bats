@@ -506,3 +506,21 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/mkcert" "$@"); }
 	run -0 --separate-stderr mkcert -f -d exposed -k theirs.pem -n theirs mx.example.org
 	[[ $stderr != *'others than its owner'* ]]
 }
+
+@test "-f names what the certificate before was for and this one is not" {
+	mkcert -a mx2.example -a 192.0.2.9 -a 'a.sub.example' mx.example
+	key=$MTATLS_DIR/certs/mx.example/key.pem
+	run -0 --separate-stderr mkcert -f -k "$key" -a '*.sub.example' mx.example
+	[ "$stderr" = 'mkcert: mx.example: warning: the certificate before was also for: mx2.example, 192.0.2.9' ]
+	run -0 --separate-stderr mkcert -f -k "$key" -a mx2.example -a '*.sub.example' mx.example
+	[ -z "$stderr" ]
+	# The request of a key that stays, stays.
+	"$BIN/csrgen" mx.example > /dev/null
+	run -0 --separate-stderr mkcert -f -k "$key" -a mx2.example -a '*.sub.example' mx.example
+	[ -z "$stderr" ]
+	[ -e "$MTATLS_DIR/certs/mx.example/request.pem" ]
+	# What is damaged can be replaced.
+	: > "$key"
+	run -0 --separate-stderr mkcert -f mx.example
+	[[ "$stderr" == 'mkcert: mx.example: nothing is kept of what was there: '*key.pem:* ]]
+}

@@ -584,3 +584,22 @@ examples() {
 	done
 	[ "$read" -eq 403 ]
 }
+
+@test "-f keeps the next key of the identity, and tells of what else changes" {
+	export MTATLS_SYSTEM_CA=/dev/null
+	"$BIN/mkcert" -a mx2.example mx.example > /dev/null
+	"$BIN/csrgen" --next mx.example > /dev/null 2>&1
+	cp "$MTATLS_DIR/certs/mx.example/next-key.pem" next.pem
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -subj /CN=mx.example \
+	    -addext subjectAltName=DNS:mx.example -days 9 -out c.pem 2> /dev/null
+	openssl pkcs12 -export -inkey k.pem -in c.pem -passout pass:x -out k.p12
+	printf x > pass.x
+	run -0 --separate-stderr p12import -f --pass-file pass.x k.p12
+	[ "${stderr_lines[0]}" = 'p12import: mx.example: warning: the certificate before was also for: mx2.example' ]
+	[ "${stderr_lines[1]}" = 'p12import: mx.example: its next key and request stay' ]
+	[ "${stderr_lines[2]}" = "p12import: mx.example: another key: TLSA records published for the key or certificate before do not match; now: $("$BIN/tlsa-gen" mx.example | sed 's/.*TLSA //') (tlsa-gen mx.example)" ]
+	cmp next.pem "$MTATLS_DIR/certs/mx.example/next-key.pem"
+	# The same once more changes nothing of it.
+	run -0 --separate-stderr p12import -f --pass-file pass.x k.p12
+	[ "$stderr" = 'p12import: mx.example: its next key and request stay' ]
+}

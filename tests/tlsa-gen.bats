@@ -422,3 +422,16 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	run -2 --separate-stderr "$BIN/tlsa-gen" --next wait.example
 	[ "$stderr" = 'tlsa-gen: wait.example: no certificate yet, so that there is no current record' ]
 }
+
+@test "an identity that may not be looked at is not called missing" {
+	[ "$(id -u)" -eq 0 ] || skip 'needs root, to be somebody else'
+	local dir
+	dir=$(mktemp -d)
+	"$BIN/mkcert" -d "$dir/state" mx.example > /dev/null
+	cp "$BIN/tlsa-gen" "$dir"
+	chmod 755 "$dir"
+	chmod 700 "$dir/state"
+	run -2 --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups "$dir/tlsa-gen" -d "$dir/state" mx.example
+	rm -rf "$dir"
+	[ "$stderr" = "tlsa-gen: $dir/state/certs/mx.example: Permission denied" ] || { echo "$stderr"; false; }
+}

@@ -16,6 +16,7 @@
 #include "identity.h"
 #include "issue.h"
 #include "tool.h"
+#include "verify.h"
 
 struct settings {
 	const char *dir;
@@ -58,8 +59,9 @@ void describe_names(struct json_t *, const struct issue *);
 char *describe_spki(const EVP_PKEY *);
 char *describe_tlsa(const EVP_PKEY *);
 
-/* For what a change left behind: "PATH FINGERPRINT", or the object of list -j. */
-enum tool_exit describe_result(const struct settings *, const char *name);
+/* For what a change left behind: "PATH FINGERPRINT", or the object of list -j; with key_changed and the TLSA
+ * records of both keys where it may have changed the key (was is not NULL). */
+enum tool_exit describe_result(const struct settings *, const char *name, const EVP_PKEY *was);
 
 /* Are subject and issuer equal?  That the signature is its own is a question for cert_is_self_signed(). */
 int describe_is_self_issued(const X509 *);
@@ -67,6 +69,16 @@ int describe_is_self_issued(const X509 *);
 /* "2026-11-21" of a time. */
 #define DESCRIBE_DAY_MAX 32
 const char *describe_day(char dst[DESCRIBE_DAY_MAX], int64_t);
+
+/* ---- chain.c ---- */
+
+/*
+ * As verify_pkix(), which an unknown CA would have end there: *rest says what is wrong with the chain
+ * besides, its own top taken for the anchor.  It is VERIFY_NOT_ASKED where the CA is known.  Both are
+ * set anew, finding_clear() frees; -1: FAIL_SYS.
+ */
+int chain_verify(STACK_OF(X509) *chain, const struct verify_pkix *, STACK_OF(X509) **verified,
+    struct finding *found, struct finding *rest, struct fail *);
 
 /* ---- cluster.c: check --hosts ---- */
 
@@ -86,5 +98,9 @@ enum tool_exit cluster_check(const struct settings *, const struct served *, siz
  */
 #define COVERS_CN 0x1
 int covers(const X509 *, const char *name, unsigned flags);
+
+/* The host name or address that an identity of that name is made for, "*" and all; NULL: the name is none.
+ * On the heap. */
+char *names_host_of(const char *identity);
 
 #endif

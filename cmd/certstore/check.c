@@ -109,7 +109,7 @@ judge_chain(struct check *c, const struct identity *id, const struct finding *fo
 {
 	enum gravity g = FAULT;
 
-	if (found->result == VERIFY_MATCH || (found->depth == 0 &&
+	if (found->result != VERIFY_NO_MATCH || (found->depth == 0 &&
 	    (found->reason == VERIFY_REASON_EXPIRED || found->reason == VERIFY_REASON_NOT_YET_VALID)))
 		return;
 	if (found->reason == VERIFY_REASON_UNKNOWN_CA && c->s->ca == NULL)
@@ -118,19 +118,33 @@ judge_chain(struct check *c, const struct identity *id, const struct finding *fo
 }
 
 /* A self-signed certificate has no chain: it is for DANE, or for encryption alone. */
+static void
+judge_alone(struct check *c, const struct identity *id, const struct finding *rest)
+{
+	if (rest->reason == VERIFY_REASON_DISTRUSTED ||
+	    (rest->reason == VERIFY_REASON_PURPOSE && !cert_is_ca(id->cert)))
+		judge_chain(c, id, rest);
+}
+
 static int
 check_chain(struct check *c, const struct identity *id, struct fail *f)
 {
 	struct verify_pkix asked = { .trust = c->trust, .names = VERIFY_NAMES_SAN, .now = c->s->now };
-	struct finding found = { .result = VERIFY_NOT_ASKED };
+	struct finding found = { .result = VERIFY_NOT_ASKED }, rest = { .result = VERIFY_NOT_ASKED };
 	STACK_OF(X509) *all;
 	int rc;
 
-	if (c->trust == NULL || (cert_is_self_signed(id->cert) && c->s->ca == NULL))
+	if (c->trust == NULL)
 		return 0;
 	all = whole_chain(id);
-	if ((rc = verify_pkix(all, &asked, NULL, &found, f)) == 0)
+	rc = chain_verify(all, &asked, NULL, &found, &rest, f);
+	if (rc == 0 && cert_is_self_signed(id->cert) && c->s->ca == NULL) {
+		judge_alone(c, id, rest.result == VERIFY_NOT_ASKED ? &found : &rest);
+	} else if (rc == 0) {
 		judge_chain(c, id, &found);
+		judge_chain(c, id, &rest);
+	}
+	finding_clear(&rest);
 	finding_clear(&found);
 	sk_X509_free(all);
 	return rc;

@@ -147,8 +147,22 @@ describe_json(const struct settings *s, const struct identity *id, const struct 
 	return o;
 }
 
+static const EVP_PKEY *
+public_key(const struct identity *id)
+{
+	return id->cert != NULL ? X509_get0_pubkey(id->cert) : X509_REQ_get0_pubkey(id->request);
+}
+
+static void
+describe_change(json_t *o, const EVP_PKEY *was, const EVP_PKEY *now)
+{
+	json_set_bool(o, "key_changed", now == NULL || !key_same(was, now));
+	set_taken(o, "tlsa", describe_tlsa(now));
+	set_taken(o, "old_tlsa", describe_tlsa(was));
+}
+
 static int
-print_result(const struct settings *s, const struct identity *id, struct fail *f)
+print_result(const struct settings *s, const struct identity *id, const EVP_PKEY *was, struct fail *f)
 {
 	char fp[CERT_FINGERPRINT_SIZE], *path;
 	struct used u;
@@ -163,6 +177,8 @@ print_result(const struct settings *s, const struct identity *id, struct fail *f
 	}
 	used_read(&u, s);
 	o = describe_json(s, id, &u);
+	if (was != NULL)
+		describe_change(o, was, public_key(id));
 	rc = json_line(stdout, o, f);
 	json_decref(o);
 	used_clear(&u);
@@ -170,7 +186,7 @@ print_result(const struct settings *s, const struct identity *id, struct fail *f
 }
 
 enum tool_exit
-describe_result(const struct settings *s, const char *name)
+describe_result(const struct settings *s, const char *name, const EVP_PKEY *was)
 {
 	struct fail f = FAIL_INIT;
 	struct identity id;
@@ -178,7 +194,7 @@ describe_result(const struct settings *s, const char *name)
 
 	if (identity_load(s->dir, name, IDENTITY_PENDING, &id, &f) == -1)
 		return tool_failed(&f);
-	rc = print_result(s, &id, &f);
+	rc = print_result(s, &id, was, &f);
 	identity_clear(&id);
 	return rc == 0 ? TOOL_YES : tool_failed(&f);
 }

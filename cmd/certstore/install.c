@@ -19,6 +19,7 @@
 #include "key.h"
 #include "log.h"
 #include "name.h"
+#include "replace.h"
 #include "subject.h"
 #include "text.h"
 #include "trust.h"
@@ -31,9 +32,11 @@ struct install {
 	struct identity id;		/* as it is stored, and in the end as it will be */
 	int stored;			/* there is an identity of that name */
 	EVP_PKEY *given;		/* -k; NULL: none */
+	EVP_PKEY *was;			/* the key before, where it was replaced */
 	EVP_PKEY *key;			/* the leaf's; borrowed from id or given */
 	STACK_OF(X509) *heap;		/* all certificates there are */
 	X509 *leaf;			/* borrowed from the heap */
+	STACK_OF(X509) *kept;		/* stored intermediates that stand in; borrowed from id, or NULL */
 	STACK_OF(X509) *chain;		/* to be stored behind the leaf */
 	STACK_OF(X509) *verified;	/* the chain up to the trusted CA; NULL: there is none */
 };
@@ -43,6 +46,7 @@ install_clear(struct install *in)
 {
 	identity_clear(&in->id);
 	EVP_PKEY_free(in->given);
+	EVP_PKEY_free(in->was);
 	cert_chain_free(in->heap);
 	cert_chain_free(in->chain);
 	cert_chain_free(in->verified);
@@ -233,25 +237,41 @@ asked_names(const struct install *in, struct issue *asked)
 	return rc == 0;
 }
 
+/* Nobody asked for names: that of the identity, where it can be one of a host. */
+static void
+warn_host(const struct install *in)
+{
+	char *host = names_host_of(in->id.name);
+
+	if (host != NULL && !covers(in->leaf, host, 0))
+		talk(in->id.name, "warning: the certificate is not for %s", host);
+	free(host);
+}
+
 static int
 check_names(const struct install *in, struct fail *f)
 {
 	struct buf missing = BUF_INIT;
 	struct issue asked;
-	size_t i, fit = 0;
+	size_t i, fit = 0, cn = 0;
 	int rc = 0;
 
 	issue_init(&asked);
-	if (!asked_names(in, &asked))
+	if (!asked_names(in, &asked)) {
+		warn_host(in);
 		goto out;
+	}
 	for (i = 0; i < asked.nsan; i++) {
-		fit += covers(in->leaf, asked.san[i].text, COVERS_CN);
-		if (!covers(in->leaf, asked.san[i].text, 0))
+		cn += covers(in->leaf, asked.san[i].text, COVERS_CN);
+		if (covers(in->leaf, asked.san[i].text, 0))
+			fit++;
+		else
 			buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", asked.san[i].text);
 	}
 	if (fit == 0) {
 		fail(f, FAIL_POLICY, "%.100s: wrong name: the certificate is for none of the names asked "
-		    "for: %.300s", in->id.name, missing.p);
+		    "for: %.300s%s", in->id.name, missing.p, cn > 0 ? "; that its common name is one of "
+		    "them helps with few verifiers" : "");
 		rc = object(in, f);
 	} else if (missing.len > 0)
 		talk(in->id.name, "warning: asked for, but not in the certificate: %.300s", missing.p);
@@ -328,6 +348,17 @@ keep_chain(struct install *in, STACK_OF(X509) *from, int first)
 			push(in->chain, sk_X509_value(from, i));
 }
 
+/* An answer without its issuer is the leaf alone: what is stored leads on from there, if it fits. */
+static void
+find_kept(struct install *in)
+{
+	STACK_OF(X509) *brought = cert_chain_order(in->leaf, in->heap, NULL);
+
+	if (sk_X509_num(brought) == 0 && !cert_is_self_signed(in->leaf))
+		in->kept = in->id.chain;
+	cert_chain_free(brought);
+}
+
 static STACK_OF(X509) *
 leaf_first(const struct install *in)
 {
@@ -338,6 +369,8 @@ leaf_first(const struct install *in)
 	for (i = 0; i < sk_X509_num(in->heap); i++)
 		if (X509_cmp(sk_X509_value(in->heap, i), in->leaf) != 0)
 			push(all, sk_X509_value(in->heap, i));
+	for (i = 0; i < sk_X509_num(in->kept); i++)
+		push(all, sk_X509_value(in->kept, i));
 	return all;
 }
 
@@ -346,7 +379,7 @@ leaf_first(const struct install *in)
 static int
 judge(const struct install *in, const struct finding *found, struct fail *f)
 {
-	if (found->result == VERIFY_MATCH)
+	if (found->result != VERIFY_NO_MATCH)
 		return 0;
 	if (found->depth == 0 && (found->reason == VERIFY_REASON_EXPIRED ||
 	    found->reason == VERIFY_REASON_NOT_YET_VALID))
@@ -362,41 +395,45 @@ judge(const struct install *in, const struct finding *found, struct fail *f)
 }
 
 static int
-verify(struct install *in, const struct trust *t, struct fail *f)
+verify(struct install *in, const struct trust *t, STACK_OF(X509) *all, struct fail *f)
 {
 	struct verify_pkix asked = { .trust = t, .names = VERIFY_NAMES_SAN, .now = in->s->now };
-	STACK_OF(X509) *all = leaf_first(in);
-	struct finding found = { .result = VERIFY_NOT_ASKED };
-	int rc = verify_pkix(all, &asked, &in->verified, &found, f);
+	struct finding found = { .result = VERIFY_NOT_ASKED }, rest = { .result = VERIFY_NOT_ASKED };
+	int rc = chain_verify(all, &asked, &in->verified, &found, &rest, f);
 
 	if (rc == 0)
+		rc = judge(in, &rest, f);
+	if (rc == 0)
 		rc = judge(in, &found, f);
+	finding_clear(&rest);
 	finding_clear(&found);
-	cert_chain_free(all);
 	return rc;
 }
 
 static int
 make_chain(struct install *in, struct fail *f)
 {
-	STACK_OF(X509) *ordered;
+	STACK_OF(X509) *ordered, *all;
 	struct trust *t = open_trust(in, f);
 	int rc = 0;
 
-	if (t != NULL)
-		rc = verify(in, t, f);
-	else if (f->kind != FAIL_SYS)
+	if (t == NULL && f->kind != FAIL_SYS)
 		return -1;
+	find_kept(in);
+	all = leaf_first(in);
+	if (t != NULL)
+		rc = verify(in, t, all, f);
 	else
 		talk(in->id.name, "warning: the chain was not verified: %s", f->text);
 	trust_free(t);
 	if (in->verified != NULL) {
 		keep_chain(in, in->verified, 1);
 	} else {
-		ordered = cert_chain_order(in->leaf, in->heap, NULL);
+		ordered = cert_chain_order(in->leaf, all, NULL);
 		keep_chain(in, ordered, 0);
 		cert_chain_free(ordered);
 	}
+	cert_chain_free(all);
 	return rc;
 }
 
@@ -449,14 +486,19 @@ has_leaf(const struct install *in)
 	return in->id.cert != NULL && key_same(in->key, in->id.key) && X509_cmp(in->id.cert, in->leaf) == 0;
 }
 
-/* The identity as it will be: a request that was answered goes, and what was for another key. */
+/* The identity as it will be: a request that was answered goes, as does that of a key that is replaced; the
+ * next key stays until it is the current one. */
 static void
 fill_in(struct install *in)
 {
-	if (is_next(in) || !in->stored || !key_same(in->key, in->id.key)) {
+	int next = is_next(in);
+
+	if (!in->stored || !key_same(in->key, in->id.key)) {
 		EVP_PKEY_up_ref(in->key);
-		EVP_PKEY_free(in->id.key);
+		in->was = in->id.key;
 		in->id.key = in->key;
+	}
+	if (next) {
 		EVP_PKEY_free(in->id.next_key);
 		in->id.next_key = NULL;
 		X509_REQ_free(in->id.next_request);
@@ -481,11 +523,21 @@ store_flags(const struct install *in)
 	return in->id.cert == NULL || has_leaf(in) ? IDENTITY_AMEND : IDENTITY_REPLACE;
 }
 
+static void
+tell_other_key(const struct install *in, int request)
+{
+	if (in->id.next_key != NULL)
+		talk(in->id.name, "its next key%s", in->id.next_request != NULL ? " and request stay" : " stays");
+	if (request)
+		talk(in->id.name, "its request was for the key before, and went with it");
+	replace_warn_key(in->id.name, in->id.key);
+}
+
 static int
 store(struct install *in, struct fail *f)
 {
+	int next = is_next(in), request = in->id.request != NULL;
 	unsigned flags = store_flags(in);
-	int next = is_next(in);
 
 	if (has_leaf(in) && in->id.request == NULL && same_chain(in->chain, in->id.chain)) {
 		talk(in->id.name, "this certificate is installed already");
@@ -496,6 +548,8 @@ store(struct install *in, struct fail *f)
 		return -1;
 	if (next)
 		talk(in->id.name, "its next key is the current one now");
+	else if (in->was != NULL)
+		tell_other_key(in, request);
 	return 0;
 }
 
@@ -522,7 +576,7 @@ cmd_install(const struct settings *s, char **operands)
 	if (run(&in, operands, &f) == -1)
 		status = tool_failed(&f);
 	else
-		status = describe_result(s, in.id.name);
+		status = describe_result(s, in.id.name, in.was != NULL ? in.was : in.id.key);
 	install_clear(&in);
 	return status;
 }

@@ -16,16 +16,17 @@
 #include "name.h"
 #include "ossl.h"
 #include "pem.h"
+#include "replace.h"
 #include "text.h"
 
 static const char usage[] =
     "usage: certstore [-j] [-c CONF] [-d DIR] list\n"
     "       certstore [-j] [-c CONF] [-d DIR] show NAME\n"
-    "       certstore [-fj] [-d DIR] [-k FILE] [--ca FILE] install NAME FILE...\n"
+    "       certstore [-fj] [-c CONF] [-d DIR] [-k FILE] [--ca FILE] install NAME FILE...\n"
     "       certstore [-f] [-d DIR] [-o FILE] [--with-key] export NAME\n"
     "       certstore [-fj] [-c CONF] [-d DIR] rename NAME NEW-NAME\n"
     "       certstore [-f] [-c CONF] [-d DIR] remove NAME\n"
-    "       certstore [-j] [-d DIR] rollback NAME\n"
+    "       certstore [-fj] [-c CONF] [-d DIR] rollback NAME\n"
     "       certstore [-j] [-c CONF] [-d DIR] [--ca FILE] [--hosts FILE] [--within TIME]\n"
     "                 check [NAME...]\n"
     "\n"
@@ -147,7 +148,7 @@ cmd_rename(const struct settings *s, char **operands)
 	    identity_rename(s->dir, name, to, &f) == -1)
 		status = tool_failed(&f);
 	else
-		status = describe_result(s, to);
+		status = describe_result(s, to, NULL);
 	free(to);
 	free(name);
 	return status;
@@ -166,6 +167,51 @@ cmd_remove(const struct settings *s, char **operands)
 	return rc == 0 ? TOOL_YES : tool_failed(&f);
 }
 
+/* What would be of no use to the relay. */
+static int
+check_before(const struct settings *s, const char *name, struct fail *f)
+{
+	char when[TEXT_TIME_MAX];
+	struct identity before;
+	int rc;
+
+	if (s->force)
+		return 0;
+	if ((rc = identity_load_before(s->dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &before, f)) == -1)
+		return -1;
+	if (before.cert == NULL)
+		rc = fail(f, FAIL_POLICY, "%.200s: the version before has no certificate yet; -f goes back to it",
+		    name);
+	else if (cert_not_after(before.cert) < s->now)
+		rc = fail(f, FAIL_POLICY, "%.200s: the certificate before has expired: %s; -f goes back to it",
+		    name, text_time(when, cert_not_after(before.cert)));
+	identity_clear(&before);
+	return rc;
+}
+
+static enum tool_exit
+roll_back(const struct settings *s, const char *name, struct fail *f)
+{
+	struct identity was, now = IDENTITY_INIT;
+	enum tool_exit status;
+	EVP_PKEY *key = NULL;
+
+	/* What is damaged may be left: then nothing is said of its key. */
+	if (identity_load(s->dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &was, NULL) == 0)
+		key = was.key;
+	if (check_before(s, name, f) == -1 || identity_rollback(s->dir, name, f) == -1)
+		status = tool_failed(f);
+	else {
+		if (key != NULL && identity_load(s->dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &now,
+		    NULL) == 0 && !key_same(key, now.key))
+			replace_warn_key(name, now.key);
+		status = describe_result(s, name, key);
+	}
+	identity_clear(&now);
+	identity_clear(&was);
+	return status;
+}
+
 static enum tool_exit
 cmd_rollback(const struct settings *s, char **operands)
 {
@@ -173,11 +219,9 @@ cmd_rollback(const struct settings *s, char **operands)
 	struct fail f = FAIL_INIT;
 	enum tool_exit status;
 
-	if ((name = identity_find(s->dir, operands[0], &f)) == NULL ||
-	    identity_rollback(s->dir, name, &f) == -1)
-		status = tool_failed(&f);
-	else
-		status = describe_result(s, name);
+	if ((name = identity_find(s->dir, operands[0], &f)) == NULL)
+		return tool_failed(&f);
+	status = roll_back(s, name, &f);
 	free(name);
 	return status;
 }
@@ -198,7 +242,7 @@ static const struct command {
 	{ "export", 1, 1, "one NAME", HAS_FORCE | HAS_OUTPUT | HAS_WITH_KEY, cmd_export },
 	{ "rename", 2, 2, "a NAME and a NEW-NAME", HAS_CONF | HAS_FORCE | HAS_JSON, cmd_rename },
 	{ "remove", 1, 1, "one NAME", HAS_CONF | HAS_FORCE, cmd_remove },
-	{ "rollback", 1, 1, "one NAME", HAS_CONF | HAS_JSON, cmd_rollback },
+	{ "rollback", 1, 1, "one NAME", HAS_CONF | HAS_FORCE | HAS_JSON, cmd_rollback },
 	{ "check", 0, -1, "any number of NAMEs", HAS_CA | HAS_CONF | HAS_HOSTS | HAS_JSON | HAS_WITHIN,
 	    cmd_check },
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "cert.h"
 #include "name.h"
 #include "text.h"
@@ -39,6 +40,21 @@ covers_address(const X509 *cert, const char *address)
 		yes = strcmp(address, names.v[i]) == 0;
 	cert_names_clear(&names);
 	return yes;
+}
+
+char *
+names_host_of(const char *identity)
+{
+	char *host;
+
+	if (strncmp(identity, "_wildcard.", 10) == 0)
+		host = xasprintf("*.%s", identity + 10);
+	else
+		host = xstrdup(identity);
+	if (text_is_address(host) || name_is_fqdn(host, NAME_WILDCARD))
+		return host;
+	free(host);
+	return NULL;
 }
 
 int

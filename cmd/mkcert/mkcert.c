@@ -24,6 +24,7 @@
 #include "mkcert.h"
 #include "name.h"
 #include "ossl.h"
+#include "replace.h"
 #include "request.h"
 #include "signer.h"
 #include "text.h"
@@ -401,6 +402,20 @@ check_place(const struct order *o, const char *name, const char *path, const str
 }
 
 static int
+store(const struct order *o, struct identity *id, struct fail *f)
+{
+	struct replaced r = REPLACED_INIT;
+	int rc;
+
+	if (!o->force)
+		return identity_store(o->dir, id, 0, f);
+	if ((rc = replace_identity(o->dir, id, &r, f)) == 0)
+		replace_tell(&r, id);
+	replaced_clear(&r);
+	return rc;
+}
+
+static int
 make_identity(const struct order *o, struct fail *f)
 {
 	const char *cn = o->issue.flags & ISSUE_CA ? o->issue.field[ISSUE_CN] : o->issue.san[0].text;
@@ -416,7 +431,7 @@ make_identity(const struct order *o, struct fail *f)
 	if ((id.key = get_key(o, f)) == NULL || (id.cert = make_cert(o, id.key, &ca, f)) == NULL)
 		goto out;
 	id.chain = ca.cert != NULL ? signer_chain(&ca) : NULL;
-	if (identity_store(o->dir, &id, o->force ? IDENTITY_REPLACE : 0, f) == 0)
+	if (store(o, &id, f) == 0)
 		rc = report_made(o, id.name, path, id.cert, f);
 out:
 	free(path);

@@ -25,6 +25,7 @@
 #include "p12.h"
 #include "p12import.h"
 #include "pem.h"
+#include "replace.h"
 #include "secret.h"
 #include "text.h"
 #include "tool.h"
@@ -400,8 +401,9 @@ static int
 store(const struct order *o, const struct pick *p, struct fail *f)
 {
 	struct identity id = IDENTITY_INIT;
+	struct replaced r = REPLACED_INIT;
 	char *path = NULL;
-	int rc = -1;
+	int rc;
 
 	id.name = o->name != NULL ? name_to_identity(o->name, f) : default_name(p->cert, f);
 	if (id.name == NULL)
@@ -410,10 +412,18 @@ store(const struct order *o, const struct pick *p, struct fail *f)
 	id.cert = p->cert;
 	id.chain = p->chain;
 	path = identity_path(o->dir, id.name);
-	if (identity_store(o->dir, &id, o->force ? IDENTITY_REPLACE : 0, f) == 0)
+	rc = o->force ? replace_identity(o->dir, &id, &r, f) : identity_store(o->dir, &id, 0, f);
+	if (rc == 0) {
+		replace_tell(&r, &id);
 		rc = show_stored(p, id.name, path, o->json, f);
+	}
+	/* These are the file's. */
+	id.key = NULL;
+	id.cert = NULL;
+	id.chain = NULL;
+	identity_clear(&id);
+	replaced_clear(&r);
 	free(path);
-	free(id.name);
 	return rc;
 }
 

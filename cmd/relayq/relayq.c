@@ -453,7 +453,7 @@ read_options(int argc, char **argv, struct settings *o)
 	while ((ch = getopt_long(argc, argv, ":c:d:s:jhV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c': o->conf = optarg; break;
-		case 'd': o->dir = optarg; break;
+		case 'd': o->dir = tool_dir(optarg); break;
 		case 's': o->spool = optarg; break;
 		case 'j': o->json = 1; break;
 		case 'h': tool_help();

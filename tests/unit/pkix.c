@@ -313,6 +313,7 @@ make_certs(void)
 #define S VERIFY_NAMES_SAN
 #define FQDN 1		/* fqdn-check */
 #define CLIENT 2	/* the peer is a client */
+#define OWN_TOP 4	/* whatever ends the path is its anchor */
 #define R_DATES "RFC 5280 6.1.3 (a)(2)"
 #define R_SIGNED "RFC 5280 6.1.3 (a)(1)"
 #define R_NAME "RFC 6125 6.4"
@@ -402,6 +403,27 @@ static const struct row {
 	    0, NULL, NULL, OK },
 	{ "certificates that sign each other", { LEAF, INTER, CROSS, ROOT2 }, { INTER2 }, V, 0, NULL,
 	    NULL, "unknown-ca", R_CA },
+	/* The top that there is stands for the root: certstore(1). */
+	{ "own top: without the root", { LEAF, INTER }, { END }, V, OWN_TOP, NULL, NULL, OK },
+	{ "own top: with the root", { LEAF, INTER, ROOT }, { ROOT2 }, V, OWN_TOP, NULL, NULL, OK },
+	{ "own top: the leaf alone", { LEAF }, { END }, V, OWN_TOP, NULL, NULL, OK },
+	{ "own top: self-signed", { ALONE }, { END }, V, OWN_TOP, NULL, NULL, OK },
+	{ "own top: expired leaf alone", { LEAF_OLD }, { END }, V, OWN_TOP, NULL, NULL, "expired",
+	    R_DATES },
+	{ "own top: expired intermediate at the top", { LEAF, INTER_OLD }, { END }, V, OWN_TOP, NULL,
+	    NULL, "expired", R_DATES },
+	{ "own top: expired root", { LEAF, INTER, ROOT_OLD }, { END }, V, OWN_TOP, NULL, NULL,
+	    "expired", R_DATES },
+	{ "own top: constraints of the top", { LEAF_OTHER, INTER_NARROW }, { END }, V, OWN_TOP,
+	    "other.test", NULL, "name-constraint", R_WITHIN },
+	{ "own top: for clients, alone", { LEAF_CLIENT }, { END }, V, OWN_TOP, NULL, NULL, "purpose",
+	    R_EKU },
+	{ "own top: the top is no CA", { LEAF, INTER_NO_CA }, { END }, V, OWN_TOP, NULL, NULL,
+	    "purpose", R_CA_FLAG },
+	{ "own top: forged", { LEAF_FORGED, INTER }, { END }, V, OWN_TOP, NULL, NULL, "signature",
+	    R_SIGNED },
+	{ "own top: two ways, one of them good", { LEAF, INTER_OLD, INTER }, { END }, V, OWN_TOP, NULL,
+	    NULL, OK },
 	/* 6.1.3 (a)(1): signatures. */
 	{ "forged", { LEAF_FORGED, INTER }, { ROOT }, V, 0, NULL, NULL, "signature", R_SIGNED },
 	{ "forged intermediate", { LEAF, INTER_FORGED }, { ROOT }, V, 0, NULL, NULL, "signature",
@@ -589,7 +611,8 @@ test_row(const struct row *r)
 	const char *names[2] = { r->host != NULL ? r->host : HOST, r->host2 };
 	struct verify_pkix v = { .trust = trust_of(r->trusted), .names = r->names,
 		.reference = names, .nreference = r->host2 != NULL ? 2 : 1,
-		.fqdn_check = (r->flags & FQDN) != 0, .client = (r->flags & CLIENT) != 0, .now = NOW };
+		.fqdn_check = (r->flags & FQDN) != 0, .client = (r->flags & CLIENT) != 0,
+		.own_top = (r->flags & OWN_TOP) != 0, .now = NOW };
 	STACK_OF(X509) *chain = chain_of(r->chain), *built = NULL;
 	int good = strcmp(r->reason, "none") == 0;
 	struct fail f = FAIL_INIT;

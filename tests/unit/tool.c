@@ -65,8 +65,20 @@ test_failed(void)
 }
 
 static void
+empty_dir(void)
+{
+	tool_init("prog", usage);
+	tool_dir("");
+}
+
+static void
 test_dir(void)
 {
+	int old = capture_begin(STDERR_FILENO);
+
+	unit_int(capture_child(empty_dir), 2, "an empty -d");
+	unit_str(capture_end(STDERR_FILENO, old), "prog: -d: expected a folder, not an empty text\n" WRONG,
+	    "what is said of it");
 	setenv("MTATLS_DIR", "/env", 1);
 	unit_str(tool_dir("/opt"), "/opt", "the option first");
 	unit_str(tool_dir(NULL), "/env", "then the environment");
