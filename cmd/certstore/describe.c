@@ -21,12 +21,6 @@ describe_day(char dst[DESCRIBE_DAY_MAX], int64_t t)
 	return dst;
 }
 
-int
-describe_is_self_issued(const X509 *cert)
-{
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
-}
-
 char *
 describe_tlsa(const EVP_PKEY *key)
 {
@@ -91,7 +85,7 @@ describe_cert(json_t *o, const X509 *cert)
 	json_set_str(o, "sha256", cert_fingerprint(fp, cert));
 	set_taken(o, "subject", cert_subject(cert));
 	set_taken(o, "issuer", cert_issuer(cert));
-	json_set_bool(o, "self_issued", describe_is_self_issued(cert));
+	json_set_bool(o, "self_issued", cert_is_self_issued(cert));
 	cert_dns_names(cert, &names);
 	json_set(o, "dns", strings_json(&names));
 	cert_names_clear(&names);

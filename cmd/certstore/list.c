@@ -44,7 +44,7 @@ make_row(struct row *r, const struct identity *id, const struct used *u)
 		r->v[UNTIL] = xstrdup(describe_day(day, cert_not_after(id->cert)));
 		r->v[KEY] = glance_key(id->cert);
 		r->v[SUBJECT] = cert_subject(id->cert);
-		r->v[ISSUER] = describe_is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
+		r->v[ISSUER] = cert_is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
 		return;
 	}
 	key = X509_REQ_get0_pubkey(id->request);
