@@ -104,13 +104,14 @@ static void
 describe_pending(json_t *o, X509_REQ *req)
 {
 	static const char *const not_there[] = { "serial", "not_before", "not_after" };
-	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+	EVP_PKEY *key = req != NULL ? X509_REQ_get0_pubkey(req) : NULL;
 	char *left_out = NULL;
 	struct issue is;
 	size_t i;
 
 	issue_init(&is);
-	subject_of_request(&is, req, &left_out, NULL);
+	if (req != NULL)
+		subject_of_request(&is, req, &left_out, NULL);
 	free(left_out);
 	json_set_str(o, "sha256", NULL);
 	json_set_str(o, "subject", NULL);
