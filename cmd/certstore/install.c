@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,18 @@ object(const struct install *in, const struct fail *f)
 }
 
 /* ---- what is there ---- */
+
+/* The key and a certificate, or two certificates, cannot both come from standard input. */
+static void
+check_stdin(const struct install *in, char **files)
+{
+	int n = in->s->key_file != NULL && strcmp(in->s->key_file, "-") == 0;
+
+	for (; *files != NULL; files++)
+		n += strcmp(*files, "-") == 0;
+	if (n > 1)
+		tool_usage("only one file can be standard input");
+}
 
 static int
 read_given_key(struct install *in, struct fail *f)
@@ -268,7 +281,7 @@ check_leaf(const struct install *in, struct fail *f)
 
 /* ---- the chain ---- */
 
-/* NULL: it cannot be had; FAIL_SYS is no reason against the certificate. */
+/* NULL: it cannot be had; that there is no system bundle (ENOENT) is no reason against the certificate. */
 static struct trust *
 open_trust(const struct install *in, struct fail *f)
 {
@@ -357,7 +370,7 @@ make_chain(struct install *in, struct fail *f)
 
 	if (t != NULL)
 		rc = verify(in, t, f);
-	else if (f->kind != FAIL_SYS)
+	else if (f->kind != FAIL_SYS || f->err != ENOENT)
 		return -1;
 	else
 		talk(in->id.name, "warning: the chain was not verified: %s", f->text);
@@ -475,6 +488,7 @@ store(struct install *in, struct fail *f)
 static int
 run(struct install *in, char **operands, struct fail *f)
 {
+	check_stdin(in, operands + 1);
 	if (read_given_key(in, f) == -1 || find_identity(in, operands[0], f) == -1 ||
 	    read_files(in, operands + 1, f) == -1)
 		return -1;
