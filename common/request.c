@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/objects.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
@@ -49,10 +50,40 @@ oid_text(char dst[OID_TEXT_MAX], const ASN1_OBJECT *oid)
 	return dst;
 }
 
+/* RFC 4055 3.1: the digest of RSA-PSS stands in its parameters, and is SHA-1 where it does not. */
+static int
+pss_digest(const X509_ALGOR *alg)
+{
+	RSA_PSS_PARAMS *pss = NULL;
+	const void *value = NULL;
+	int type = V_ASN1_UNDEF, md = NID_undef;
+
+	X509_ALGOR_get0(NULL, &type, &value, alg);
+	if (type == V_ASN1_SEQUENCE)
+		pss = ASN1_item_unpack(value, ASN1_ITEM_rptr(RSA_PSS_PARAMS));
+	if (pss != NULL)
+		md = pss->hashAlgorithm != NULL ? OBJ_obj2nid(pss->hashAlgorithm->algorithm) : NID_sha1;
+	RSA_PSS_PARAMS_free(pss);
+	return md;
+}
+
+/* NID_undef: the algorithm has none of its own, as Ed25519. */
+static int
+digest_of(const X509_REQ *req)
+{
+	const X509_ALGOR *alg = NULL;
+	int md = NID_undef;
+
+	X509_REQ_get0_signature(req, NULL, &alg);
+	if (X509_REQ_get_signature_nid(req) == NID_rsassaPss)
+		return pss_digest(alg);
+	return OBJ_find_sigid_algs(X509_REQ_get_signature_nid(req), &md, NULL) == 1 ? md : NID_undef;
+}
+
 static int
 check_signature(const X509_REQ *req, EVP_PKEY *key, struct fail *f)
 {
-	int md = NID_undef;
+	int md;
 
 	/* The const is only lost in OpenSSL's signature. */
 	ossl_clear();
@@ -60,8 +91,8 @@ check_signature(const X509_REQ *req, EVP_PKEY *key, struct fail *f)
 		ossl_clear();
 		return fail(f, FAIL_POLICY, "the request's signature is not by its own key");
 	}
-	if (OBJ_find_sigid_algs(X509_REQ_get_signature_nid(req), &md, NULL) == 1 &&
-	    (md == NID_md5 || md == NID_md4 || md == NID_md2 || md == NID_sha1))
+	md = digest_of(req);
+	if (md == NID_md5 || md == NID_md4 || md == NID_md2 || md == NID_sha1)
 		return fail(f, FAIL_POLICY,
 		    "the request's signature uses %s, which is broken; expected SHA-256 or better",
 		    OBJ_nid2ln(md));

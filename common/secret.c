@@ -125,6 +125,9 @@ ask(const char *prompt, struct buf *b, struct fail *f)
 	errno = 0;
 	got = readpassphrase(line, text, sizeof text, RPP_REQUIRE_TTY);
 	free(line);
+	/* What was typed before it failed may stand there. */
+	if (got == NULL)
+		explicit_bzero(text, sizeof text);
 	if (got == NULL && (errno == ENOTTY || errno == ENXIO || errno == ENOENT))
 		return fail(f, FAIL_INPUT, "no terminal to ask for the passphrase; expected --pass-file, "
 		    "--pass-fd or --pass-env");

@@ -55,21 +55,42 @@ field_of(const X509_NAME_ENTRY *e)
 
 /* The common name waits for the end: what the order takes first is its name. */
 static void
-take_part(struct issue *is, const X509_NAME_ENTRY *e, char **cn, struct buf *left_out)
+take_part(struct issue *is, const X509_NAME_ENTRY *e, int seen[ISSUE_FIELDS], char **cn,
+    struct buf *left_out)
 {
 	char *text = utf8_of(X509_NAME_ENTRY_get_data(e));
 	const char *sn = OBJ_nid2sn(OBJ_obj2nid(X509_NAME_ENTRY_get_object(e)));
 	int field = field_of(e);
+	char *another;
 
 	if (field == ISSUE_CN && text != NULL) {
+		if (*cn != NULL)
+			leave_out(left_out, "another CN");
 		free(*cn);
 		*cn = text;
 		return;
 	}
-	if (field == ISSUE_FIELDS || text == NULL ||
+	if (field < ISSUE_FIELDS && seen[field]++) {
+		another = xasprintf("another %s", sn);
+		leave_out(left_out, another);
+		free(another);
+	} else if (field == ISSUE_FIELDS || text == NULL ||
 	    (is->field[field] == NULL && issue_set(is, (enum issue_field)field, text, NULL) == -1))
 		leave_out(left_out, sn != NULL ? sn : "a part of its subject");
 	free(text);
+}
+
+/* With the prefix: a dNSName that looks like an address is none. */
+static char *
+dns_of(const ASN1_STRING *s)
+{
+	char *text = utf8_of(s), *name;
+
+	if (text == NULL)
+		return NULL;
+	name = xasprintf("DNS:%s", text);
+	free(text);
+	return name;
 }
 
 static char *
@@ -83,7 +104,7 @@ name_of(const GENERAL_NAME *gn)
 		return NULL;
 	len = ASN1_STRING_length(s);
 	if (gn->type == GEN_DNS)
-		return utf8_of(s);
+		return dns_of(s);
 	if (len != 4 && len != 16)
 		return NULL;
 	inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text + 3, sizeof text - 3);
@@ -103,24 +124,27 @@ take_names(struct issue *is, const GENERAL_NAMES *names, struct buf *left_out)
 			leave_out(left_out, "a name that is neither a host nor an address");
 		else if ((is->nsan == 0 ? issue_set(is, ISSUE_CN, text, NULL) :
 		    issue_add_san(is, text, NULL)) == -1)
-			leave_out(left_out, text);
+			leave_out(left_out, strncmp(text, "DNS:", 4) == 0 ? text + 4 : text);
 		free(text);
 	}
 }
 
+/* crit is what OpenSSL sets beside the names: -1 says that there is no SAN. */
 static int
-take(struct issue *is, const X509_NAME *subject, const GENERAL_NAMES *names, char **left_out,
+take(struct issue *is, const X509_NAME *subject, const GENERAL_NAMES *names, int crit, char **left_out,
     struct fail *f)
 {
+	int i, seen[ISSUE_FIELDS] = { 0 };
 	struct buf b = BUF_INIT;
 	char *cn = NULL;
-	int i;
 
 	for (i = 0; i < X509_NAME_entry_count(subject); i++)
-		take_part(is, X509_NAME_get_entry(subject, i), &cn, &b);
+		take_part(is, X509_NAME_get_entry(subject, i), seen, &cn, &b);
 	if (cn != NULL && is->nsan == 0 && issue_set(is, ISSUE_CN, cn, NULL) == -1)
 		leave_out(&b, "CN");
 	free(cn);
+	if (names == NULL && crit != -1)
+		leave_out(&b, "a SAN that cannot be read");
 	take_names(is, names, &b);
 	*left_out = b.len > 0 ? text_escape(b.p, b.len) : NULL;
 	buf_clear(&b);
@@ -132,9 +156,10 @@ take(struct issue *is, const X509_NAME *subject, const GENERAL_NAMES *names, cha
 int
 subject_of_cert(struct issue *is, const X509 *cert, char **left_out, struct fail *f)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	int rc = take(is, X509_get_subject_name(cert), names, left_out, f);
+	int crit = 0, rc;
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, &crit, NULL);
 
+	rc = take(is, X509_get_subject_name(cert), names, crit, left_out, f);
 	GENERAL_NAMES_free(names);
 	return rc;
 }
@@ -143,9 +168,10 @@ int
 subject_of_request(struct issue *is, X509_REQ *req, char **left_out, struct fail *f)
 {
 	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions(req);
-	GENERAL_NAMES *names = X509V3_get_d2i(exts, NID_subject_alt_name, NULL, NULL);
-	int rc = take(is, X509_REQ_get_subject_name(req), names, left_out, f);
+	int crit = 0, rc;
+	GENERAL_NAMES *names = X509V3_get_d2i(exts, NID_subject_alt_name, &crit, NULL);
 
+	rc = take(is, X509_REQ_get_subject_name(req), names, crit, left_out, f);
 	GENERAL_NAMES_free(names);
 	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 	return rc;

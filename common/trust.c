@@ -435,8 +435,16 @@ parse_list(const struct buf *b, struct pem_list *items, struct fail *f)
 	return 0;
 }
 
+/* The others are enough, or it is not in use. */
+static int
+may_lack_system(const struct trust_state *st)
+{
+	return st != NULL && (st->on[TRUST_CUSTOM] || !st->on[TRUST_SYSTEM]);
+}
+
 int
-trust_list_read(const char *dir, enum trust_list which, struct pem_list *items, struct fail *f)
+trust_list_read(const char *dir, enum trust_list which, const struct trust_state *st,
+    struct pem_list *items, struct fail *f)
 {
 	char *path = trust_list_path(dir, which);
 	struct fail why = FAIL_INIT;
@@ -445,7 +453,7 @@ trust_list_read(const char *dir, enum trust_list which, struct pem_list *items, 
 
 	*items = (struct pem_list)PEM_LIST_INIT;
 	if (file_read(path, 0, &b, &why) == -1) {
-		if (why.err != ENOENT || which == TRUST_SYSTEM) {
+		if (why.err != ENOENT || (which == TRUST_SYSTEM && !may_lack_system(st))) {
 			rc = fail(f, why.kind, "%s", why.text);
 			if (f != NULL)
 				f->err = why.err;
@@ -478,16 +486,12 @@ index_list(struct trust *t, const struct pem_list *list, struct fail *f)
 static int
 open_list(struct trust *t, const char *dir, enum trust_list which, struct fail *f)
 {
-	struct fail why = FAIL_INIT;
 	char *path;
 
 	if (!t->state.on[which])
 		return 0;
-	if (trust_list_read(dir, which, &t->list[which], &why) == -1) {
-		if (why.err == ENOENT && t->state.on[TRUST_CUSTOM])
-			return 0;
-		return fail(f, why.kind, "%s", why.text);
-	}
+	if (trust_list_read(dir, which, &t->state, &t->list[which], f) == -1)
+		return -1;
 	if (index_list(t, &t->list[which], f) == 0)
 		return 0;
 	path = trust_list_path(dir, which);

@@ -32,7 +32,8 @@ struct trust;
 /*
  * The enabled lists under a root of all state, and what is distrusted.  On the heap, trust_free()
  * frees; NULL: FAIL_INPUT (a damaged state or list, with file and line), FAIL_SYS.  A system bundle
- * that does not exist counts as empty where the custom list is enabled, and is FAIL_SYS otherwise.
+ * that does not exist counts as empty where the custom list is enabled, and is FAIL_SYS otherwise, with
+ * ENOENT, which no other failure has.
  */
 struct trust *trust_open(const char *dir, struct fail *);
 
@@ -84,10 +85,12 @@ const struct trust_distrust *trust_state_find(const struct trust_state *, const 
 
 /*
  * The certificates of a list in their order, as they stand in it: *items is set anew,
- * pem_list_clear() frees.  A custom list that does not exist is empty.  FAIL_INPUT, with the file's
- * name and line; FAIL_SYS.
+ * pem_list_clear() frees.  A custom list that does not exist is empty, and so is a system bundle
+ * where by the state (NULL: nothing is known of it) the custom list is enabled, or the system list is not.
+ * FAIL_INPUT, with the file's name and line; FAIL_SYS.
  */
-int trust_list_read(const char *dir, enum trust_list, struct pem_list *items, struct fail *);
+int trust_list_read(const char *dir, enum trust_list, const struct trust_state *, struct pem_list *items,
+    struct fail *);
 
 /*
  * Whoever writes holds the lock from before it reads what it changes: a descriptor to be closed, or

@@ -690,3 +690,36 @@ walk() {
 	"$BIN/castore" -d new/root import cas/certs/Root/cert.pem
 	[ "$(stat -c %a new/root new/root/ca new/root/ca/state new/root/ca/custom.pem | xargs)" = '755 755 644 644' ]
 }
+
+@test "a missing system bundle: forgiven by all where the custom list is on" {
+	mkcas 2 > two.pem
+	MTATLS_SYSTEM_CA="$PWD/none.pem"
+	run -2 --separate-stderr castore list
+	[[ "$stderr" == *'none.pem: No such file or directory' ]]
+	castore import two.pem
+	run -0 castore list
+	[ "${lines[0]}" = "system: on, 0 certificates, $MTATLS_SYSTEM_CA" ]
+	print=$(fp two.pem)
+	castore distrust "${print:0:16}"
+	[[ "$(castore list)" == *"$print "*' distrusted '* ]]
+	castore disable system
+	castore disable custom
+	run -0 castore list
+	refused 2 'none.pem: No such file or directory' export system
+}
+
+@test "list -j tells what is distrusted and in no list" {
+	local far=$(printf '%064d' 7) near=$(printf '%064d' 8)
+	castore distrust "$far"
+	castore distrust --after 2026-01-02T00:00:00Z "$near"
+	castore list -j | jq -c 'select(.list == null) | [.sha256, .distrusted, .distrusted_after]' > out
+	[ "$(cat out)" = "[\"$far\",true,null]
+[\"$near\",true,\"2026-01-02T00:00:00Z\"]" ]
+}
+
+@test "import: file and passphrase not both from standard input, damage is told with the file" {
+	run -2 --separate-stderr castore import - --pass-file - < /dev/null
+	[[ "$stderr" == *'certificates and passphrase cannot both come from standard input'* ]]
+	printf '0\200\002\001\003xxxxxx' > damaged.p12
+	refused 2 'damaged.p12: damaged' import damaged.p12
+}

@@ -866,3 +866,17 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/certstore" "$@"); }
 	[ "$(grep -c PRIVATE mx1-all.pem)" = 2 ]
 	openssl x509 -in mx1-all.pem -noout -ext subjectAltName | grep -q mx2.example.org
 }
+
+@test "install: only a missing system bundle is passed over" {
+	mkcert -o own.pem own.example > /dev/null
+	MTATLS_SYSTEM_CA=$PWD/none
+	run -0 --separate-stderr certstore -k own.pem install own.example own.pem
+	[[ "$stderr" == *'warning: the chain was not verified: '*'none: No such file'* ]]
+	certstore remove own.example
+	mkdir -p "$MTATLS_DIR/ca/state"
+	run -2 --separate-stderr certstore -k own.pem install own.example own.pem
+	[[ "$stderr" == *'ca/state: Is a directory' ]]
+	[ ! -e "$MTATLS_DIR/certs/own.example" ]
+	run -2 --separate-stderr certstore -k - install own.example - < own.pem
+	[[ "$stderr" == *'only one file can be standard input'* ]]
+}

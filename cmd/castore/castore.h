@@ -56,8 +56,8 @@ void roll_clear(struct roll *);
 int roll_add(struct roll *, X509 *);	/* takes the reference; 0: it is there already */
 int roll_has(const struct roll *, const char *fp);
 
-/* All of a list.  FAIL_INPUT, FAIL_SYS. */
-int roll_read(const char *dir, enum trust_list, struct roll *, struct fail *);
+/* All of a list, as trust_list_read() does it.  FAIL_INPUT, FAIL_SYS. */
+int roll_read(const char *dir, enum trust_list, const struct trust_state *, struct roll *, struct fail *);
 
 /* Appends the text of a list: comments and a block for each certificate. */
 int roll_put(const struct roll *, struct buf *, struct fail *);

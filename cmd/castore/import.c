@@ -182,13 +182,15 @@ read_p12(struct import *im, const struct buf *b, struct fail *f)
 	struct p12 *p12 = p12_parse(b->p, b->len, f);
 	STACK_OF(X509) *all = NULL;
 	struct buf pass = BUF_INIT;
-	char *prompt;
-	int rc = p12 != NULL ? 0 : -1;
+	char *prompt, *name;
+	int rc = p12 != NULL ? 0 : fail_prefix(f, "%.300s", im->what);
 
 	if (rc == 0 && p12_needs_pass(p12)) {
-		prompt = xasprintf("passphrase of %.200s", im->what);
+		name = text_escape(im->what, strlen(im->what));
+		prompt = xasprintf("Passphrase of %s", name);
 		rc = secret_read(&im->set->secret, prompt, 0, &pass, f);
 		free(prompt);
+		free(name);
 	}
 	if (rc == 0 &&
 	    (all = p12_certs(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == NULL)
@@ -207,6 +209,8 @@ read_import(struct import *im, const char *path, struct fail *f)
 	struct buf b = BUF_INIT;
 	int rc;
 
+	if (strcmp(path, "-") == 0 && im->set->secret.file != NULL && strcmp(im->set->secret.file, "-") == 0)
+		tool_usage("certificates and passphrase cannot both come from standard input");
 	if (file_read(path, 0, &b, f) == -1)
 		return -1;
 	rc = p12_is(b.p, b.len) ? read_p12(im, &b, f) : read_pem(im, &b, f);
@@ -223,7 +227,7 @@ append_to_old(struct import *im, struct fail *f)
 	struct roll all = ROLL_INIT;
 	size_t i;
 
-	if (roll_read(im->set->dir, TRUST_CUSTOM, &all, f) == -1) {
+	if (roll_read(im->set->dir, TRUST_CUSTOM, NULL, &all, f) == -1) {
 		roll_clear(&all);
 		return -1;
 	}

@@ -77,6 +77,17 @@ print_cert(const struct roll_cert *c, const struct trust_distrust *d)
 	free(subject);
 }
 
+/* d is NULL where it is trusted. */
+static void
+set_distrust(json_t *o, const struct trust_distrust *d)
+{
+	json_set_bool(o, "distrusted", d != NULL);
+	if (d != NULL && d->dated)
+		json_set_time(o, "distrusted_after", d->after);
+	else
+		json_set(o, "distrusted_after", json_null());
+}
+
 static int
 print_cert_json(const struct roll_cert *c, const struct trust_distrust *d, enum trust_list which,
     int enabled, struct fail *f)
@@ -98,11 +109,7 @@ print_cert_json(const struct roll_cert *c, const struct trust_distrust *d, enum 
 	json_set_bool(o, "expired", is_expired(c->cert));
 	json_set_bool(o, "ca", cert_is_ca(c->cert));
 	json_set_bool(o, "demo", cert_is_demo(c->cert));
-	json_set_bool(o, "distrusted", d != NULL);
-	if (d != NULL && d->dated)
-		json_set_time(o, "distrusted_after", d->after);
-	else
-		json_set(o, "distrusted_after", json_null());
+	set_distrust(o, d);
 	rc = json_line(stdout, o, f);
 	json_decref(o);
 	free(serial);
@@ -118,7 +125,7 @@ list_one(const struct settings *set, const struct trust_state *st, enum trust_li
 {
 	struct roll r = ROLL_INIT;
 	size_t i;
-	int rc = roll_read(set->dir, which, &r, f);
+	int rc = roll_read(set->dir, which, st, &r, f);
 
 	if (rc == 0)
 		rc = tell_list(set, st, which, r.n, f);
@@ -134,22 +141,40 @@ list_one(const struct settings *set, const struct trust_state *st, enum trust_li
 	return rc;
 }
 
+static int
+print_stranger(const struct settings *set, const struct trust_distrust *d, struct fail *f)
+{
+	char time[TEXT_TIME_MAX];
+	json_t *o;
+	int rc;
+
+	if (!set->json) {
+		printf("%s - distrusted%s%s in no list\n", d->fp, d->dated ? "-after=" : "",
+		    d->dated ? text_time(time, d->after) : "");
+		return 0;
+	}
+	o = json_object();
+	json_set_str(o, "list", NULL);
+	json_set_str(o, "sha256", d->fp);
+	set_distrust(o, d);
+	rc = json_line(stdout, o, f);
+	json_decref(o);
+	return rc;
+}
+
 /* What is distrusted and stands in neither list: the intermediates of others. */
 static int
 list_strangers(const struct settings *set, const struct trust_state *st, struct fail *f)
 {
 	struct roll all = ROLL_INIT;
-	char time[TEXT_TIME_MAX];
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < TRUST_LISTS; i++)
-		rc = roll_read(set->dir, i, &all, f);
+		rc = roll_read(set->dir, i, st, &all, f);
 	for (i = 0; rc == 0 && i < st->n; i++)
 		if (!roll_has(&all, st->v[i].fp))
-			printf("%s - distrusted%s%s in no list\n", st->v[i].fp,
-			    st->v[i].dated ? "-after=" : "",
-			    st->v[i].dated ? text_time(time, st->v[i].after) : "");
+			rc = print_stranger(set, &st->v[i], f);
 	roll_clear(&all);
 	return rc;
 }
@@ -169,7 +194,7 @@ cmd_list(const struct settings *set, char **word, int n)
 		if ((only == TRUST_LISTS || only == i) && list_one(set, &st, i, &f) == -1)
 			status = tool_worse(status, tool_failed(&f));
 	}
-	if (only == TRUST_LISTS && !set->json && st.n > 0 && status == TOOL_YES &&
+	if (only == TRUST_LISTS && st.n > 0 && status == TOOL_YES &&
 	    list_strangers(set, &st, &f) == -1)
 		status = tool_failed(&f);
 	trust_state_clear(&st);
@@ -239,7 +264,8 @@ cmd_disable(const struct settings *set, char **word, int n)
 
 /* A whole fingerprint may be of a certificate that is in no list. */
 static int
-complete(const struct settings *set, char fp[CERT_FINGERPRINT_SIZE], struct fail *f)
+complete(const struct settings *set, const struct trust_state *st, char fp[CERT_FINGERPRINT_SIZE],
+    struct fail *f)
 {
 	struct roll all = ROLL_INIT;
 	int i, rc = 0;
@@ -247,7 +273,7 @@ complete(const struct settings *set, char fp[CERT_FINGERPRINT_SIZE], struct fail
 	if (strlen(fp) == CERT_FINGERPRINT_SIZE - 1)
 		return 0;
 	for (i = 0; rc == 0 && i < TRUST_LISTS; i++)
-		rc = roll_read(set->dir, i, &all, f);
+		rc = roll_read(set->dir, i, st, &all, f);
 	if (rc == 0 && (rc = roll_find(&all, fp, "the lists", f)) != -1)
 		memcpy(fp, all.v[rc].fp, CERT_FINGERPRINT_SIZE);
 	roll_clear(&all);
@@ -260,7 +286,7 @@ add_distrust(const struct settings *set, struct trust_state *st, const void *arg
 	struct trust_distrust d = { .dated = set->dated, .after = set->after };
 	size_t i;
 
-	if (fingerprint_parse(arg, d.fp, f) == -1 || complete(set, d.fp, f) == -1)
+	if (fingerprint_parse(arg, d.fp, f) == -1 || complete(set, st, d.fp, f) == -1)
 		return -1;
 	for (i = 0; i < st->n && strcmp(st->v[i].fp, d.fp) != 0; i++)
 		;
@@ -317,7 +343,7 @@ export(const struct settings *set, const char *word, struct fail *f)
 
 	for (i = 0; rc == 0 && i < TRUST_LISTS; i++)
 		if (both || only == i)
-			rc = roll_read(set->dir, i, &r, f);
+			rc = roll_read(set->dir, i, NULL, &r, f);
 	if (rc == 0 && (rc = roll_put(&r, &b, f)) == 0)
 		rc = file_write_or_stdout(to, 0644, FILE_REPLACE, b.p, b.len, f);
 	buf_clear(&b);
@@ -338,7 +364,7 @@ static int
 is_in_system(const struct settings *set, const char *prefix)
 {
 	struct roll r = ROLL_INIT;
-	int yes = roll_read(set->dir, TRUST_SYSTEM, &r, NULL) == 0 &&
+	int yes = roll_read(set->dir, TRUST_SYSTEM, NULL, &r, NULL) == 0 &&
 	    roll_find(&r, prefix, "", NULL) != -1;
 
 	roll_clear(&r);
@@ -353,7 +379,7 @@ remove_cert(const struct settings *set, const char *prefix, struct fail *f)
 	struct buf b = BUF_INIT;
 	int i, rc = -1;
 
-	if (roll_read(set->dir, TRUST_CUSTOM, &r, f) == -1)
+	if (roll_read(set->dir, TRUST_CUSTOM, NULL, &r, f) == -1)
 		goto out;
 	if ((i = roll_find(&r, prefix, "the custom list", f)) == -1) {
 		if (is_in_system(set, prefix))

@@ -265,8 +265,10 @@ main(int argc, char **argv)
 
 	tool_init("castore", usage);
 	ossl_init();
-	if (parse_options(&set, argc, argv, &f) == -1)
+	if (parse_options(&set, argc, argv, &f) == -1) {
+		secret_clear(&set.secret);
 		return tool_finish(tool_failed(&f));
+	}
 	n = argc - optind;
 	argv += optind;
 	c = find_command(&set, argv, n);

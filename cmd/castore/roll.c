@@ -74,7 +74,7 @@ roll_has(const struct roll *r, const char *fp)
 }
 
 int
-roll_read(const char *dir, enum trust_list which, struct roll *r, struct fail *f)
+roll_read(const char *dir, enum trust_list which, const struct trust_state *st, struct roll *r, struct fail *f)
 {
 	struct pem_list items;
 	char *path;
@@ -82,7 +82,7 @@ roll_read(const char *dir, enum trust_list which, struct roll *r, struct fail *f
 	size_t i;
 	int rc = 0;
 
-	if (trust_list_read(dir, which, &items, f) == -1)
+	if (trust_list_read(dir, which, st, &items, f) == -1)
 		return -1;
 	for (i = 0; rc == 0 && i < items.n; i++)
 		if ((cert = pem_get1_cert(&items.v[i], f)) != NULL)

@@ -63,9 +63,6 @@ char *describe_tlsa(const EVP_PKEY *);
  * records of both keys where it may have changed the key (was is not NULL). */
 enum tool_exit describe_result(const struct settings *, const char *name, const EVP_PKEY *was);
 
-/* Are subject and issuer equal?  That the signature is its own is a question for cert_is_self_signed(). */
-int describe_is_self_issued(const X509 *);
-
 /* "2026-11-21" of a time. */
 #define DESCRIBE_DAY_MAX 32
 const char *describe_day(char dst[DESCRIBE_DAY_MAX], int64_t);

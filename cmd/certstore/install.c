@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,18 @@ object(const struct install *in, const struct fail *f)
 
 /* ---- what is there ---- */
 
+/* The key and a certificate, or two certificates, cannot both come from standard input. */
+static void
+check_stdin(const struct install *in, char **files)
+{
+	int n = in->s->key_file != NULL && strcmp(in->s->key_file, "-") == 0;
+
+	for (; *files != NULL; files++)
+		n += strcmp(*files, "-") == 0;
+	if (n > 1)
+		tool_usage("only one file can be standard input");
+}
+
 static int
 read_given_key(struct install *in, struct fail *f)
 {
@@ -151,35 +164,6 @@ read_files(struct install *in, char **files, struct fail *f)
 
 /* ---- the leaf and its key ---- */
 
-/* Of several for one key the CA's comes before a self-signed one, then the newest. */
-static int
-is_better(const X509 *a, const X509 *b)
-{
-	int a_self = cert_is_self_signed(a), b_self = cert_is_self_signed(b);
-
-	if (a_self != b_self)
-		return b_self;
-	if (cert_not_before(a) != cert_not_before(b))
-		return cert_not_before(a) > cert_not_before(b);
-	return cert_not_after(a) > cert_not_after(b);
-}
-
-static X509 *
-leaf_for(const struct install *in, const EVP_PKEY *key)
-{
-	X509 *best = NULL;
-	int i;
-
-	for (i = 0; i < sk_X509_num(in->heap); i++) {
-		X509 *cert = sk_X509_value(in->heap, i);
-		EVP_PKEY *public = X509_get0_pubkey(cert);
-
-		if (public != NULL && key_same(key, public) && (best == NULL || is_better(cert, best)))
-			best = cert;
-	}
-	return best;
-}
-
 static int
 find_leaf(struct install *in, struct fail *f)
 {
@@ -189,7 +173,7 @@ find_leaf(struct install *in, struct fail *f)
 
 	for (i = 0; i < sizeof keys / sizeof keys[0] && in->leaf == NULL; i++)
 		if (keys[i] != NULL && (in->given == NULL || i == 0) &&
-		    (in->leaf = leaf_for(in, keys[i])) != NULL)
+		    (in->leaf = cert_of_key(keys[i], in->heap)) != NULL)
 			in->key = keys[i];
 	if (in->leaf != NULL)
 		return 0;
@@ -317,7 +301,7 @@ check_leaf(const struct install *in, struct fail *f)
 
 /* ---- the chain ---- */
 
-/* NULL: it cannot be had; FAIL_SYS is no reason against the certificate. */
+/* NULL: it cannot be had; that there is no system bundle (ENOENT) is no reason against the certificate. */
 static struct trust *
 open_trust(const struct install *in, struct fail *f)
 {
@@ -336,23 +320,24 @@ open_trust(const struct install *in, struct fail *f)
 	return t;
 }
 
-/* All but the leaf; of the last one only what is no root, for peers have those themselves. */
+/* All of it behind the leaf, but no root. */
 static void
 keep_chain(struct install *in, STACK_OF(X509) *from, int first)
 {
-	int i, n = sk_X509_num(from);
+	int i;
 
 	in->chain = new_stack();
-	for (i = first; i < n; i++)
-		if (i < n - 1 || !describe_is_self_issued(sk_X509_value(from, i)))
-			push(in->chain, sk_X509_value(from, i));
+	for (i = first; i < sk_X509_num(from); i++)
+		push(in->chain, sk_X509_value(from, i));
+	X509_free(cert_chain_drop_root(in->chain));
 }
 
 /* An answer without its issuer is the leaf alone: what is stored leads on from there, if it fits. */
 static void
 find_kept(struct install *in)
 {
-	STACK_OF(X509) *brought = cert_chain_order(in->leaf, in->heap, NULL);
+	unsigned verified = 0;
+	STACK_OF(X509) *brought = cert_chain_order(in->leaf, in->heap, NULL, &verified);
 
 	if (sk_X509_num(brought) == 0 && !cert_is_self_signed(in->leaf))
 		in->kept = in->id.chain;
@@ -415,9 +400,10 @@ make_chain(struct install *in, struct fail *f)
 {
 	STACK_OF(X509) *ordered, *all;
 	struct trust *t = open_trust(in, f);
+	unsigned verified = 0;
 	int rc = 0;
 
-	if (t == NULL && f->kind != FAIL_SYS)
+	if (t == NULL && (f->kind != FAIL_SYS || f->err != ENOENT))
 		return -1;
 	find_kept(in);
 	all = leaf_first(in);
@@ -429,7 +415,8 @@ make_chain(struct install *in, struct fail *f)
 	if (in->verified != NULL) {
 		keep_chain(in, in->verified, 1);
 	} else {
-		ordered = cert_chain_order(in->leaf, all, NULL);
+		ordered = cert_chain_order(in->leaf, all, NULL, &verified);
+		cert_warn_verified(in->id.name, verified);
 		keep_chain(in, ordered, 0);
 		cert_chain_free(ordered);
 	}
@@ -460,7 +447,7 @@ tell_left_out(const struct install *in)
 		char *subject;
 
 		if (X509_cmp(cert, in->leaf) == 0 || is_in(cert, in->chain) || is_in(cert, in->verified) ||
-		    describe_is_self_issued(cert))
+		    cert_is_self_issued(cert))
 			continue;
 		subject = cert_subject(cert);
 		talk(in->id.name, "left out, not of its chain: %s", subject);
@@ -556,6 +543,7 @@ store(struct install *in, struct fail *f)
 static int
 run(struct install *in, char **operands, struct fail *f)
 {
+	check_stdin(in, operands + 1);
 	if (read_given_key(in, f) == -1 || find_identity(in, operands[0], f) == -1 ||
 	    read_files(in, operands + 1, f) == -1)
 		return -1;

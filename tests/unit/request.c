@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/objects.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <stdlib.h>
@@ -219,6 +220,39 @@ test_read(void)
 	unit_int(f.kind, FAIL_INPUT, "is no request");
 }
 
+/* RSA-PSS names its digest in parameters, or by their absence. */
+static void
+test_pss(void)
+{
+	static const struct {
+		const char *md;
+		int rc;
+	} rows[] = { { "SHA1", -1 }, { "SHA256", 0 }, { "SHA512", 0 } };
+	EVP_PKEY *rsa = key_generate("rsa:2048", NULL);
+	EVP_PKEY_CTX *pctx = NULL;
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		X509_REQ *req = make(&(struct ask){ .ext = NULL });
+		EVP_MD_CTX *c = EVP_MD_CTX_new();
+
+		pctx = NULL;
+		X509_REQ_set_pubkey(req, rsa);
+		if (EVP_DigestSignInit(c, &pctx, EVP_get_digestbyname(rows[i].md), NULL, rsa) != 1 ||
+		    EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) != 1 ||
+		    X509_REQ_sign_ctx(req, c) <= 0)
+			abort();
+		unit_int(X509_REQ_get_signature_nid(req), NID_rsassaPss, "RSA-PSS with %s", rows[i].md);
+		unit_int(request_check(req, &f), rows[i].rc, "is judged by its digest");
+		if (rows[i].rc == -1)
+			unit_ok(strstr(f.text, "which is broken") != NULL, "with the reason: %s", f.text);
+		EVP_MD_CTX_free(c);
+		X509_REQ_free(req);
+	}
+	EVP_PKEY_free(rsa);
+}
+
 int
 main(void)
 {
@@ -227,6 +261,7 @@ main(void)
 	test_round();
 	test_signature();
 	test_read();
+	test_pss();
 	EVP_PKEY_free(key);
 	return unit_done();
 }

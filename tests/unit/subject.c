@@ -4,6 +4,7 @@
 #include <openssl/x509v3.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "key.h"
@@ -39,7 +40,14 @@ make(const char *subject[][2], const char *san)
 		X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(req), subject[i][0], MBSTRING_UTF8,
 		    (const unsigned char *)subject[i][1], -1, -1, 0);
 	X509_REQ_set_pubkey(req, key);
-	if (san != NULL) {
+	if (san != NULL && strcmp(san, "damaged") == 0) {
+		ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+
+		ASN1_OCTET_STRING_set(octets, (const unsigned char *)"\x02\x01\x01", 3);
+		sk_X509_EXTENSION_push(exts, X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, octets));
+		X509_REQ_add_extensions(req, exts);
+		ASN1_OCTET_STRING_free(octets);
+	} else if (san != NULL) {
 		sk_X509_EXTENSION_push(exts, X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san));
 		X509_REQ_add_extensions(req, exts);
 	}
@@ -87,7 +95,15 @@ test_rows(void)
 	    "CN=mx.example DNS:mx.example ", "CN");
 	/* Of two the last is the more specific. */
 	check((const char *[][2]){ { "CN", "one.example" }, { "CN", "two.example" }, { NULL, NULL } }, NULL,
-	    "CN=two.example DNS:two.example ", NULL);
+	    "CN=two.example DNS:two.example ", "another CN");
+	check((const char *[][2]){ { "OU", "a" }, { "OU", "b" }, { "CN", "mx.example" }, { NULL, NULL } }, NULL,
+	    "OU=a CN=mx.example DNS:mx.example ", "another OU");
+	/* An address as a dNSName stays none. */
+	check((const char *[][2]){ { "CN", "mx.example" }, { NULL, NULL } }, "DNS:192.0.2.1",
+	    "CN=mx.example DNS:mx.example ", "192.0.2.1");
+	/* A SAN that is there, but no list of names. */
+	check((const char *[][2]){ { "CN", "mx.example" }, { NULL, NULL } }, "damaged",
+	    "CN=mx.example DNS:mx.example ", "a SAN that cannot be read");
 }
 
 static void
