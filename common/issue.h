@@ -51,6 +51,7 @@ struct issue {
 	size_t nsan;
 	struct issue_limit *limits;	/* of a CA */
 	size_t nlimits;
+	const NAME_CONSTRAINTS *narrowed;	/* in place of limits where set: see signer.c; borrowed */
 	int pathlen;			/* of a CA: CAs between it and a leaf; -1: any */
 	int days;			/* of validity from now */
 	unsigned flags;

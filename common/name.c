@@ -175,10 +175,10 @@ same(const char *a, size_t n, const char *b, size_t m)
 int
 name_matches(const char *reference, const char *presented)
 {
-	size_t n = length_without_dot(reference), m = length_without_dot(presented);
+	size_t n = length_without_dot(reference), m = strlen(presented);
 	const char *dot;
 
-	if (count_labels(reference, n, NAME_UNDERSCORE) == 0)
+	if (length_without_dot(presented) != m || count_labels(reference, n, NAME_UNDERSCORE) == 0)
 		return 0;
 	if (!name_is_wildcard(presented))
 		return count_labels(presented, m, NAME_UNDERSCORE) > 0 &&

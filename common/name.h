@@ -1,7 +1,8 @@
 /*
  * name - host names: A-labels, their grammar, matching against a certificate; names of identities.
  *
- * Pure: no DNS.  A name's trailing dot is not significant anywhere here; results have none.
+ * Pure: no DNS.  A name's trailing dot is not significant here, but in a presented identifier
+ * (name_matches); results have none.
  */
 #ifndef MTATLS_NAME_H
 #define MTATLS_NAME_H
@@ -35,8 +36,9 @@ int name_is_wildcard(const char *);
 /*
  * Does the presented identifier (a dNSName, or a CN that stands in for one) cover the reference
  * identity?  RFC 6125 6.4.3: ASCII case-insensitive; "*" only as the complete left-most label, and
- * it covers exactly one label.  Neither an address nor a malformed name ever matches; the reference
- * is in A-labels.
+ * it covers exactly one label.  Neither an address nor a malformed name ever matches, nor a presented
+ * one with a trailing dot, which RFC 5280 4.2.1.6 does not have and which name constraints do not
+ * cover; the reference is in A-labels.
  */
 int name_matches(const char *reference, const char *presented);
 

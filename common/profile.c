@@ -141,8 +141,8 @@ add_san(STACK_OF(X509_EXTENSION) **x, const struct issue *is)
 	return rc;
 }
 
-static NAME_CONSTRAINTS *
-name_constraints(const struct issue *is)
+NAME_CONSTRAINTS *
+profile_constraints(const struct issue *is)
 {
 	NAME_CONSTRAINTS *nc = NAME_CONSTRAINTS_new();
 	STACK_OF(GENERAL_SUBTREE) **list;
@@ -165,18 +165,18 @@ name_constraints(const struct issue *is)
 	return nc;
 }
 
-/* RFC 5280 4.2.1.10: critical. */
+/* RFC 5280 4.2.1.10: critical, and never empty. */
 static int
 add_name_constraints(STACK_OF(X509_EXTENSION) **x, const struct issue *is)
 {
-	NAME_CONSTRAINTS *nc;
-	int rc;
+	NAME_CONSTRAINTS *own = is->narrowed == NULL ? profile_constraints(is) : NULL;
+	const NAME_CONSTRAINTS *nc = own != NULL ? own : is->narrowed;
+	int rc = 0;
 
-	if (is->nlimits == 0)
-		return 0;
-	nc = name_constraints(is);
-	rc = add(x, NID_name_constraints, nc, 1);
-	NAME_CONSTRAINTS_free(nc);
+	if (sk_GENERAL_SUBTREE_num(nc->permittedSubtrees) > 0 ||
+	    sk_GENERAL_SUBTREE_num(nc->excludedSubtrees) > 0)
+		rc = add(x, NID_name_constraints, (void *)(uintptr_t)nc, 1);
+	NAME_CONSTRAINTS_free(own);
 	return rc;
 }
 

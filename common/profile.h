@@ -17,6 +17,9 @@
  */
 int profile_cert(const struct issue *, X509 *, const EVP_PKEY *key, const X509 *issuer);
 
+/* The limits of an order as an extension's value, which may be empty.  NAME_CONSTRAINTS_free() frees. */
+NAME_CONSTRAINTS *profile_constraints(const struct issue *);
+
 /* Puts into a request what it asks for; the CA sets the rest. */
 int profile_request(const struct issue *, X509_REQ *, const EVP_PKEY *key);
 

@@ -9,8 +9,11 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "constraint.h"
 #include "key.h"
+#include "name.h"
 #include "ossl.h"
+#include "profile.h"
 #include "text.h"
 
 static int
@@ -85,6 +88,44 @@ set_pathlen(const struct identity *id, struct issue *is, struct fail *f)
 	return 0;
 }
 
+/*
+ * A CA's own constraints, narrowed to those of all above it: what it signs is held against them then
+ * where a root is not at hand, and by verifiers that do not look at a root's.
+ */
+static NAME_CONSTRAINTS *
+narrowed(const struct identity *id, const struct issue *is, struct fail *f)
+{
+	NAME_CONSTRAINTS *nc = profile_constraints(is);
+	X509 *ca = id->cert;
+	int i;
+
+	for (i = 0; ca != NULL; ca = sk_X509_value(id->chain, i++))
+		if (constraint_narrow(nc, ca, f) == -1) {
+			NAME_CONSTRAINTS_free(nc);
+			return NULL;
+		}
+	return nc;
+}
+
+/* OpenSSL lets a wildcard cover an excluded name. */
+static int
+check_wildcards(const struct identity *id, const X509 *cert, struct fail *f)
+{
+	struct cert_names names = CERT_NAMES_INIT;
+	X509 *ca = id->cert;
+	size_t k;
+	int i, rc = 0;
+
+	cert_dns_names(cert, &names);
+	for (i = 0; ca != NULL && rc == 0; ca = sk_X509_value(id->chain, i++))
+		for (k = 0; k < names.n && rc == 0; k++)
+			if (name_is_wildcard(names.v[k]) && constraint_in_wildcard(ca, names.v[k]))
+				rc = fail(f, FAIL_POLICY, "the CA's name constraints exclude a "
+				    "name that %s covers (RFC 5280 4.2.1.10)", names.v[k]);
+	cert_names_clear(&names);
+	return rc;
+}
+
 static int
 refused(X509_STORE_CTX *ctx, struct fail *f)
 {
@@ -150,15 +191,20 @@ signer_sign(const struct identity *id, const struct issue *is, EVP_PKEY *key, in
     struct fail *f)
 {
 	struct issue order = *is;	/* its texts stay the caller's */
+	NAME_CONSTRAINTS *nc = NULL;
 	X509 *cert = NULL;
 
 	if (signer_check(id, now, f) == -1)
 		return NULL;
-	if (is->flags & ISSUE_CA && set_pathlen(id, &order, f) == -1)
+	if (is->flags & ISSUE_CA && (set_pathlen(id, &order, f) == -1 ||
+	    (nc = narrowed(id, is, f)) == NULL))
 		return NULL;
-	if ((cert = issue_signed(&order, key, id->cert, id->key, now, f)) == NULL)
+	order.narrowed = nc;
+	cert = issue_signed(&order, key, id->cert, id->key, now, f);
+	NAME_CONSTRAINTS_free(nc);
+	if (cert == NULL)
 		return NULL;
-	if (verify(id, is, cert, now, f) == 0)
+	if (verify(id, is, cert, now, f) == 0 && check_wildcards(id, cert, f) == 0)
 		return cert;
 	X509_free(cert);
 	return NULL;

@@ -24,7 +24,9 @@ int signer_check(const struct identity *, int64_t now, struct fail *);
 /*
  * Has the order carried out for the key, whose public half is enough.  The chain up to the topmost
  * certificate that the signer has is verified with what was made: FAIL_POLICY where a path length or
- * name constraints forbid it.  A CA ordered without a path length gets what is left of the signer's.
+ * name constraints forbid it, as they do a wildcard that covers an excluded name.  A CA ordered without
+ * a path length gets what is left of the signer's, and its name constraints are narrowed to those of
+ * the signer and its chain.
  * The caller frees; NULL on failure, as issue_signed() too.
  */
 X509 *signer_sign(const struct identity *, const struct issue *, EVP_PKEY *, int64_t now,

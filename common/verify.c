@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "constraint.h"
 #include "name.h"
 #include "ossl.h"
 #include "text.h"
@@ -622,6 +623,117 @@ check_cert(struct search *s, int i, int64_t leaf_not_before)
 		    "distrusted by castore distrust");
 }
 
+/* ---- names ---- */
+
+static void
+add_cn(struct cert_names *names, const char *cn)
+{
+	size_t i;
+
+	if (cn == NULL)
+		return;
+	for (i = 0; i < names->n; i++)
+		if (text_case_eq(names->v[i], cn))
+			return;
+	names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
+	names->v[names->n++] = xstrdup(cn);
+}
+
+/* Those of the certificate that may be a reference identity's. */
+static void
+presented_names(const struct verify_pkix *v, const X509 *leaf, struct cert_names *names)
+{
+	char *cn = v->names == VERIFY_NAMES_SAN ? NULL : cert_cn(leaf);
+	size_t i, n;
+
+	cert_dns_names(leaf, names);
+	if (v->names == VERIFY_NAMES_CN_OR_SAN)
+		add_cn(names, cn);
+	else if (v->names == VERIFY_NAMES_HOSTED)
+		cert_names_or_cn(names, cn);
+	free(cn);
+	for (i = n = 0; i < names->n; i++)
+		if (v->fqdn_check &&
+		    !name_is_fqdn(names->v[i], NAME_WILDCARD | NAME_UNDERSCORE))
+			free(names->v[i]);
+		else
+			names->v[n++] = names->v[i];
+	names->n = n;
+}
+
+/* Sets *fits, which is borrowed, and returns 1 where one does. */
+static int
+find_name(const char *reference, const struct cert_names *names, const struct cert_names *addrs,
+    const char **fits)
+{
+	int is_address = text_is_address(reference);
+	const struct cert_names *among = is_address ? addrs : names;
+	size_t i;
+
+	for (i = 0; i < among->n; i++)
+		if (is_address ? strcmp(reference, among->v[i]) == 0 :
+		    name_matches(reference, among->v[i])) {
+			*fits = among->v[i];
+			return 1;
+		}
+	return 0;
+}
+
+/* Does the path let the reference identity be certified, whatever matched it?  X509_V_*. */
+static int
+constrained(const struct search *s, const char *reference)
+{
+	int i, err = X509_V_OK;
+
+	if (text_is_address(reference))
+		return X509_V_OK;
+	for (i = 1; i < s->n && err == X509_V_OK; i++)
+		err = constraint_of_host(s->path[i], reference);
+	return err;
+}
+
+/* The first reference identity that a name fits and no constraint forbids; -1: none.  *err is
+ * X509_V_OK, or what forbade one. */
+static int
+find_reference(const struct search *s, const struct cert_names *names,
+    const struct cert_names *addrs, const char **fits, int *err)
+{
+	const struct verify_pkix *v = s->v;
+	size_t i;
+	int bad;
+
+	*err = X509_V_OK;
+	for (i = 0; i < v->nreference; i++) {
+		if (!find_name(v->reference[i], names, addrs, fits))
+			continue;
+		if ((bad = constrained(s, v->reference[i])) == X509_V_OK)
+			return i;
+		*err = bad;
+	}
+	return -1;
+}
+
+/*
+ * RFC 5280 4.2.1.10, RFC 9525 6: what OpenSSL does not hold against constraints, as a common name with
+ * "*" or of one label, must not reach past them, nor a wildcard into an excluded subtree.
+ */
+static void
+check_reach(struct search *s)
+{
+	struct cert_names names = CERT_NAMES_INIT, addrs = CERT_NAMES_INIT;
+	const char *fits;
+	int err;
+
+	presented_names(s->v, s->path[0], &names);
+	cert_ip_names(s->path[0], &addrs);
+	if (find_reference(s, &names, &addrs, &fits, &err) == -1 && err != X509_V_OK)
+		note_openssl(s, err, 0);
+	cert_names_clear(&names);
+	cert_names_clear(&addrs);
+}
+
+/* ---- the paths ---- */
+
 /* A complete path.  Returns 1 where it is good. */
 static int
 judge(struct search *s)
@@ -634,6 +746,7 @@ judge(struct search *s)
 	ask_openssl(s);
 	for (i = 0; i < s->n; i++)
 		check_cert(s, i, leaf_not_before);
+	check_reach(s);
 	if (s->best.depth == -1 || order[s->worst.reason] > order[s->best.reason]) {
 		X509_free(s->best.subject);
 		s->best = s->worst;
@@ -754,61 +867,7 @@ find_path(struct search *s)
 	return (trust_has(s->v->trust, leaf) && judge(s)) || explore(s);
 }
 
-/* ---- names ---- */
-
-static void
-add_cn(struct cert_names *names, const char *cn)
-{
-	size_t i;
-
-	if (cn == NULL)
-		return;
-	for (i = 0; i < names->n; i++)
-		if (text_case_eq(names->v[i], cn))
-			return;
-	names->v = xreallocarray(names->v, names->n + 1, sizeof *names->v);
-	names->v[names->n++] = xstrdup(cn);
-}
-
-/* Those of the certificate that may be a reference identity's. */
-static void
-presented_names(const struct verify_pkix *v, const X509 *leaf, struct cert_names *names)
-{
-	char *cn = v->names == VERIFY_NAMES_SAN ? NULL : cert_cn(leaf);
-	size_t i, n;
-
-	cert_dns_names(leaf, names);
-	if (v->names == VERIFY_NAMES_CN_OR_SAN)
-		add_cn(names, cn);
-	else if (v->names == VERIFY_NAMES_HOSTED)
-		cert_names_or_cn(names, cn);
-	free(cn);
-	for (i = n = 0; i < names->n; i++)
-		if (v->fqdn_check &&
-		    !name_is_fqdn(names->v[i], NAME_WILDCARD | NAME_UNDERSCORE))
-			free(names->v[i]);
-		else
-			names->v[n++] = names->v[i];
-	names->n = n;
-}
-
-/* Sets *fits, which is borrowed, and returns 1 where one does. */
-static int
-find_name(const char *reference, const struct cert_names *names, const struct cert_names *addrs,
-    const char **fits)
-{
-	int is_address = text_is_address(reference);
-	const struct cert_names *among = is_address ? addrs : names;
-	size_t i;
-
-	for (i = 0; i < among->n; i++)
-		if (is_address ? strcmp(reference, among->v[i]) == 0 :
-		    name_matches(reference, among->v[i])) {
-			*fits = among->v[i];
-			return 1;
-		}
-	return 0;
-}
+/* ---- what is told of names ---- */
 
 static void
 put_names(struct buf *b, const struct cert_names *names)
@@ -827,22 +886,23 @@ put_names(struct buf *b, const struct cert_names *names)
 
 /* Returns 1 where a name fits; *why says which, or what there is instead. */
 static int
-check_names(const struct verify_pkix *v, const X509 *leaf, char **why)
+check_names(const struct search *s, char **why)
 {
+	const struct verify_pkix *v = s->v;
+	const X509 *leaf = s->path[0];
 	struct cert_names names = CERT_NAMES_INIT, addrs = CERT_NAMES_INIT;
 	const char *fits = "";
 	struct buf b = BUF_INIT;
-	int found = 0;
+	int found, err;
 	size_t i;
 
 	presented_names(v, leaf, &names);
 	cert_ip_names(leaf, &addrs);
-	for (i = 0; i < v->nreference && !found; i++)
-		found = find_name(v->reference[i], &names, &addrs, &fits);
-	if (found) {
+	found = find_reference(s, &names, &addrs, &fits, &err);
+	if (found != -1) {
 		buf_puts(&b, "the certificate's name ");
 		buf_escape(&b, fits, strlen(fits));
-		buf_printf(&b, " is that of %s", v->reference[i - 1]);
+		buf_printf(&b, " is that of %s", v->reference[found]);
 	} else {
 		for (i = 0; i < v->nreference; i++)
 			buf_printf(&b, "%s%s", i > 0 ? " or " : "no name is that of ", v->reference[i]);
@@ -852,7 +912,7 @@ check_names(const struct verify_pkix *v, const X509 *leaf, char **why)
 	cert_names_clear(&names);
 	cert_names_clear(&addrs);
 	*why = buf_steal(&b);
-	return found;
+	return found != -1;
 }
 
 /* ---- the finding ---- */
@@ -899,10 +959,9 @@ tell_fault(const struct search *s, struct finding *out)
 static void
 tell_path(const struct search *s, struct finding *out)
 {
-	X509 *leaf = s->path[0];
 	char *why = NULL, *root;
 
-	if (s->v->nreference > 0 && !check_names(s->v, leaf, &why)) {
+	if (s->v->nreference > 0 && !check_names(s, &why)) {
 		refuse(out, VERIFY_REASON_NAME, 0,
 		    s->v->names == VERIFY_NAMES_SAN ? "RFC 8461 4.2" : "RFC 6125 6.4", why);
 		return;

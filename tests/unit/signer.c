@@ -89,6 +89,13 @@ test_constraints(void)
 		{ { "c", -1, NULL, "192.0.2.7" }, "mx.example", "192.0.2.8", NULL },
 		{ { "c", -1, "2001:db8::/33", NULL }, "mx.example", "2001:db8:7fff::1", NULL },
 		{ { "c", -1, "2001:db8::/33", NULL }, "mx.example", "2001:db8:8000::1", "do not permit" },
+		/* A wildcard covers one label. */
+		{ { "c", -1, NULL, "bad.example.org" }, "*.example.org", NULL, "*.example.org covers" },
+		{ { "c", -1, NULL, "bad.example.org" }, "mx.example.org", "*.Example.org", "covers" },
+		{ { "c", -1, NULL, "bad.example.org" }, "*.example.com", NULL, NULL },
+		{ { "c", -1, NULL, "bad.example.org" }, "*.mx.example.org", NULL, NULL },
+		{ { "c", -1, NULL, "very.bad.example.org" }, "*.example.org", NULL, NULL },
+		{ { "c", -1, NULL, "bad.example.org" }, "*.bad.example.org", NULL, "exclude" },
 		{ { "c", -1, "0.0.0.0/0", "10.0.0.0/8" }, "mx.example", "10.1.2.3", "exclude" },
 	};
 	size_t i;
@@ -126,6 +133,73 @@ test_below(void)
 	unit_ok(try_sign(&below, "mx.example.com", NULL, 0, NOW) != NULL, "not beyond them");
 	identity_clear(&below);
 	identity_clear(&top);
+}
+
+/* A root that is not at hand binds what stands below it nevertheless. */
+static void
+test_narrowed(void)
+{
+	static const struct {
+		struct row root, sub;
+		const char *cn, *san, *why;	/* why: "-", there is no such CA */
+	} rows[] = {
+		{ { "r", -1, "example.org", NULL }, { "s", -1, NULL, NULL }, "mx.example.org", NULL,
+		    NULL },
+		{ { "r", -1, "example.org", NULL }, { "s", -1, NULL, NULL }, "mx.example.com", NULL,
+		    "do not permit" },
+		{ { "r", -1, NULL, "example.org" }, { "s", -1, NULL, NULL }, "mx.example.org", NULL,
+		    "exclude" },
+		{ { "r", -1, NULL, "example.org" }, { "s", -1, NULL, "example.net" }, "mx.example.org",
+		    NULL, "exclude" },
+		{ { "r", -1, NULL, "example.org" }, { "s", -1, NULL, "example.net" }, "mx.example.net",
+		    NULL, "exclude" },
+		{ { "r", -1, NULL, "bad.example.org" }, { "s", -1, NULL, NULL }, "*.example.org", NULL,
+		    "covers" },
+		/* What both permit. */
+		{ { "r", -1, "example.org", NULL }, { "s", -1, "a.example.org", NULL },
+		    "mx.a.example.org", NULL, NULL },
+		{ { "r", -1, "example.org", NULL }, { "s", -1, "a.example.org", NULL },
+		    "mx.example.org", NULL, "do not permit" },
+		{ { "r", -1, "a.example.org", NULL }, { "s", -1, "example.org", NULL },
+		    "mx.a.example.org", NULL, NULL },
+		{ { "r", -1, "a.example.org", NULL }, { "s", -1, "example.org", NULL },
+		    "mx.example.org", NULL, "do not permit" },
+		{ { "r", -1, "example.org", NULL }, { "s", -1, "notexample.org", NULL }, NULL, NULL,
+		    "-" },
+		{ { "r", -1, "example.org", NULL }, { "s", -1, "192.0.2.0/24", NULL },
+		    "mx.example.org", "192.0.2.1", NULL },
+		{ { "r", -1, "example.org", NULL }, { "s", -1, "192.0.2.0/24", NULL },
+		    "mx.example.com", "192.0.2.1", "do not permit" },
+		{ { "r", -1, "192.0.2.0/24", NULL }, { "s", -1, "192.0.0.0/16", NULL },
+		    "mx.example.org", "192.0.3.1", "do not permit" },
+		{ { "r", -1, "192.0.0.0/16", NULL }, { "s", -1, "192.0.2.0/24", NULL },
+		    "mx.example.org", "192.0.3.1", "do not permit" },
+		{ { "r", -1, "192.0.0.0/16", NULL }, { "s", -1, "192.0.2.0/24", NULL },
+		    "mx.example.org", "192.0.2.1", NULL },
+		{ { "r", -1, "192.0.2.0/24", NULL }, { "s", -1, "192.0.3.0/24", NULL }, NULL, NULL,
+		    "-" },
+		{ { "r", -1, "192.0.2.0/24", NULL }, { "s", -1, "2001:db8::/32", NULL }, NULL, NULL,
+		    "-" },
+		{ { "r", -1, "2001:db8::/32", NULL }, { "s", -1, "2001:db8:1::/48", NULL },
+		    "mx.example.org", "2001:db8:2::1", "do not permit" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct identity top = make_ca(&rows[i].root, NULL), sub = make_ca(&rows[i].sub, &top);
+		const char *why = rows[i].why, *got;
+
+		unit_int(sub.cert == NULL, why != NULL && *why == '-', "row %zu: no CA", i);
+		if (sub.cert != NULL) {
+			unit_int(sk_X509_num(sub.chain), -1, "row %zu: the root is not at hand", i);
+			got = try_sign(&sub, rows[i].cn, rows[i].san, 0, NOW);
+			unit_ok(why == NULL ? got == NULL : got != NULL && strstr(got, why) != NULL,
+			    "row %zu: below it %s (%s)", i, why != NULL ? why : "signed",
+			    got != NULL ? got : "signed");
+		}
+		identity_clear(&sub);
+		identity_clear(&top);
+	}
 }
 
 static void
@@ -235,6 +309,7 @@ main(void)
 {
 	test_constraints();
 	test_below();
+	test_narrowed();
 	test_path_length();
 	test_three();
 	test_span();
