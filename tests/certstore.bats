@@ -142,9 +142,16 @@ usage_error() {
 }
 
 @test "an empty store" {
-	run -0 --separate-stderr certstore list
+	for command in list check 'list -j' 'check -j'; do
+		# shellcheck disable=SC2086
+		run -2 --separate-stderr certstore $command
+		[ -z "$output" ]
+		[ "$stderr" = "certstore: $MTATLS_DIR/certs: there is no such folder; nothing was stored under $MTATLS_DIR yet" ]
+	done
+	mkdir -p empty/certs
+	run -0 --separate-stderr certstore -d empty check
 	[ -z "$output$stderr" ]
-	run -0 --separate-stderr certstore check
+	run -0 --separate-stderr certstore -d empty list
 	[ -z "$output$stderr" ]
 	for command in 'show x' 'export x' 'rename x y' 'remove x' 'rollback x' 'check x' 'install x system.pem'; do
 		# shellcheck disable=SC2086
