@@ -100,4 +100,7 @@ int covers(const X509 *, const char *name, unsigned flags);
  * On the heap. */
 char *names_host_of(const char *identity);
 
+/* As identity_list(), but a root of all state without a store is FAIL_INPUT: it may be mistyped. */
+int names_stored(const struct settings *, struct identity_names *, struct fail *);
+
 #endif

@@ -266,7 +266,7 @@ find_names(const struct settings *s, char **operands, struct identity_names *nam
 	size_t n = 0;
 
 	if (operands[0] == NULL)
-		return identity_list(s->dir, names, f);
+		return names_stored(s, names, f);
 	while (operands[n] != NULL)
 		n++;
 	names->v = xcalloc(n, sizeof *names->v);

@@ -25,6 +25,7 @@ struct member {
 	char *host;		/* A-labels, or an address */
 	char *listing;		/* a file; NULL: none */
 	json_t *lacks, *differs;	/* names of identities */
+	json_t *faults;		/* "NAME: what is wrong with it there" */
 	json_t *covered;
 };
 
@@ -67,6 +68,7 @@ set_member(void *ctx, const struct table_line *l, struct fail *f)
 	m.covered = json_array();
 	m.lacks = json_array();
 	m.differs = json_array();
+	m.faults = json_array();
 	c->member = xreallocarray(c->member, c->n + 1, sizeof *c->member);
 	c->member[c->n++] = m;
 	return 0;
@@ -165,6 +167,69 @@ read_listing(const char *file, struct fail *f)
 	return NULL;
 }
 
+/* Its names, as a set.  NULL for what an old listing does not tell is no difference. */
+static int
+same_names(const X509 *cert, const json_t *theirs)
+{
+	const json_t *dns = json_object_get(theirs, "dns"), *ip = json_object_get(theirs, "ip");
+	struct cert_names names;
+	size_t i, n = json_array_size(dns) + json_array_size(ip), mine = 0;
+	int same = 1;
+
+	for (i = 0; i < n && same; i++) {
+		const char *s = json_string_value(i < json_array_size(dns) ? json_array_get(dns, i) :
+		    json_array_get(ip, i - json_array_size(dns)));
+
+		same = s != NULL && covers(cert, s, 0);
+	}
+	cert_dns_names(cert, &names);
+	mine += names.n;
+	cert_names_clear(&names);
+	cert_ip_names(cert, &names);
+	mine += names.n;
+	cert_names_clear(&names);
+	return same && mine == n;
+}
+
+/* What is wrong there with an identity that it has; NULL: nothing.  Times are compared as they are written. */
+static const char *
+fault_of(const struct cluster *c, const struct served *mine, const json_t *theirs)
+{
+	const char *until = json_string_value(json_object_get(theirs, "not_after"));
+	const char *from = json_string_value(json_object_get(theirs, "not_before"));
+	const char *spki = json_string_value(json_object_get(theirs, "spki_sha256"));
+	char now[TEXT_TIME_MAX], *own;
+	int other;
+
+	if (json_string_value(json_object_get(theirs, "sha256")) == NULL)
+		return "waits for its certificate";
+	if (json_is_true(json_object_get(theirs, "demo")))
+		return "for demonstration";
+	text_time(now, c->s->now);
+	if (until != NULL && strcmp(until, now) < 0)
+		return "expired";
+	if (from != NULL && strcmp(from, now) > 0)
+		return "not yet valid";
+	own = describe_spki(X509_get0_pubkey(mine->cert));
+	other = spki != NULL && (own == NULL || strcmp(spki, own) != 0);
+	free(own);
+	if (other)
+		return "another key";
+	return same_names(mine->cert, theirs) ? NULL : "other names";
+}
+
+static void
+note_fault(struct member *m, const char *name, const char *what)
+{
+	char *text;
+
+	if (what == NULL)
+		return;
+	text = xasprintf("%s (%s)", name, what);
+	json_push(m->faults, json_bytes(text, strlen(text)));
+	free(text);
+}
+
 static void
 compare(const struct cluster *c, struct member *m, const json_t *listing)
 {
@@ -180,6 +245,8 @@ compare(const struct cluster *c, struct member *m, const json_t *listing)
 			json_push(m->lacks, json_bytes(mine->name, strlen(mine->name)));
 		else if (sha256 == NULL || strcmp(sha256, cert_fingerprint(fp, mine->cert)) != 0)
 			json_push(m->differs, json_bytes(mine->name, strlen(mine->name)));
+		if (theirs != NULL)
+			note_fault(m, mine->name, fault_of(c, mine, theirs));
 	}
 }
 
@@ -201,7 +268,8 @@ put_list(const char *host, const char *what, const json_t *names)
 static int
 is_good(const struct member *m)
 {
-	return json_array_size(m->covered) > 0 && json_array_size(m->lacks) == 0;
+	return json_array_size(m->covered) > 0 && json_array_size(m->lacks) == 0 &&
+	    json_array_size(m->faults) == 0;
 }
 
 static int
@@ -215,6 +283,7 @@ print_member(const struct cluster *c, const struct member *m, struct fail *f)
 			printf("%s: no identity covers this name\n", m->host);
 		put_list(m->host, "covered by", m->covered);
 		put_list(m->host, "lacks", m->lacks);
+		put_list(m->host, "at fault there:", m->faults);
 		put_list(m->host, "note: has another certificate as", m->differs);
 		return 0;
 	}
@@ -225,6 +294,7 @@ print_member(const struct cluster *c, const struct member *m, struct fail *f)
 	json_set_str(o, "listing", m->listing);
 	json_set(o, "lacks", json_incref(m->lacks));
 	json_set(o, "differs", json_incref(m->differs));
+	json_set(o, "faults", json_incref(m->faults));
 	rc = json_line(stdout, o, f);
 	json_decref(o);
 	return rc;
@@ -260,6 +330,7 @@ cluster_clear(struct cluster *c)
 		json_decref(c->member[i].covered);
 		json_decref(c->member[i].lacks);
 		json_decref(c->member[i].differs);
+		json_decref(c->member[i].faults);
 		free(c->member[i].host);
 		free(c->member[i].listing);
 	}

@@ -1,5 +1,8 @@
 #include "certstore.h"
 
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +35,22 @@ describe_tlsa(const EVP_PKEY *key)
 	rdata = tlsa_rdata(&t);
 	tlsa_clear(&t);
 	return rdata;
+}
+
+/* Of a glanced certificate too, whose key is not decoded. */
+static char *
+spki_of_cert(const X509 *cert)
+{
+	unsigned char *der = NULL, md[EVP_MAX_MD_SIZE];
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+	struct buf hex = BUF_INIT;
+	unsigned i, n = 0;
+
+	if (len > 0 && EVP_Digest(der, (size_t)len, md, &n, EVP_sha256(), NULL) == 1)
+		for (i = 0; i < n; i++)
+			buf_printf(&hex, "%02x", md[i]);
+	OPENSSL_free(der);
+	return n > 0 ? buf_steal(&hex) : NULL;
 }
 
 char *
@@ -93,6 +112,7 @@ describe_cert(json_t *o, const X509 *cert)
 	json_set(o, "ip", strings_json(&names));
 	cert_names_clear(&names);
 	set_taken(o, "key", glance_key(cert));
+	set_taken(o, "spki_sha256", spki_of_cert(cert));
 	set_taken(o, "serial", cert_serial(cert));
 	json_set_time(o, "not_before", cert_not_before(cert));
 	json_set_time(o, "not_after", cert_not_after(cert));
@@ -119,6 +139,7 @@ describe_pending(json_t *o, X509_REQ *req)
 	json_set_bool(o, "self_issued", 0);
 	describe_names(o, &is);
 	set_taken(o, "key", key != NULL ? key_describe(key) : NULL);
+	set_taken(o, "spki_sha256", describe_spki(key));
 	for (i = 0; i < sizeof not_there / sizeof not_there[0]; i++)
 		json_set_str(o, not_there[i], NULL);
 	json_set_bool(o, "demo", 0);

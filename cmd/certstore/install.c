@@ -437,6 +437,17 @@ is_in(const X509 *cert, STACK_OF(X509) *stack)
 	return 0;
 }
 
+/* The root above the chain, which is left out of any. */
+static int
+is_its_root(const struct install *in, const X509 *cert)
+{
+	int n = sk_X509_num(in->chain);
+	const X509 *top = n > 0 ? sk_X509_value(in->chain, n - 1) : in->leaf;
+
+	return cert_is_self_issued(cert) &&
+	    X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(top)) == 0;
+}
+
 static void
 tell_left_out(const struct install *in)
 {
@@ -447,7 +458,7 @@ tell_left_out(const struct install *in)
 		char *subject;
 
 		if (X509_cmp(cert, in->leaf) == 0 || is_in(cert, in->chain) || is_in(cert, in->verified) ||
-		    cert_is_self_issued(cert))
+		    is_its_root(in, cert))
 			continue;
 		subject = cert_subject(cert);
 		talk(in->id.name, "left out, not of its chain: %s", subject);

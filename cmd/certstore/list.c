@@ -124,7 +124,7 @@ cmd_list(const struct settings *s, char **operands)
 	size_t i;
 
 	(void)operands;
-	if (identity_list(s->dir, &names, &f) == -1)
+	if (names_stored(s, &names, &f) == -1)
 		return tool_failed(&f);
 	used_read(&u, s);
 	for (i = 0; i < names.n && !ferror(stdout); i++) {

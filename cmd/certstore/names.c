@@ -1,10 +1,13 @@
 #include "certstore.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
+#include "file.h"
 #include "name.h"
 #include "text.h"
 
@@ -40,6 +43,20 @@ covers_address(const X509 *cert, const char *address)
 		yes = strcmp(address, names.v[i]) == 0;
 	cert_names_clear(&names);
 	return yes;
+}
+
+int
+names_stored(const struct settings *s, struct identity_names *names, struct fail *f)
+{
+	char *certs = file_join(s->dir, "certs");
+	int there = access(certs, F_OK) == 0 || errno != ENOENT;
+
+	*names = (struct identity_names){ .v = NULL, .n = 0 };
+	if (!there)
+		fail(f, FAIL_INPUT, "%.300s: there is no such folder; nothing was stored under %.300s yet",
+		    certs, s->dir);
+	free(certs);
+	return there ? identity_list(s->dir, names, f) : -1;
 }
 
 char *
