@@ -568,35 +568,37 @@ struct opening {
 
 /* What is unsupported is told before anything is derived, and before the costs. */
 static int
-check_pbe(struct p12 *p12, const struct pbe *pbe, struct fail *f)
+check_pbe(const struct opening *o, const struct pbe *pbe, struct fail *f)
 {
 	if (pbe->unsupported != NULL)
 		return fail(f, FAIL_INPUT, "unsupported algorithm: %s", pbe->unsupported);
-	return pbe_cost_add(&p12->cost, pbe, f);
+	return pbe_cost_add(&o->p12->cost, pbe, pbe_forms(pbe, &o->pass), f);
 }
 
 static int
-check_bags(struct p12 *p12, size_t from, struct fail *f)
+check_bags(const struct opening *o, size_t from, struct fail *f)
 {
+	const struct p12 *p12 = o->p12;
 	size_t i;
 
 	for (i = from; i < p12->nbag; i++)
-		if (p12->bag[i].type == P12_SHROUDED_KEY && check_pbe(p12, &p12->bag[i].pbe, f) == -1)
+		if (p12->bag[i].type == P12_SHROUDED_KEY && check_pbe(o, &p12->bag[i].pbe, f) == -1)
 			return -1;
 	return 0;
 }
 
 static int
-check_all(struct p12 *p12, struct fail *f)
+check_all(const struct opening *o, struct fail *f)
 {
+	const struct p12 *p12 = o->p12;
 	size_t i;
 
-	if (p12->has_mac && check_pbe(p12, &p12->mac, f) == -1)
+	if (p12->has_mac && check_pbe(o, &p12->mac, f) == -1)
 		return -1;
 	for (i = 0; i < p12->ncontent; i++)
-		if (p12->content[i].encrypted && check_pbe(p12, &p12->content[i].pbe, f) == -1)
+		if (p12->content[i].encrypted && check_pbe(o, &p12->content[i].pbe, f) == -1)
 			return -1;
-	return check_bags(p12, 0, f);
+	return check_bags(o, 0, f);
 }
 
 /* Everything that is encrypted here is one SEQUENCE; with a wrong key it hardly looks like that. */
@@ -701,7 +703,7 @@ open_content(struct opening *o, unsigned i, struct fail *f)
 	else if (rc == 1) {
 		o->fits = 1;
 		rc = read_content_bags(p12, i, &plain, NULL, f) == 0 &&
-		    check_bags(p12, from, f) == 0;
+		    check_bags(o, from, f) == 0;
 	}
 	buf_wipe(&plain);
 	return rc == 1 ? 0 : -1;
@@ -796,7 +798,7 @@ p12_open(struct p12 *p12, const char *pass, size_t len, struct fail *f)
 	int rc;
 
 	pbe_pass_init(&o.pass, pass, len);
-	if ((rc = check_all(p12, f)) == 0 && p12->has_mac)
+	if ((rc = check_all(&o, f)) == 0 && p12->has_mac)
 		rc = check_mac(&o, f);
 	for (i = 0; rc == 0 && i < p12->ncontent; i++)
 		if (p12->content[i].encrypted)

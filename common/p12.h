@@ -73,8 +73,9 @@ void p12_free(struct p12 *);	/* NULL allowed */
 /* Does p12_open() look at its passphrase?  Not where nothing is encrypted and there is no MAC. */
 int p12_needs_pass(const struct p12 *);
 
-/* Once, with a passphrase in UTF-8; an empty one stands for none as well.  The costs are checked
- * before anything is derived. */
+/* Once, with a passphrase in UTF-8; an empty one stands for none as well.  The costs of
+ * what is in sight are checked before anything is derived, those of what is encrypted once it is in sight.
+ * Where the MAC is wrong the first that is encrypted is derived once more, to say why. */
 int p12_open(struct p12 *, const char *pass, size_t len, struct fail *);
 
 /* The word of a type of bag, as --info and JSON have it: "key", "shrouded-key", "cert", ... */

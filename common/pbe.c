@@ -436,15 +436,44 @@ add_scrypt(struct pbe_cost *cost, const struct pbe *pbe, struct fail *f)
 	return 0;
 }
 
-int
-pbe_cost_add(struct pbe_cost *cost, const struct pbe *pbe, struct fail *f)
+static uint64_t
+blocks_of(size_t len, int md)
 {
+	const EVP_MD *d = EVP_get_digestbynid(md);
+	size_t size = d != NULL && EVP_MD_get_size(d) > 0 ? (size_t)EVP_MD_get_size(d) : 16;
+
+	return len > size ? (len + size - 1) / size : 1;
+}
+
+/* How many times the iterations run: each block of the digest's size costs them all, and the KDF of
+ * PKCS#12 derives key and IV apart.  PBKDF1 has one block. */
+static uint64_t
+runs_of(const struct pbe *pbe)
+{
+	const EVP_CIPHER *cipher = pbe->mac == NID_undef ? EVP_get_cipherbynid(pbe->cipher) : NULL;
+	size_t len = pbe->keylen;
+	uint64_t runs;
+
+	if (pbe->kdf == PBE_PBKDF1)
+		return 1;
+	if (len == 0 && cipher != NULL)
+		len = EVP_CIPHER_get_key_length(cipher);
+	runs = blocks_of(len, pbe->md);
+	return pbe->kdf == PBE_PKCS12 && pbe->mac == NID_undef ? runs + 1 : runs;
+}
+
+int
+pbe_cost_add(struct pbe_cost *cost, const struct pbe *pbe, unsigned forms, struct fail *f)
+{
+	uint64_t left = PBE_ITERATIONS_MAX - cost->iterations, runs = runs_of(pbe) * forms;
+
 	if (pbe->kdf == PBE_SCRYPT)
 		return add_scrypt(cost, pbe, f);
-	if (pbe->iterations > PBE_ITERATIONS_MAX - cost->iterations)
-		return fail(f, FAIL_INPUT, "more than %d iterations of key derivation in all (here %llu): "
-		    "refused", PBE_ITERATIONS_MAX, (unsigned long long)pbe->iterations);
-	cost->iterations += pbe->iterations;
+	if (pbe->iterations > left / runs)
+		return fail(f, FAIL_INPUT, "more than %d iterations of key derivation in all (here %llu, "
+		    "%llu times): refused", PBE_ITERATIONS_MAX, (unsigned long long)pbe->iterations,
+		    (unsigned long long)runs);
+	cost->iterations += pbe->iterations * runs;
 	return 0;
 }
 

@@ -72,8 +72,9 @@ int pbe_parse(struct ber *, struct pbe *, struct fail *);
 int pbe_parse_mac(struct ber *, struct pbe *, struct fail *);
 void pbe_clear(struct pbe *);
 
-/* Adds what one derivation costs.  FAIL_INPUT: too much, together with what was added before. */
-int pbe_cost_add(struct pbe_cost *, const struct pbe *, struct fail *);
+/* Adds what deriving its key, and IV, costs with so many forms of a passphrase: iterations, times blocks
+ * of the digest, times forms.  FAIL_INPUT: too much, together with what was added before. */
+int pbe_cost_add(struct pbe_cost *, const struct pbe *, unsigned forms, struct fail *);
 
 /* "AES-256-CBC, PBKDF2 with hmacWithSHA256, 2048 iterations"; caller frees. */
 char *pbe_describe(const struct pbe *);

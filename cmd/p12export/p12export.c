@@ -27,7 +27,7 @@
 #include "tool.h"
 
 /* Key, certificates and MAC derive alike; a reader may have our own limit. */
-#define ITERATIONS_MAX (PBE_ITERATIONS_MAX / 4)
+#define ITERATIONS_MAX (PBE_ITERATIONS_MAX / 20)
 #define FRIENDLY_MAX 255	/* octets in a friendlyName */
 
 static const char usage[] =

@@ -21,13 +21,13 @@ is_cheap(const struct p12 *p12)
 	struct fail f = FAIL_INIT;
 	size_t i;
 
-	if (p12->has_mac && pbe_cost_add(&cost, &p12->mac, &f) == -1)
+	if (p12->has_mac && pbe_cost_add(&cost, &p12->mac, 2, &f) == -1)
 		return 1;
 	for (i = 0; i < p12->ncontent; i++)
-		if (p12->content[i].encrypted && pbe_cost_add(&cost, &p12->content[i].pbe, &f) == -1)
+		if (p12->content[i].encrypted && pbe_cost_add(&cost, &p12->content[i].pbe, 2, &f) == -1)
 			return 1;
 	for (i = 0; i < p12->nbag; i++)
-		if (p12->bag[i].type == P12_SHROUDED_KEY && pbe_cost_add(&cost, &p12->bag[i].pbe, &f) == -1)
+		if (p12->bag[i].type == P12_SHROUDED_KEY && pbe_cost_add(&cost, &p12->bag[i].pbe, 2, &f) == -1)
 			return 1;
 	return cost.iterations < PATIENCE && cost.scrypt < PATIENCE;
 }

@@ -96,24 +96,37 @@ test_cost(void)
 	};
 	size_t i;
 
-	unit_int(pbe_cost_add(&cost, &pbe, &f), 0, "half of it");
-	unit_int(pbe_cost_add(&cost, &pbe, &f), 0, "all of it");
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), 0, "half of it");
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), 0, "all of it");
 	pbe.iterations = 1;
-	unit_int(pbe_cost_add(&cost, &pbe, &f), -1, "one too many");
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), -1, "one too many");
 	pbe.iterations = UINT64_MAX;
-	unit_int(pbe_cost_add(&cost, &pbe, &f), -1, "far too many");
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), -1, "far too many");
+	/* Triple DES under the KDF of PKCS#12: 24 octets of key are two blocks of SHA-1, the IV is one. */
+	cost = (struct pbe_cost){ 0, 0 };
+	pbe = (struct pbe){ .kdf = PBE_PKCS12, .cipher = NID_des_ede3_cbc, .md = NID_sha1, .iterations = 1000 };
+	unit_int(pbe_cost_add(&cost, &pbe, 2, &f), 0, "key and IV, two forms");
+	unit_int(cost.iterations, 6000, "are six times the iterations");
+	pbe.cipher = NID_undef;
+	pbe.mac = NID_sha1;
+	pbe.keylen = 20;
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), 0, "its MAC");
+	unit_int(cost.iterations, 7000, "is one block");
+	pbe = (struct pbe){ .kdf = PBE_PBKDF2, .cipher = NID_aes_256_cbc, .md = NID_sha1, .iterations = 1000 };
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), 0, "AES-256 under PBKDF2 with SHA-1");
+	unit_int(cost.iterations, 9000, "is two");
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		pbe = (struct pbe){ .kdf = PBE_SCRYPT, .n = rows[i].n, .r = rows[i].r, .p = rows[i].p };
 		cost = (struct pbe_cost){ 0, 0 };
-		unit_int(pbe_cost_add(&cost, &pbe, &f), rows[i].rc, "scrypt %llu %llu %llu",
+		unit_int(pbe_cost_add(&cost, &pbe, 1, &f), rows[i].rc, "scrypt %llu %llu %llu",
 		    (unsigned long long)rows[i].n, (unsigned long long)rows[i].r,
 		    (unsigned long long)rows[i].p);
 	}
 	cost = (struct pbe_cost){ 0, 0 };
 	pbe = (struct pbe){ .kdf = PBE_SCRYPT, .n = 1 << 17, .r = 8, .p = 1 };
 	for (i = 0; i < 8; i++)
-		unit_int(pbe_cost_add(&cost, &pbe, &f), 0, "128 MiB, time %zu", i + 1);
-	unit_int(pbe_cost_add(&cost, &pbe, &f), -1, "once more is too much");
+		unit_int(pbe_cost_add(&cost, &pbe, 1, &f), 0, "128 MiB, time %zu", i + 1);
+	unit_int(pbe_cost_add(&cost, &pbe, 1, &f), -1, "once more is too much");
 }
 
 static void
