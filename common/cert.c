@@ -336,6 +336,30 @@ cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
 	return dst;
 }
 
+const char *
+cert_tbs_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *cert)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	struct buf der = BUF_INIT;
+	const unsigned char *p, *tbs;
+	unsigned n = 0;
+	long len;
+	int tag, class;
+
+	if (cert_to_der(cert, &der, NULL) == -1)
+		alloc_failed();
+	p = (const unsigned char *)der.p;
+	/* A certificate that was decoded: its first element is there and whole. */
+	ASN1_get_object(&p, &len, &tag, &class, (long)der.len);
+	tbs = p;
+	ASN1_get_object(&p, &len, &tag, &class, len);
+	if (EVP_Digest(tbs, p + len - tbs, md, &n, EVP_sha256(), NULL) != 1)
+		alloc_failed();
+	buf_clear(&der);
+	text_hex(dst, md, n);
+	return dst;
+}
+
 static char *
 name_text(const X509_NAME *name)
 {

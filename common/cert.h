@@ -65,6 +65,10 @@ int cert_to_der(const X509 *, struct buf *, struct fail *);
 /* SHA-256 of the DER form: lower-case hexadecimal without colons.  Returns its first argument. */
 const char *cert_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *);
 
+/* The same of the part that is signed (the TBSCertificate), which stays the same where the signature is
+ * written in another way: of one by ECDSA, (r, s) and (r, n - s) both hold. */
+const char *cert_tbs_fingerprint(char dst[CERT_FINGERPRINT_SIZE], const X509 *);
+
 /* RFC 2253 style, most specific part first, on one line, UTF-8 and controls escaped as \XX; "" for
  * an empty name.  Printable ASCII only: must not be escaped once more.  Caller frees. */
 char *cert_subject(const X509 *);

@@ -228,17 +228,37 @@ is_fingerprint(const char *s)
 	    strspn(s, "0123456789abcdef") == CERT_FINGERPRINT_SIZE - 1;
 }
 
+/* "after" and a date, "tbs" and a fingerprint: each once, in this order. */
+static int
+set_details(struct trust_distrust *d, const struct table_line *l, struct fail *f)
+{
+	size_t i = 1;
+
+	if (i < l->n && strcmp(l->v[i], "tbs") != 0) {
+		if (i + 1 == l->n || strcmp(l->v[i], "after") != 0)
+			return fail(f, FAIL_INPUT, "distrust: expected \"after\" and a date");
+		if (text_timestamp(l->v[i + 1], "distrust", &d->after, f) == -1)
+			return -1;
+		d->dated = 1;
+		i += 2;
+	}
+	if (i == l->n)
+		return 0;
+	if (i + 2 != l->n || strcmp(l->v[i], "tbs") != 0 || !is_fingerprint(l->v[i + 1]))
+		return fail(f, FAIL_INPUT, "distrust: expected \"tbs\" and 64 hexadecimal digits");
+	memcpy(d->tbs, l->v[i + 1], sizeof d->tbs);
+	return 0;
+}
+
 static int
 set_distrust(void *ctx, const struct table_line *l, struct fail *f)
 {
 	struct trust_state *st = ctx;
-	struct trust_distrust d = { .dated = l->n > 1 };
+	struct trust_distrust d = { .dated = 0 };
 
 	if (!is_fingerprint(l->v[0]))
 		return fail(f, FAIL_INPUT, "distrust: expected 64 hexadecimal digits");
-	if (l->n == 2 || (l->n == 3 && strcmp(l->v[1], "after") != 0))
-		return fail(f, FAIL_INPUT, "distrust: expected \"after\" and a date");
-	if (d.dated && text_timestamp(l->v[2], "distrust", &d.after, f) == -1)
+	if (set_details(&d, l, f) == -1)
 		return -1;
 	if (trust_state_find(st, l->v[0]) != NULL)
 		return fail(f, FAIL_INPUT, "distrust: this certificate has a line already");
@@ -250,7 +270,7 @@ set_distrust(void *ctx, const struct table_line *l, struct fail *f)
 
 static const struct table_row state_rows[] = {
 	{ "list", 2, 2, 0, set_list },
-	{ "distrust", 1, 3, 0, set_distrust },
+	{ "distrust", 1, 5, 0, set_distrust },
 };
 
 /* The first error goes into the failure. */
@@ -303,10 +323,23 @@ trust_state_find(const struct trust_state *st, const char *fp)
 	return NULL;
 }
 
+static void
+put_distrust(struct buf *b, const struct trust_distrust *d)
+{
+	char time[TEXT_TIME_MAX];
+	const char *tbs = d->tbs[0] != '\0' ? "tbs" : NULL;
+
+	if (d->dated)
+		table_put(b, "distrust", d->fp, "after", text_time(time, d->after), tbs, d->tbs,
+		    (char *)NULL);
+	else
+		table_put(b, "distrust", d->fp, tbs, d->tbs, (char *)NULL);
+}
+
 int
 trust_state_write(const char *dir, const struct trust_state *st, struct fail *f)
 {
-	char *path = in_ca(dir, "state"), time[TEXT_TIME_MAX];
+	char *path = in_ca(dir, "state");
 	struct buf b = BUF_INIT;
 	size_t i;
 	int rc;
@@ -314,11 +347,7 @@ trust_state_write(const char *dir, const struct trust_state *st, struct fail *f)
 	for (i = 0; i < TRUST_LISTS; i++)
 		table_put(&b, "list", trust_list_name(i), st->on[i] ? "on" : "off", (char *)NULL);
 	for (i = 0; i < st->n; i++)
-		if (st->v[i].dated)
-			table_put(&b, "distrust", st->v[i].fp, "after",
-			    text_time(time, st->v[i].after), (char *)NULL);
-		else
-			table_put(&b, "distrust", st->v[i].fp, (char *)NULL);
+		put_distrust(&b, &st->v[i]);
 	rc = file_write(path, 0644, FILE_REPLACE, b.p, b.len, f);
 	buf_clear(&b);
 	free(path);
@@ -612,11 +641,19 @@ trust_has(const struct trust *t, const X509 *cert)
 int
 trust_distrusts(const struct trust *t, const X509 *cert, int64_t leaf_not_before)
 {
-	const struct trust_distrust *d;
-	char fp[CERT_FINGERPRINT_SIZE];
+	char fp[CERT_FINGERPRINT_SIZE], tbs[CERT_FINGERPRINT_SIZE];
+	size_t i;
 
 	if (t->state.n == 0)
 		return 0;
-	d = trust_state_find(&t->state, cert_fingerprint(fp, cert));
-	return d != NULL && (!d->dated || leaf_not_before > d->after);
+	cert_fingerprint(fp, cert);
+	cert_tbs_fingerprint(tbs, cert);
+	for (i = 0; i < t->state.n; i++) {
+		const struct trust_distrust *d = &t->state.v[i];
+
+		if ((strcmp(d->fp, fp) == 0 || strcmp(d->tbs, tbs) == 0) &&
+		    (!d->dated || leaf_not_before > d->after))
+			return 1;
+	}
+	return 0;
 }

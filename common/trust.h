@@ -68,6 +68,7 @@ char *trust_list_path(const char *dir, enum trust_list);	/* on the heap */
 
 struct trust_distrust {
 	char fp[CERT_FINGERPRINT_SIZE];	/* SHA-256, lower-case hexadecimal */
+	char tbs[CERT_FINGERPRINT_SIZE];	/* cert_tbs_fingerprint(); "": not known */
 	int dated;			/* only for leaves whose notBefore is later than after */
 	int64_t after;			/* seconds since 1970 */
 };

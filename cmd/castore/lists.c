@@ -262,22 +262,23 @@ cmd_disable(const struct settings *set, char **word, int n)
 	return change_state(set, set_list, &t);
 }
 
-/* A whole fingerprint may be of a certificate that is in no list. */
+/* Of a certificate in the lists also what no other signature changes.  A whole fingerprint may be of one
+ * that is in none, and is enough where they cannot be read. */
 static int
-complete(const struct settings *set, const struct trust_state *st, char fp[CERT_FINGERPRINT_SIZE],
-    struct fail *f)
+complete(const struct settings *set, const struct trust_state *st, struct trust_distrust *d, struct fail *f)
 {
+	int i, rc = 0, whole = strlen(d->fp) == CERT_FINGERPRINT_SIZE - 1;
+	struct fail *why = whole ? NULL : f;
 	struct roll all = ROLL_INIT;
-	int i, rc = 0;
 
-	if (strlen(fp) == CERT_FINGERPRINT_SIZE - 1)
-		return 0;
 	for (i = 0; rc == 0 && i < TRUST_LISTS; i++)
-		rc = roll_read(set->dir, i, st, &all, f);
-	if (rc == 0 && (rc = roll_find(&all, fp, "the lists", f)) != -1)
-		memcpy(fp, all.v[rc].fp, CERT_FINGERPRINT_SIZE);
+		rc = roll_read(set->dir, i, st, &all, why);
+	if (rc == 0 && (i = rc = roll_find(&all, d->fp, "the lists", why)) != -1) {
+		memcpy(d->fp, all.v[i].fp, sizeof d->fp);
+		cert_tbs_fingerprint(d->tbs, all.v[i].cert);
+	}
 	roll_clear(&all);
-	return rc == -1 ? -1 : 0;
+	return rc == -1 && !whole ? -1 : 0;
 }
 
 static int
@@ -286,14 +287,15 @@ add_distrust(const struct settings *set, struct trust_state *st, const void *arg
 	struct trust_distrust d = { .dated = set->dated, .after = set->after };
 	size_t i;
 
-	if (fingerprint_parse(arg, d.fp, f) == -1 || complete(set, st, d.fp, f) == -1)
+	if (fingerprint_parse(arg, d.fp, f) == -1 || complete(set, st, &d, f) == -1)
 		return -1;
 	for (i = 0; i < st->n && strcmp(st->v[i].fp, d.fp) != 0; i++)
 		;
 	if (i == st->n) {
 		st->v = xreallocarray(st->v, st->n + 1, sizeof *st->v);
 		st->n++;
-	}
+	} else if (d.tbs[0] == '\0')
+		memcpy(d.tbs, st->v[i].tbs, sizeof d.tbs);
 	st->v[i] = d;
 	return 0;
 }

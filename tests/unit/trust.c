@@ -1,5 +1,7 @@
 #include "trust.h"
 
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/x509v3.h>
 
 #include <sys/stat.h>
@@ -163,6 +165,16 @@ test_state_rows(void)
 		{ "distrust " FP "\n", NULL, 1, 0, 1 },
 		{ "distrust " FP " after 2026-11-21\n", NULL, 1, 0, 1 },
 		{ "distrust " FP " after 2026-11-21T10:00:00Z\n", NULL, 1, 0, 1 },
+		{ "distrust " FP " tbs " FP "\n", NULL, 1, 0, 1 },
+		{ "distrust " FP " after 2026-11-21 tbs " FP "\n", NULL, 1, 0, 1 },
+		{ "distrust " FP " tbs\n",
+		    ":1: distrust: expected \"tbs\" and 64 hexadecimal digits", 0, 0, 0 },
+		{ "distrust " FP " tbs 0123\n",
+		    ":1: distrust: expected \"tbs\" and 64 hexadecimal digits", 0, 0, 0 },
+		{ "distrust " FP " after 2026-11-21 tbs\n",
+		    ":1: distrust: expected \"tbs\" and 64 hexadecimal digits", 0, 0, 0 },
+		{ "distrust " FP " tbs " FP " after 2026-11-21\n",
+		    ":1: distrust: expected \"tbs\" and 64 hexadecimal digits", 0, 0, 0 },
 		{ "list\n", ":1: list: expected 2 values, found 0", 0, 0, 0 },
 		{ "list other on\n", ":1: list: expected system or custom", 0, 0, 0 },
 		{ "\nlist system maybe\n", ":2: list: expected on or off", 0, 0, 0 },
@@ -199,7 +211,8 @@ test_state_rows(void)
 static void
 test_state_again(void)
 {
-	struct trust_distrust d[2] = { { .fp = FP }, { .dated = 1, .after = 1800000000 } };
+	struct trust_distrust d[2] = { { .fp = FP }, { .dated = 1, .after = 1800000000,
+		.tbs = FP } };
 	struct trust_state st = { .on = { 0, 1 }, .v = d, .n = 2 }, again;
 	char *path = file_join(dir, "ca/state");
 	struct stat s;
@@ -213,6 +226,8 @@ test_state_again(void)
 	unit_ok(again.n == 2 && again.on[0] == 0 && again.on[1] == 1, "the same");
 	unit_ok(again.n == 2 && !again.v[0].dated && again.v[1].dated &&
 	    again.v[1].after == 1800000000, "the same dates");
+	unit_str(again.v[0].tbs, "", "nothing where nothing was known");
+	unit_str(again.v[1].tbs, FP, "the same fingerprint of what is signed");
 	unit_ok(trust_state_find(&again, d[1].fp) == &again.v[1], "found");
 	unit_ok(trust_state_find(&again, "") == NULL, "not found");
 	trust_state_clear(&again);
@@ -295,6 +310,57 @@ test_damaged(void)
 	put_file("ca/custom.pem", "# empty\n", 8);
 }
 
+/* The certificate with its ECDSA signature's s as n - s, which holds too. */
+static X509 *
+with_other_s(const X509 *c)
+{
+	const ASN1_BIT_STRING *bits;
+	EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	BIGNUM *s = BN_new();
+	X509 *twin = X509_dup((X509 *)(uintptr_t)c);
+	const unsigned char *p;
+	unsigned char *der = NULL;
+	ECDSA_SIG *sig;
+	int n;
+
+	X509_get0_signature(&bits, NULL, twin);
+	p = ASN1_STRING_get0_data(bits);
+	must((sig = d2i_ECDSA_SIG(NULL, &p, ASN1_STRING_length(bits))) != NULL);
+	must(BN_sub(s, EC_GROUP_get0_order(group), ECDSA_SIG_get0_s(sig)) == 1);
+	must(ECDSA_SIG_set0(sig, BN_dup(ECDSA_SIG_get0_r(sig)), s) == 1);
+	must((n = i2d_ECDSA_SIG(sig, &der)) > 0);
+	must(ASN1_STRING_set((ASN1_STRING *)(uintptr_t)bits, der, n) == 1);
+	OPENSSL_free(der);
+	ECDSA_SIG_free(sig);
+	EC_GROUP_free(group);
+	return twin;
+}
+
+/* Whoever has a distrusted certificate can write another with the same contents. */
+static void
+test_twin(void)
+{
+	X509 *c = make_cert(V_ASN1_UTF8STRING, "Own", -1, "root"), *twin = with_other_s(c);
+	X509 *other = make_cert(V_ASN1_UTF8STRING, "Own", -1, "root");
+	struct trust_distrust d = { .dated = 0 };
+	struct trust_state st = { .on = { 0, 1 }, .v = &d, .n = 1 };
+	struct trust *t = NULL;
+
+	unit_int(X509_verify(twin, X509_get0_pubkey(c)), 1, "the other signature holds");
+	unit_ok(strcmp(cert_fingerprint(d.fp, twin), cert_fingerprint(d.tbs, c)) != 0,
+	    "and the fingerprint is another");
+	cert_fingerprint(d.fp, c);
+	cert_tbs_fingerprint(d.tbs, c);
+	must(trust_state_write(dir, &st, NULL) == 0 && (t = trust_open(dir, NULL)) != NULL);
+	unit_int(trust_distrusts(t, c, 0), 1, "the certificate");
+	unit_int(trust_distrusts(t, twin, 0), 1, "its twin");
+	unit_int(trust_distrusts(t, other, 0), 0, "not another");
+	trust_free(t);
+	X509_free(c);
+	X509_free(twin);
+	X509_free(other);
+}
+
 static void
 test_distrust(void)
 {
@@ -364,6 +430,7 @@ main(void)
 	test_open();
 	test_damaged();
 	test_distrust();
+	test_twin();
 	test_lock();
 	must(file_remove_tree(dir, NULL) == 0);
 	return unit_done();
