@@ -126,70 +126,184 @@ chain_add(STACK_OF(X509) *chain, X509 *cert)
 		alloc_failed();
 }
 
-static int
-chain_has(const STACK_OF(X509) *chain, const X509 *cert)
-{
-	int i;
+/* One of a heap, no two of them the same. */
+struct candidate {
+	X509 *cert;
+	int64_t until;
+	int at;			/* its place in the heap */
+	int used;		/* it is in the chain */
+	char fp[CERT_FINGERPRINT_SIZE];
+};
 
-	for (i = 0; i < sk_X509_num(chain); i++)
-		if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
-			return 1;
-	return 0;
+struct candidates {
+	struct candidate *v;
+	size_t n;
+};
+
+static int
+by_fingerprint(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int c = strcmp(x->fp, y->fp);
+
+	return c != 0 ? c : x->at - y->at;
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	return ((const struct candidate *)a)->at - ((const struct candidate *)b)->at;
+}
+
+static int
+by_end(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->until != y->until)
+		return x->until > y->until ? -1 : 1;
+	return by_place(a, b);
+}
+
+/* The heap without copies and without the leaf, what is valid longest first. */
+static void
+candidates_init(struct candidates *c, const STACK_OF(X509) *heap, const char *leaf)
+{
+	struct candidate *one;
+	size_t i, n = 0;
+
+	*c = (struct candidates){ .v = NULL, .n = 0 };
+	if (sk_X509_num(heap) <= 0)
+		return;
+	c->v = xcalloc(sk_X509_num(heap), sizeof *c->v);
+	for (c->n = 0; c->n < (size_t)sk_X509_num(heap); c->n++) {
+		one = &c->v[c->n];
+		one->cert = sk_X509_value(heap, (int)c->n);
+		one->at = (int)c->n;
+		one->until = cert_not_after(one->cert);
+		cert_fingerprint(one->fp, one->cert);
+	}
+	qsort(c->v, c->n, sizeof *c->v, by_fingerprint);
+	for (i = 0; i < c->n; i++)
+		if (strcmp(c->v[i].fp, leaf) != 0 && (n == 0 || strcmp(c->v[i].fp, c->v[n - 1].fp) != 0))
+			c->v[n++] = c->v[i];
+	c->n = n;
+	qsort(c->v, c->n, sizeof *c->v, by_end);
 }
 
 /* OpenSSL's signatures lose the const: it caches what it parses. */
 static int
-has_issued(const X509 *issuer, const X509 *cert)
+has_issued(const X509 *issuer, const X509 *cert, unsigned *verified)
 {
 	X509 *i = (X509 *)(uintptr_t)issuer, *c = (X509 *)(uintptr_t)cert;
 	EVP_PKEY *key;
-	int yes;
+	int yes = 0;
 
-	yes = X509_check_issued(i, c) == X509_V_OK && (key = X509_get0_pubkey(i)) != NULL &&
-	    X509_verify(c, key) == 1;
+	if (X509_check_issued(i, c) == X509_V_OK && (key = X509_get0_pubkey(i)) != NULL) {
+		++*verified;
+		yes = X509_verify(c, key) == 1;
+	}
 	ossl_clear();
 	return yes;
 }
 
 /* Of those not yet used, for chains that go round in circles end so. */
-static X509 *
-find_issuer(const STACK_OF(X509) *heap, const X509 *cert, const STACK_OF(X509) *used)
+static struct candidate *
+find_issuer(const struct candidates *c, const X509 *cert, unsigned *verified)
 {
-	X509 *best = NULL, *c;
-	int i;
+	size_t i;
 
-	for (i = 0; i < sk_X509_num(heap); i++) {
-		c = sk_X509_value(heap, i);
-		if (!has_issued(c, cert) || chain_has(used, c))
-			continue;
-		if (best == NULL || cert_not_after(c) > cert_not_after(best))
-			best = c;
-	}
-	return best;
+	for (i = 0; i < c->n && *verified < CERT_VERIFIED_MAX; i++)
+		if (!c->v[i].used && has_issued(c->v[i].cert, cert, verified))
+			return &c->v[i];
+	return NULL;
+}
+
+static STACK_OF(X509) *
+unused(struct candidates *c)
+{
+	STACK_OF(X509) *rest = new_chain();
+	size_t i;
+
+	if (c->n > 0)
+		qsort(c->v, c->n, sizeof *c->v, by_place);
+	for (i = 0; i < c->n; i++)
+		if (!c->v[i].used)
+			chain_add(rest, c->v[i].cert);
+	return rest;
 }
 
 STACK_OF(X509) *
-cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest)
+cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest,
+    unsigned *verified)
 {
 	STACK_OF(X509) *chain = new_chain();
+	char fp[CERT_FINGERPRINT_SIZE];
 	const X509 *last = leaf;
-	X509 *next;
+	struct candidate *next;
+	struct candidates c;
+
+	candidates_init(&c, heap, cert_fingerprint(fp, leaf));
+	while (sk_X509_num(chain) < CERT_CHAIN_MAX && !cert_is_self_signed(last) &&
+	    (next = find_issuer(&c, last, verified)) != NULL) {
+		next->used = 1;
+		chain_add(chain, next->cert);
+		last = next->cert;
+	}
+	if (rest != NULL)
+		*rest = unused(&c);
+	free(c.v);
+	return chain;
+}
+
+int
+cert_warn_verified(const char *what, unsigned verified)
+{
+	if (verified < CERT_VERIFIED_MAX)
+		return 0;
+	talk(what, "stopped after %d signatures: the chain may lack certificates that are there",
+	    CERT_VERIFIED_MAX);
+	return 1;
+}
+
+X509 *
+cert_chain_drop_root(STACK_OF(X509) *chain)
+{
+	int n = sk_X509_num(chain);
+
+	if (n <= 0 || !cert_is_self_issued(sk_X509_value(chain, n - 1)))
+		return NULL;
+	return sk_X509_pop(chain);
+}
+
+/* No signature is verified for it: anybody can make thousands for one key. */
+static int
+is_better(const X509 *a, const X509 *b)
+{
+	int a_self = cert_is_self_issued(a), b_self = cert_is_self_issued(b);
+
+	if (a_self != b_self)
+		return b_self;
+	if (cert_not_before(a) != cert_not_before(b))
+		return cert_not_before(a) > cert_not_before(b);
+	return cert_not_after(a) > cert_not_after(b);
+}
+
+X509 *
+cert_of_key(const EVP_PKEY *key, const STACK_OF(X509) *heap)
+{
+	X509 *best = NULL, *cert;
+	EVP_PKEY *public;
 	int i;
 
-	while (sk_X509_num(chain) < CERT_CHAIN_MAX && !cert_is_self_signed(last) &&
-	    (next = find_issuer(heap, last, chain)) != NULL) {
-		chain_add(chain, next);
-		last = next;
-	}
-	if (rest == NULL)
-		return chain;
-	*rest = new_chain();
 	for (i = 0; i < sk_X509_num(heap); i++) {
-		next = sk_X509_value(heap, i);
-		if (X509_cmp(next, leaf) != 0 && !chain_has(chain, next) && !chain_has(*rest, next))
-			chain_add(*rest, next);
+		cert = sk_X509_value(heap, i);
+		public = X509_get0_pubkey(cert);
+		if (public != NULL && key_same(key, public) && (best == NULL || is_better(cert, best)))
+			best = cert;
 	}
-	return chain;
+	ossl_clear();
+	return best;
 }
 
 int
@@ -457,12 +571,18 @@ cert_is_ca(const X509 *cert)
 }
 
 int
+cert_is_self_issued(const X509 *cert)
+{
+	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
+}
+
+int
 cert_is_self_signed(const X509 *cert)
 {
 	EVP_PKEY *key;
 	int yes;
 
-	if (X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) != 0)
+	if (!cert_is_self_issued(cert))
 		return 0;
 	/* The const is only lost in OpenSSL's signature: it caches what it parsed. */
 	key = X509_get0_pubkey(cert);

@@ -37,14 +37,27 @@ STACK_OF(X509) *cert_chain_from_pem(const void *, size_t, struct fail *);
 void cert_chain_free(STACK_OF(X509) *);
 
 #define CERT_CHAIN_MAX 32	/* certificates above a leaf */
+#define CERT_VERIFIED_MAX 100	/* signatures that are verified to put the chains of one file in order */
 
 /*
  * What of a heap of certificates makes the leaf's chain: its issuer first, then that one's, as far as
  * signatures lead; the leaf is not in it.  Of several issuers the one that is valid longest is taken.
  * A new stack of new references, perhaps empty; *rest, where not NULL, gets the others likewise, less
- * copies of what is in the chain.  The caller frees both with cert_chain_free().
+ * copies of what is in the chain.  The caller frees both with cert_chain_free().  *verified, 0 at first, is
+ * counted up by each signature that was verified: at CERT_VERIFIED_MAX the chain ends, which
+ * cert_warn_verified() tells and returns (what as for talk()).
  */
-STACK_OF(X509) *cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest);
+STACK_OF(X509) *cert_chain_order(const X509 *leaf, const STACK_OF(X509) *heap, STACK_OF(X509) **rest,
+    unsigned *verified);
+int cert_warn_verified(const char *what, unsigned verified);
+
+/* Takes the last one out of a chain where it is self-issued, for peers have roots themselves.  The
+ * caller frees what comes back; NULL: there was none, the chain is as it was. */
+X509 *cert_chain_drop_root(STACK_OF(X509) *chain);
+
+/* Of a heap the certificate of this key's: a CA's before a self-issued one, then the newest, then the one
+ * that is valid longest, then the first.  Borrowed; NULL: there is none. */
+X509 *cert_of_key(const EVP_PKEY *, const STACK_OF(X509) *heap);
 
 /* The certificate's DER bytes, appended. */
 int cert_to_der(const X509 *, struct buf *, struct fail *);
@@ -98,6 +111,9 @@ void cert_names_clear(struct cert_names *);
 
 /* basicConstraints says CA:TRUE. */
 int cert_is_ca(const X509 *);
+
+/* Subject and issuer are equal; whose signature it has is not asked. */
+int cert_is_self_issued(const X509 *);
 
 /* Subject and issuer are equal, and its own key verifies its signature. */
 int cert_is_self_signed(const X509 *);

@@ -27,7 +27,7 @@
 #include "version.h"
 
 #define CERTS "certs"
-#define LOAD_TRIES 5
+#define LOAD_TRIES 200	/* of an identity that is replaced all the while */
 
 enum part { KEY, CERT, CHAIN, REQUEST, NEXT_KEY, NEXT_REQUEST, PARTS };
 
@@ -204,6 +204,8 @@ load_folder(const char *folder, unsigned flags, struct identity *id, struct fail
 		return -1;
 	if ((flags & IDENTITY_PENDING) && load_pending(folder, flags, id, f) == -1)
 		return -1;
+	if (id->cert == NULL && id->request == NULL)
+		return fail(f, FAIL_INPUT, "%.300s: there is neither a certificate nor a request", folder);
 	if (!(flags & IDENTITY_NEED_KEY))
 		return 0;
 	if (read_part(folder, KEY, flags, id, f) == -1)
@@ -217,23 +219,25 @@ same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* 0, -1, or 1: the link changed meanwhile, try again. */
+/*
+ * 0, -1, or 1: the link changed meanwhile, try again.  Success counts only where it did not: a file that
+ * a writer removed looks like one that was never there.
+ */
 static int
 load_once(const char *certs, const char *name, unsigned flags, struct identity *id, struct fail *f)
 {
-	char *version = version_current(certs, name), *after = NULL;
+	char *version = version_current(certs, name), *after;
 	char *folder = version_folder(certs, name, version);
 	int rc;
 
 	id->name = xstrdup(name);
 	id->version = version;
 	rc = load_folder(folder, flags, id, f);
-	if (rc == -1) {
-		after = version_current(certs, name);
-		if (!same_text(version, after))
-			rc = 1;
+	after = version_current(certs, name);
+	if (!same_text(version, after))
+		rc = 1;
+	if (rc != 0)
 		identity_clear(id);
-	}
 	free(after);
 	free(folder);
 	return rc;
@@ -255,7 +259,10 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 	for (tries = 0; rc == 1 && tries < LOAD_TRIES; tries++)
 		rc = load_once(certs, name, flags, id, f);
 	free(certs);
-	return rc == 0 ? 0 : -1;
+	if (rc == 1)
+		return fail(f, FAIL_SYS, "%.200s: replaced each of the %d times that it was read", name,
+		    LOAD_TRIES);
+	return rc;
 }
 
 static int

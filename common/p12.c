@@ -264,6 +264,8 @@ read_bag(struct p12 *p12, struct ber *list, unsigned content, unsigned nest, str
 	}
 	if (p12->nbag == P12_BAGS_MAX)
 		return ber_fail(list, at, f, "more than %d bags", P12_BAGS_MAX);
+	if ((nid == NID_keyBag || nid == NID_pkcs8ShroudedKeyBag) && p12->nkey++ == P12_KEYS_MAX)
+		return ber_fail(list, at, f, "more than %d private keys", P12_KEYS_MAX);
 	bag = bag_add(p12, content);
 	return read_value(&value, nid, bag, f) == -1 ? -1 : read_attributes(&in, bag, f);
 }
@@ -819,23 +821,6 @@ p12_bag_name(enum p12_bag_type type)
 	};
 
 	return names[type];
-}
-
-X509 *
-p12_cert_of(const struct p12 *p12, const EVP_PKEY *key)
-{
-	EVP_PKEY *public;
-	size_t i;
-
-	for (i = 0; i < p12->nbag; i++) {
-		if (p12->bag[i].cert == NULL)
-			continue;
-		public = X509_get0_pubkey(p12->bag[i].cert);
-		if (public != NULL && EVP_PKEY_eq(public, key) == 1)
-			return p12->bag[i].cert;
-	}
-	ossl_clear();
-	return NULL;
 }
 
 STACK_OF(X509) *

@@ -25,6 +25,7 @@
 #define P12_FILE_MAX (4UL * 1024 * 1024)	/* octets in a file */
 #define P12_NEST_MAX 8				/* SafeContents in one another */
 #define P12_BAGS_MAX 10000			/* bags in a file */
+#define P12_KEYS_MAX 100			/* private keys in a file */
 
 enum p12_bag_type { P12_KEY, P12_SHROUDED_KEY, P12_CERT, P12_CRL, P12_SECRET, P12_OTHER };
 
@@ -58,6 +59,7 @@ struct p12 {
 	size_t ncontent;
 	struct p12_bag *bag;	/* before p12_open(): of the contents that are not encrypted */
 	size_t nbag;
+	size_t nkey;		/* private keys among them */
 };
 
 /* Is this PKCS#12?  Cheap, from the first octets; PEM with the label PKCS12, as certtool writes, is. */
@@ -77,9 +79,6 @@ int p12_open(struct p12 *, const char *pass, size_t len, struct fail *);
 
 /* The word of a type of bag, as --info and JSON have it: "key", "shrouded-key", "cert", ... */
 const char *p12_bag_name(enum p12_bag_type);
-
-/* After p12_open(): the first certificate of this key's, borrowed; NULL: none. */
-X509 *p12_cert_of(const struct p12 *, const EVP_PKEY *);
 
 /* After p12_open(): all certificates in the order of the file; new references, freed with
  * cert_chain_free().  Perhaps empty, never NULL. */

@@ -1,5 +1,5 @@
 /*
- * A change: make the folders, lock, write folder N+1 whole, swap the link, prune.  What was made is
+ * A change: lock, make the folders, write folder N+1 whole, swap the link, prune.  What was made is
  * undone in the opposite order where a step fails.  Roll-back and renaming are changes whose files
  * come from a version that is there.
  */
@@ -24,6 +24,7 @@
 
 #define VERSIONS ".versions"
 #define LOCK_POLL_MS 20
+#define LOCK_TRIES 100
 #define NUMBER_MAX (INT_MAX - 1)
 
 /* A change under way. */
@@ -35,6 +36,7 @@ struct change {
 	char *target;		/* the new version as the link will show it */
 	char *old;		/* the version that the link shows; NULL: none */
 	char *made;		/* the top-most folder that was not there before; NULL: all were */
+	int fresh;		/* under the lock there was nothing of the name */
 	unsigned long keep;	/* the number of the version to keep beside the new one; 0: none */
 	int lock;
 };
@@ -148,30 +150,36 @@ make_folder(const char *path, struct fail *f)
 	return 0;
 }
 
+/* What the lock is on. */
 static int
-make_folders(struct change *c, struct fail *f)
+make_root(struct change *c, struct fail *f)
 {
-	char *versions = parent(c->home), *dir = parent(c->root);
-	int rc = -1;
+	char *dir = parent(c->root);
+	int rc;
 
-	c->made = first_missing(c->home);
-	if (make_folder(dir, f) == 0 && make_folder(c->root, f) == 0 &&
-	    make_folder(versions, f) == 0 && make_folder(c->home, f) == 0)
-		rc = 0;
-	free(versions);
+	if (c->made == NULL)
+		c->made = first_missing(c->home);
+	rc = make_folder(dir, f) == 0 && make_folder(c->root, f) == 0 ? 0 : -1;
 	free(dir);
 	return rc;
 }
 
-/* The lock is on the folder itself, so that there is no lock file to leave behind; it ends with the
- * process.  Waits for another writer, but not for ever: whoever can read the folder can hold it. */
+/* Behind the lock: whoever undoes or removes something has it too. */
 static int
-lock_root(struct change *c, struct fail *f)
+make_home(struct change *c, struct fail *f)
+{
+	char *versions = parent(c->home);
+	int rc = make_folder(versions, f) == 0 && make_folder(c->home, f) == 0 ? 0 : -1;
+
+	free(versions);
+	return rc;
+}
+
+static int
+wait_for_lock(const struct change *c, struct fail *f)
 {
 	int waited;
 
-	if ((c->lock = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		return fail_errno(f, "%.300s", c->root);
 	for (waited = 0; flock(c->lock, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
 		if (errno != EINTR && errno != EWOULDBLOCK)
 			return fail_errno(f, "%.300s", c->root);
@@ -181,6 +189,48 @@ lock_root(struct change *c, struct fail *f)
 		poll(NULL, 0, LOCK_POLL_MS);
 	}
 	return 0;
+}
+
+/* Is the folder that is locked the one that has the name? */
+static int
+is_locked(const struct change *c)
+{
+	struct stat locked, named;
+
+	return fstat(c->lock, &locked) == 0 && stat(c->root, &named) == 0 &&
+	    locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+}
+
+/*
+ * The lock is on the folder itself, so that there is no lock file to leave behind; it ends with the
+ * process.  Waits for another writer, but not for ever: whoever can read the folder can hold it.  The
+ * one before may have removed the folder that it had made: then once more.
+ */
+static int
+lock_root(struct change *c, int make, struct fail *f)
+{
+	int tries;
+
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		if (make && make_root(c, f) == -1)
+			return -1;
+		if ((c->lock = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
+			if (errno == ENOENT && make)
+				continue;
+			return fail_errno(f, "%.300s", c->root);
+		}
+		if (wait_for_lock(c, f) == -1) {
+			/* Whoever has it uses the folders. */
+			free(c->made);
+			c->made = NULL;
+			return -1;
+		}
+		if (is_locked(c))
+			return 0;
+		close(c->lock);
+		c->lock = -1;
+	}
+	return fail(f, FAIL_SYS, "%.300s: removed by another process each time that it was locked", c->root);
 }
 
 /* ---- a change ---- */
@@ -248,8 +298,10 @@ check_taken(struct change *c, unsigned flags, const char *was, struct fail *f)
 	if (was != NULL && (c->old == NULL || strcmp(c->old, was) != 0))
 		return fail(f, FAIL_POLICY,
 		    "%.300s: another process changed it at the same time; nothing was done", c->link);
-	if (!there)
+	if (!there) {
+		c->fresh = 1;
 		return 0;
+	}
 	if (!(flags & VERSION_REPLACE))
 		return fail(f, FAIL_POLICY, "%.300s: exists already", c->link);
 	return c->old != NULL ? 0 : look_for_link(c, f);
@@ -329,9 +381,11 @@ undo(const struct change *c)
 
 	if (is_swapped(c))
 		return;
-	/* Without a link nobody has a use for what else is there. */
-	if (c->folder != NULL)
-		file_remove_tree(c->old == NULL ? c->home : c->folder, NULL);
+	/* Without a link nobody has a use for what else is there, keys least of all. */
+	if (c->fresh)
+		file_remove_tree(c->home, NULL);
+	else if (c->folder != NULL)
+		file_remove_tree(c->folder, NULL);
 	if (c->made == NULL)
 		return;
 	/* rmdir(2) stops by itself at a folder that others use by now. */
@@ -403,8 +457,8 @@ version_store(const char *root, const char *name, const struct version_file *v, 
 	int rc = -1;
 
 	change_init(&c, root, name);
-	if (make_folders(&c, f) == 0 && lock_root(&c, f) == 0 &&
-	    check_taken(&c, flags, was, f) == 0 && choose_kept(&c, flags, f) == 0 &&
+	if (lock_root(&c, 1, f) == 0 && check_taken(&c, flags, was, f) == 0 &&
+	    make_home(&c, f) == 0 && choose_kept(&c, flags, f) == 0 &&
 	    write_folder(&c, v, n, f) == 0)
 		rc = swap(&c, f);
 	return end(&c, rc);
@@ -493,7 +547,7 @@ version_rollback(const char *root, const char *name, struct fail *f)
 	int rc = -1;
 
 	change_init(&c, root, name);
-	if (lock_root(&c, f) == -1 || look_for_link(&c, f) == -1)
+	if (lock_root(&c, 0, f) == -1 || look_for_link(&c, f) == -1)
 		goto out;
 	c.keep = number_shown(c.old);
 	if (c.keep > 0 && highest_below(c.home, c.keep, &before, f) == -1)
@@ -526,7 +580,7 @@ version_remove(const char *root, const char *name, struct fail *f)
 	int rc = -1;
 
 	change_init(&c, root, name);
-	if (lock_root(&c, f) == 0 && look_for_link(&c, f) == 0)
+	if (lock_root(&c, 0, f) == 0 && look_for_link(&c, f) == 0)
 		rc = drop(&c, f);
 	change_clear(&c);
 	return rc;
@@ -563,8 +617,8 @@ version_rename(const char *root, const char *name, const char *new_name, struct 
 
 	change_init(&from, root, name);
 	change_init(&to, root, new_name);
-	if (lock_root(&from, f) == 0 && look_for_link(&from, f) == 0 && make_folders(&to, f) == 0 &&
-	    check_taken(&to, 0, NULL, f) == 0)
+	if (lock_root(&from, 0, f) == 0 && look_for_link(&from, f) == 0 &&
+	    check_taken(&to, 0, NULL, f) == 0 && make_home(&to, f) == 0)
 		rc = copy_versions(&to, &from, f);
 	rc = end(&to, rc);
 	if (rc == 0)

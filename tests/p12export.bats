@@ -128,7 +128,8 @@ openssl_reads() {
 	[ "$(grep -c 'friendlyName: mx.example' read.pem)" = 2 ]
 	[ "$(grep 'localKeyID' read.pem | sort -u | wc -l)" = 1 ]
 	[ "$(grep -c 'localKeyID' read.pem)" = 2 ]
-	[ "$(grep ^subject read.pem)" = $'subject=CN = mx.example\nsubject=CN = root' ]
+	# The root is what its readers have.
+	[ "$(grep ^subject read.pem)" = 'subject=CN = mx.example' ]
 	p12export --pass-file pass --friendly-name $'Post \u20ac' -i - < in.pem > x.p12
 	[ "$("$BIN/p12import" --show -j --pass-file pass x.p12 | jq -r .friendly_name)" = $'Post \u20ac' ]
 	openssl pkcs12 -in x.p12 -passin file:pass -nokeys | grep -q 'friendlyName: Post'

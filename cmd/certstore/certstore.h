@@ -61,9 +61,6 @@ char *describe_tlsa(const EVP_PKEY *);
 /* For what a change left behind: "PATH FINGERPRINT", or the object of list -j. */
 enum tool_exit describe_result(const struct settings *, const char *name);
 
-/* Are subject and issuer equal?  That the signature is its own is a question for cert_is_self_signed(). */
-int describe_is_self_issued(const X509 *);
-
 /* "2026-11-21" of a time. */
 #define DESCRIBE_DAY_MAX 32
 const char *describe_day(char dst[DESCRIBE_DAY_MAX], int64_t);

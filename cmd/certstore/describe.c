@@ -21,12 +21,6 @@ describe_day(char dst[DESCRIBE_DAY_MAX], int64_t t)
 	return dst;
 }
 
-int
-describe_is_self_issued(const X509 *cert)
-{
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
-}
-
 char *
 describe_tlsa(const EVP_PKEY *key)
 {
@@ -91,7 +85,7 @@ describe_cert(json_t *o, const X509 *cert)
 	json_set_str(o, "sha256", cert_fingerprint(fp, cert));
 	set_taken(o, "subject", cert_subject(cert));
 	set_taken(o, "issuer", cert_issuer(cert));
-	json_set_bool(o, "self_issued", describe_is_self_issued(cert));
+	json_set_bool(o, "self_issued", cert_is_self_issued(cert));
 	cert_dns_names(cert, &names);
 	json_set(o, "dns", strings_json(&names));
 	cert_names_clear(&names);
@@ -110,13 +104,14 @@ static void
 describe_pending(json_t *o, X509_REQ *req)
 {
 	static const char *const not_there[] = { "serial", "not_before", "not_after" };
-	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+	EVP_PKEY *key = req != NULL ? X509_REQ_get0_pubkey(req) : NULL;
 	char *left_out = NULL;
 	struct issue is;
 	size_t i;
 
 	issue_init(&is);
-	subject_of_request(&is, req, &left_out, NULL);
+	if (req != NULL)
+		subject_of_request(&is, req, &left_out, NULL);
 	free(left_out);
 	json_set_str(o, "sha256", NULL);
 	json_set_str(o, "subject", NULL);

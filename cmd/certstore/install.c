@@ -147,35 +147,6 @@ read_files(struct install *in, char **files, struct fail *f)
 
 /* ---- the leaf and its key ---- */
 
-/* Of several for one key the CA's comes before a self-signed one, then the newest. */
-static int
-is_better(const X509 *a, const X509 *b)
-{
-	int a_self = cert_is_self_signed(a), b_self = cert_is_self_signed(b);
-
-	if (a_self != b_self)
-		return b_self;
-	if (cert_not_before(a) != cert_not_before(b))
-		return cert_not_before(a) > cert_not_before(b);
-	return cert_not_after(a) > cert_not_after(b);
-}
-
-static X509 *
-leaf_for(const struct install *in, const EVP_PKEY *key)
-{
-	X509 *best = NULL;
-	int i;
-
-	for (i = 0; i < sk_X509_num(in->heap); i++) {
-		X509 *cert = sk_X509_value(in->heap, i);
-		EVP_PKEY *public = X509_get0_pubkey(cert);
-
-		if (public != NULL && key_same(key, public) && (best == NULL || is_better(cert, best)))
-			best = cert;
-	}
-	return best;
-}
-
 static int
 find_leaf(struct install *in, struct fail *f)
 {
@@ -185,7 +156,7 @@ find_leaf(struct install *in, struct fail *f)
 
 	for (i = 0; i < sizeof keys / sizeof keys[0] && in->leaf == NULL; i++)
 		if (keys[i] != NULL && (in->given == NULL || i == 0) &&
-		    (in->leaf = leaf_for(in, keys[i])) != NULL)
+		    (in->leaf = cert_of_key(keys[i], in->heap)) != NULL)
 			in->key = keys[i];
 	if (in->leaf != NULL)
 		return 0;
@@ -316,16 +287,16 @@ open_trust(const struct install *in, struct fail *f)
 	return t;
 }
 
-/* All but the leaf; of the last one only what is no root, for peers have those themselves. */
+/* All of it behind the leaf, but no root. */
 static void
 keep_chain(struct install *in, STACK_OF(X509) *from, int first)
 {
-	int i, n = sk_X509_num(from);
+	int i;
 
 	in->chain = new_stack();
-	for (i = first; i < n; i++)
-		if (i < n - 1 || !describe_is_self_issued(sk_X509_value(from, i)))
-			push(in->chain, sk_X509_value(from, i));
+	for (i = first; i < sk_X509_num(from); i++)
+		push(in->chain, sk_X509_value(from, i));
+	X509_free(cert_chain_drop_root(in->chain));
 }
 
 static STACK_OF(X509) *
@@ -381,6 +352,7 @@ make_chain(struct install *in, struct fail *f)
 {
 	STACK_OF(X509) *ordered;
 	struct trust *t = open_trust(in, f);
+	unsigned verified = 0;
 	int rc = 0;
 
 	if (t != NULL)
@@ -393,7 +365,8 @@ make_chain(struct install *in, struct fail *f)
 	if (in->verified != NULL) {
 		keep_chain(in, in->verified, 1);
 	} else {
-		ordered = cert_chain_order(in->leaf, in->heap, NULL);
+		ordered = cert_chain_order(in->leaf, in->heap, NULL, &verified);
+		cert_warn_verified(in->id.name, verified);
 		keep_chain(in, ordered, 0);
 		cert_chain_free(ordered);
 	}
@@ -423,7 +396,7 @@ tell_left_out(const struct install *in)
 		char *subject;
 
 		if (X509_cmp(cert, in->leaf) == 0 || is_in(cert, in->chain) || is_in(cert, in->verified) ||
-		    describe_is_self_issued(cert))
+		    cert_is_self_issued(cert))
 			continue;
 		subject = cert_subject(cert);
 		talk(in->id.name, "left out, not of its chain: %s", subject);

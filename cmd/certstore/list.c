@@ -44,10 +44,10 @@ make_row(struct row *r, const struct identity *id, const struct used *u)
 		r->v[UNTIL] = xstrdup(describe_day(day, cert_not_after(id->cert)));
 		r->v[KEY] = glance_key(id->cert);
 		r->v[SUBJECT] = cert_subject(id->cert);
-		r->v[ISSUER] = describe_is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
+		r->v[ISSUER] = cert_is_self_issued(id->cert) ? xstrdup("itself") : cert_issuer(id->cert);
 		return;
 	}
-	key = X509_REQ_get0_pubkey(id->request);
+	key = id->request != NULL ? X509_REQ_get0_pubkey(id->request) : NULL;
 	r->v[UNTIL] = xstrdup("-");
 	r->v[KEY] = key != NULL ? key_describe(key) : xstrdup("unknown");
 	r->v[SUBJECT] = xstrdup("(waits for its certificate)");
@@ -367,7 +367,7 @@ show_json(const struct settings *s, const struct identity *id, const struct used
 	json_set_bool(o, "self_signed", id->cert != NULL && cert_is_self_signed(id->cert));
 	json_set_bool(o, "ca", id->cert != NULL && cert_is_ca(id->cert));
 	set_key_json(o, "spki_sha256", "tlsa", id->cert != NULL ? X509_get0_pubkey(id->cert) :
-	    X509_REQ_get0_pubkey(id->request));
+	    id->request != NULL ? X509_REQ_get0_pubkey(id->request) : NULL);
 	set_key_json(o, "next_spki_sha256", "next_tlsa",
 	    id->next_request != NULL ? X509_REQ_get0_pubkey(id->next_request) : NULL);
 	json_set(o, "chain", chain_json(id->chain));

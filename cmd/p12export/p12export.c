@@ -221,20 +221,16 @@ static int
 sort_out(struct identity *id, const STACK_OF(X509) *certs, struct fail *f)
 {
 	STACK_OF(X509) *rest = NULL;
-	EVP_PKEY *public;
+	unsigned verified = 0;
 	char *subject;
 	int i;
 
-	for (i = 0; id->cert == NULL && i < sk_X509_num(certs); i++) {
-		public = X509_get0_pubkey(sk_X509_value(certs, i));
-		if (public == NULL || !key_same(public, id->key))
-			continue;
-		id->cert = sk_X509_value(certs, i);
-		X509_up_ref(id->cert);
-	}
-	if (id->cert == NULL)
+	if ((id->cert = cert_of_key(id->key, certs)) == NULL)
 		return fail(f, FAIL_INPUT, "no certificate of the private key in it");
-	id->chain = cert_chain_order(id->cert, certs, &rest);
+	X509_up_ref(id->cert);
+	id->chain = cert_chain_order(id->cert, certs, &rest, &verified);
+	X509_free(cert_chain_drop_root(id->chain));
+	cert_warn_verified(NULL, verified);
 	for (i = 0; i < sk_X509_num(rest); i++) {
 		subject = cert_subject(sk_X509_value(rest, i));
 		talk(NULL, "not of the chain, left out: %s", subject);

@@ -2,8 +2,8 @@
  * p12import - a key and its certificates out of a PKCS#12 file, into the store.
  *
  * The file is parsed first, which needs no passphrase and is all that --info does.  Then it is opened,
- * each key gets its certificate by the public key and the chain above it by signatures (make_picks()),
- * and one of them is shown, written or stored.
+ * a key is chosen (choose()), gets its certificate by the public key and the chain above it by signatures
+ * (complete()), and is shown, written or stored.
  */
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -77,11 +77,12 @@ struct order {
 	int force, info, json, show;
 };
 
-/* The keys of a file, each with what belongs to it. */
+/* The keys of a file, and what belongs to each that was asked for. */
 struct picks {
 	struct pick *v;
 	size_t n;
 	STACK_OF(X509) *certs;	/* all of the file */
+	unsigned verified;	/* signatures, for all chains together */
 };
 
 static int
@@ -214,8 +215,10 @@ picks_clear(struct picks *p)
 {
 	size_t i;
 
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < p->n; i++) {
 		cert_chain_free(p->v[i].chain);
+		X509_free(p->v[i].root);
+	}
 	free(p->v);
 	cert_chain_free(p->certs);
 }
@@ -226,24 +229,32 @@ make_picks(const struct p12 *p12, struct picks *p)
 	struct pick *pick;
 	size_t i;
 
-	*p = (struct picks){ .v = xcalloc(p12->nbag, sizeof *p->v), .n = 0,
-		.certs = p12_all_certs(p12) };
+	*p = (struct picks){ .v = xcalloc(p12->nkey, sizeof *p->v), .n = 0, .certs = p12_all_certs(p12),
+		.verified = 0 };
 	for (i = 0; i < p12->nbag; i++) {
 		if (p12->bag[i].key == NULL)
 			continue;
 		pick = &p->v[p->n++];
 		pick->bag = &p12->bag[i];
 		pick->index = (unsigned)p->n;
-		if ((pick->cert = p12_cert_of(p12, pick->bag->key)) != NULL)
-			pick->chain = cert_chain_order(pick->cert, p->certs, NULL);
 	}
 }
 
+/* What belongs to one key.  Only for those that are used: a file may hold thousands to sort through. */
+static void
+complete(struct picks *p, struct pick *pick)
+{
+	if ((pick->cert = cert_of_key(pick->bag->key, p->certs)) == NULL)
+		return;
+	pick->chain = cert_chain_order(pick->cert, p->certs, NULL, &p->verified);
+	pick->root = cert_chain_drop_root(pick->chain);
+}
+
 /* A friendly name may look like a number; so names come first. */
-static const struct pick *
+static struct pick *
 find_pick(const struct picks *p, const char *text, struct fail *f)
 {
-	const struct pick *found = NULL;
+	struct pick *found = NULL;
 	char *shown;
 	long long n;
 	size_t i;
@@ -273,12 +284,14 @@ static void
 list_keys(const struct picks *p)
 {
 	char *name, *key, *subject;
+	const X509 *cert;
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
 		name = show_key_name(p->v[i].bag, p->v[i].index);
 		key = key_describe(p->v[i].bag->key);
-		subject = p->v[i].cert != NULL ? cert_subject(p->v[i].cert) : xstrdup("no certificate");
+		cert = cert_of_key(p->v[i].bag->key, p->certs);
+		subject = cert != NULL ? cert_subject(cert) : xstrdup("no certificate");
 		talk(NULL, "key %s: %s, %s", name, key, subject);
 		free(subject);
 		free(key);
@@ -286,7 +299,7 @@ list_keys(const struct picks *p)
 	}
 }
 
-static const struct pick *
+static struct pick *
 choose(const struct order *o, const struct picks *p, struct fail *f)
 {
 	if (p->n == 0) {
@@ -339,22 +352,31 @@ warn_of(const struct p12 *p12, const struct pick *p)
 }
 
 static int
-is_used(const struct picks *p, const X509 *cert)
+is_of(const struct pick *p, const X509 *cert)
 {
-	size_t i;
 	int k;
 
-	for (i = 0; i < p->n; i++) {
-		if (p->v[i].cert != NULL && X509_cmp(p->v[i].cert, cert) == 0)
+	if ((p->cert != NULL && X509_cmp(p->cert, cert) == 0) ||
+	    (p->root != NULL && X509_cmp(p->root, cert) == 0))
+		return 1;
+	for (k = 0; k < sk_X509_num(p->chain); k++)
+		if (X509_cmp(sk_X509_value(p->chain, k), cert) == 0)
 			return 1;
-		for (k = 0; k < sk_X509_num(p->v[i].chain); k++)
-			if (X509_cmp(sk_X509_value(p->v[i].chain, k), cert) == 0)
-				return 1;
-	}
 	return 0;
 }
 
-/* Certificates that are of no key's chain, and bags that mean nothing here. */
+static int
+is_used(const struct picks *p, const X509 *cert)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (is_of(&p->v[i], cert))
+			return 1;
+	return 0;
+}
+
+/* Certificates that are of no chain that is used, and bags that mean nothing here. */
 static void
 report_rest(const struct p12 *p12, const struct picks *p)
 {
@@ -362,6 +384,7 @@ report_rest(const struct p12 *p12, const struct picks *p)
 	char *subject;
 	size_t i;
 
+	cert_warn_verified(NULL, p->verified);
 	for (i = 0; p->n > 0 && i < p12->nbag; i++) {
 		bag = &p12->bag[i];
 		if (bag->cert != NULL && !is_used(p, bag->cert)) {
@@ -435,13 +458,17 @@ write_pem(const struct order *o, const struct pick *p, struct fail *f)
 }
 
 static int
-show_all(const struct order *o, const struct p12 *p12, const struct picks *p, struct fail *f)
+show_all(const struct order *o, const struct p12 *p12, struct picks *p, struct fail *f)
 {
-	const struct pick *one = NULL;
+	struct pick *one = NULL;
 	size_t i;
 
 	if ((p->n == 0 || o->pick != NULL) && (one = choose(o, p, f)) == NULL)
 		return -1;
+	for (i = 0; i < p->n; i++)
+		if (one == NULL || one == &p->v[i])
+			complete(p, &p->v[i]);
+	report_rest(p12, p);
 	for (i = 0; i < p->n; i++) {
 		if (one != NULL && one != &p->v[i])
 			continue;
@@ -454,15 +481,16 @@ show_all(const struct order *o, const struct p12 *p12, const struct picks *p, st
 }
 
 static int
-import(const struct order *o, const struct p12 *p12, const struct picks *p, struct fail *f)
+import(const struct order *o, const struct p12 *p12, struct picks *p, struct fail *f)
 {
-	const struct pick *one;
+	struct pick *one;
 
-	report_rest(p12, p);
 	if (o->show)
 		return show_all(o, p12, p, f);
 	if ((one = choose(o, p, f)) == NULL)
 		return -1;
+	complete(p, one);
+	report_rest(p12, p);
 	if (one->cert == NULL)
 		return fail(f, FAIL_POLICY, "%.300s: no certificate of the key in it", input_name(o));
 	warn_of(p12, one);

@@ -13,7 +13,8 @@ struct pick {
 	const struct p12_bag *bag;	/* of the key; borrowed */
 	unsigned index;			/* among the keys of the file, from 1 */
 	X509 *cert;			/* borrowed; NULL: the file has none of this key's */
-	STACK_OF(X509) *chain;
+	STACK_OF(X509) *chain;		/* intermediates; owned, as root is */
+	X509 *root;			/* that the file has above them, which is not imported; NULL: none */
 };
 
 /* The algorithms and bags of a file, without its passphrase: text, or one JSON object. */

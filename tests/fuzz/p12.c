@@ -44,7 +44,7 @@ look(const struct p12 *p12)
 		MUST((p12->bag[i].type <= P12_SHROUDED_KEY) == (p12->bag[i].key != NULL));
 		MUST((p12->bag[i].type == P12_CERT) == (p12->bag[i].cert != NULL));
 		if (p12->bag[i].key != NULL)
-			(void)p12_cert_of(p12, p12->bag[i].key);
+			(void)cert_of_key(p12->bag[i].key, certs);
 	}
 	cert_chain_free(certs);
 }

@@ -275,22 +275,23 @@ test_chain_order(void)
 	X509 *leaf = make_ca("leaf", k[2], inter, k[1], 10);
 	X509 *round = make_ca("root", k[0], inter, k[1], 99);
 	STACK_OF(X509) *heap = sk_X509_new_null(), *chain, *rest;
+	unsigned verified = 0;
 
 	sk_X509_push(heap, root);
 	sk_X509_push(heap, impostor);
 	sk_X509_push(heap, leaf);
 	sk_X509_push(heap, inter);
 	sk_X509_push(heap, root);
-	chain = cert_chain_order(leaf, heap, &rest);
+	chain = cert_chain_order(leaf, heap, &rest, &verified);
 	unit_ok(chain_is(chain, inter, root), "issuer, then the root");
 	unit_ok(chain_is(rest, impostor, NULL), "one of that name with another key is left out");
 	cert_chain_free(chain);
 	cert_chain_free(rest);
 	sk_X509_push(heap, longer);
-	chain = cert_chain_order(leaf, heap, NULL);
+	chain = cert_chain_order(leaf, heap, NULL, &verified);
 	unit_ok(chain_is(chain, longer, root), "of two the one that is valid longer");
 	cert_chain_free(chain);
-	chain = cert_chain_order(root, heap, &rest);
+	chain = cert_chain_order(root, heap, &rest, &verified);
 	unit_ok(chain_is(chain, NULL, NULL), "a self-signed one has none");
 	unit_int(sk_X509_num(rest), 4, "all others are left over, without the copy");
 	cert_chain_free(chain);
@@ -298,7 +299,7 @@ test_chain_order(void)
 	sk_X509_zero(heap);
 	sk_X509_push(heap, round);
 	sk_X509_push(heap, inter);
-	chain = cert_chain_order(leaf, heap, NULL);
+	chain = cert_chain_order(leaf, heap, NULL, &verified);
 	unit_ok(chain_is(chain, inter, round), "a circle ends");
 	cert_chain_free(chain);
 	sk_X509_free(heap);
@@ -313,6 +314,81 @@ test_chain_order(void)
 	EVP_PKEY_free(k[2]);
 }
 
+/* A heap of CAs with the issuer's name and other keys, each valid longer than the issuer. */
+static void
+test_chain_effort(void)
+{
+	EVP_PKEY *own = key_generate("ec:p256", NULL), *other = key_generate("ec:p256", NULL);
+	X509 *ca = make_ca("ca", own, NULL, own, 1), *one;
+	X509 *leaf = make_ca("leaf", other, ca, own, 1);
+	STACK_OF(X509) *heap = sk_X509_new_null(), *chain, *rest;
+	unsigned verified = 0;
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		one = i % 10 == 0 ? make_ca("ca", other, NULL, own, 2 + i) : sk_X509_value(heap, i - 1);
+		if (i % 10 != 0)
+			X509_up_ref(one);
+		sk_X509_push(heap, one);
+	}
+	X509_up_ref(ca);
+	sk_X509_push(heap, ca);
+	chain = cert_chain_order(leaf, heap, &rest, &verified);
+	unit_ok(chain_is(chain, ca, NULL), "the issuer is found behind 500, which are 50");
+	unit_int(sk_X509_num(rest), 50, "the rest without copies");
+	unit_int(verified, 51, "a signature for each that is another");
+	unit_ok(X509_cmp(sk_X509_value(rest, 0), sk_X509_value(heap, 0)) == 0 &&
+	    X509_cmp(sk_X509_value(rest, 49), sk_X509_value(heap, 490)) == 0, "in their order");
+	cert_chain_free(chain);
+	cert_chain_free(rest);
+	for (i = 0; i < CERT_VERIFIED_MAX; i++)
+		sk_X509_push(heap, make_ca("ca", other, NULL, own, 1000 + i));
+	chain = cert_chain_order(leaf, heap, NULL, &verified);
+	unit_ok(chain_is(chain, NULL, NULL), "behind too many it is not looked for");
+	unit_int(verified, CERT_VERIFIED_MAX, "chains before it count");
+	unit_int(cert_warn_verified(NULL, verified), 1, "which is told");
+	unit_int(cert_warn_verified(NULL, verified - 1), 0, "and only then");
+	cert_chain_free(chain);
+	cert_chain_free(heap);
+	X509_free(leaf);
+	X509_free(ca);
+	EVP_PKEY_free(own);
+	EVP_PKEY_free(other);
+}
+
+static void
+test_of_key(void)
+{
+	EVP_PKEY *ca_key = key_generate("ec:p256", NULL), *other = key_generate("ec:p256", NULL);
+	X509 *ca = make_ca("ca", ca_key, NULL, ca_key, 100);
+	X509 *self = make_ca("mx", key, NULL, key, 90);
+	X509 *first = make_ca("mx", key, ca, ca_key, 10);
+	X509 *later = make_ca("mx", key, ca, ca_key, 20);
+	STACK_OF(X509) *heap = sk_X509_new_null();
+
+	unit_ok(cert_of_key(key, heap) == NULL && cert_chain_drop_root(heap) == NULL, "nothing of nothing");
+	sk_X509_push(heap, ca);
+	sk_X509_push(heap, self);
+	unit_ok(cert_of_key(key, heap) == self, "a self-issued one where there is no other");
+	unit_ok(cert_of_key(other, heap) == NULL, "none of another key");
+	sk_X509_push(heap, first);
+	unit_ok(cert_of_key(key, heap) == first, "the CA's comes before it");
+	sk_X509_push(heap, later);
+	unit_ok(cert_of_key(key, heap) == later, "of two the one that is valid longer");
+	X509_gmtime_adj(X509_getm_notBefore(first), 3600);
+	unit_ok(cert_of_key(key, heap) == first, "but the newest before that");
+	unit_ok(cert_chain_drop_root(heap) == NULL && sk_X509_num(heap) == 4, "no root at the end");
+	sk_X509_push(heap, ca);
+	unit_ok(cert_chain_drop_root(heap) == ca && sk_X509_num(heap) == 4, "a root at the end");
+	sk_X509_free(heap);
+	X509_free(ca);
+	X509_free(self);
+	X509_free(first);
+	X509_free(later);
+	EVP_PKEY_free(ca_key);
+	EVP_PKEY_free(other);
+}
+
 int
 main(void)
 {
@@ -324,6 +400,8 @@ main(void)
 	test_times();
 	test_read();
 	test_chain_order();
+	test_chain_effort();
+	test_of_key();
 	EVP_PKEY_free(key);
 	return unit_done();
 }

@@ -14,7 +14,9 @@
 #include "file.h"
 #include "issue.h"
 #include "key.h"
+#include "pem.h"
 #include "unit.h"
+#include "version.h"
 
 static char *dir;
 
@@ -336,39 +338,118 @@ test_rename_remove(void)
 	identity_clear(&two);
 }
 
-/* Many writers of one name, and a reader: everybody sees a key with its certificate. */
+enum { WRITERS = 4, ROUNDS = 25, LOADS = 200 };
+
+/* Begins writers of an identity: with certificate and chain, or with a request in the place of both. */
 static void
-test_race(void)
+race_begin(const char *name, int waits)
 {
-	enum { WRITERS = 4, ROUNDS = 25 };
-	int i, n, status, bad = 0;
-	struct identity got;
-	struct fail f = FAIL_INIT;
+	struct identity id;
+	struct issue is;
+	int i, n;
 
 	for (i = 0; i < WRITERS; i++)
 		if (fork() == 0) {
-			struct identity id;
-
-			make(&id, "race");
+			make(&id, name);
+			issue_init(&is);
+			issue_set(&is, ISSUE_CN, "mx.example", NULL);
+			id.chain = sk_X509_new_null();
+			sk_X509_push(id.chain, X509_dup(id.cert));
+			if (waits) {
+				id.request = issue_request(&is, id.key, NULL);
+				X509_free(id.cert);
+				id.cert = NULL;
+				sk_X509_pop_free(id.chain, X509_free);
+				id.chain = NULL;
+			}
+			/* Amended, the version before goes at once. */
 			for (n = 0; n < ROUNDS; n++)
-				if (identity_store(dir, &id, IDENTITY_REPLACE, NULL) == -1)
+				if (identity_store(dir, &id, IDENTITY_AMEND, NULL) == -1)
 					_exit(1);
 			_exit(0);
 		}
-	while (!exists("certs/race"))
+}
+
+static int
+race_end(void)
+{
+	int i, status, bad = 0;
+
+	for (i = 0; i < WRITERS; i++)
+		if (wait(&status) == -1 || status != 0)
+			bad++;
+	return bad;
+}
+
+/* Many writers of one name, and a reader: everybody sees all that belongs together. */
+static void
+test_race(void)
+{
+	static const unsigned flags[] = { 0, IDENTITY_NEED_KEY, IDENTITY_PENDING,
+		IDENTITY_NEED_KEY | IDENTITY_PENDING };
+	struct identity got;
+	struct fail f = FAIL_INIT;
+	int n, waits, bad;
+
+	for (waits = 0; waits < 2; waits++) {
+		const char *name = waits ? "race-waits" : "race", *link = waits ? "certs/race-waits" : "certs/race";
+
+		race_begin(name, waits);
+		while (!exists(link))
+			usleep(1000);
+		for (bad = 0, n = 0; n < LOADS; n++) {
+			if (identity_load(dir, name, flags[n % 4] | (waits ? IDENTITY_PENDING : 0), &got, &f) == -1 ||
+			    (waits ? got.request == NULL : got.cert == NULL || sk_X509_num(got.chain) != 1))
+				bad++;
+			identity_clear(&got);
+		}
+		unit_int(bad, 0, "every load beside the writers is whole (%s)", f.text);
+		unit_int(race_end(), 0, "every store succeeds");
+		unit_int(identity_load(dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL), 0,
+		    "and the last is whole");
+		identity_clear(&got);
+	}
+}
+
+/* With a certificate's file that takes long to read the version is gone before the chain is looked for. */
+static void
+test_race_long(void)
+{
+	struct buf pem = BUF_INIT, chain = BUF_INIT;
+	char *certs = file_join(dir, "certs");
+	struct identity id, got;
+	struct fail f = FAIL_INIT;
+	int n, bad = 0, status;
+	pid_t pid;
+
+	make(&id, "race-long");
+	pem_put_cert(&chain, id.cert, NULL);
+	pem_put_cert(&pem, id.cert, NULL);
+	for (n = 0; n < 40000; n++)
+		buf_puts(&pem, "This is said of the certificate.\n");
+	if ((pid = fork()) == 0) {
+		const struct version_file v[] = { { "cert.pem", 0644, pem.p, pem.len },
+			{ "chain.pem", 0644, chain.p, chain.len } };
+
+		for (n = 0; n < 40; n++)
+			if (version_store(certs, "race-long", v, 2, VERSION_REPLACE | VERSION_AMEND, NULL,
+			    NULL) == -1)
+				_exit(1);
+		_exit(0);
+	}
+	while (!exists("certs/race-long"))
 		usleep(1000);
-	for (n = 0; n < 200; n++) {
-		if (identity_load(dir, "race", IDENTITY_NEED_KEY, &got, &f) == -1)
+	for (n = 0; waitpid(pid, &status, WNOHANG) == 0; n++) {
+		if (identity_load(dir, "race-long", 0, &got, &f) == -1 || sk_X509_num(got.chain) != 1)
 			bad++;
 		identity_clear(&got);
 	}
-	unit_int(bad, 0, "every load beside the writers is whole (%s)", f.text);
-	for (i = 0, bad = 0; i < WRITERS; i++)
-		if (wait(&status) == -1 || status != 0)
-			bad++;
-	unit_int(bad, 0, "every store succeeds");
-	unit_int(identity_load(dir, "race", IDENTITY_NEED_KEY, &got, NULL), 0, "and the last is whole");
-	identity_clear(&got);
+	unit_int(bad, 0, "none of %d loads lacks its chain (%s)", n, f.text);
+	unit_int(status, 0, "and the writer succeeds");
+	identity_clear(&id);
+	buf_clear(&pem);
+	buf_clear(&chain);
+	free(certs);
 }
 
 static void
@@ -425,6 +506,7 @@ main(void)
 	test_changed_meanwhile();
 	test_rename_remove();
 	test_race();
+	test_race_long();
 	test_find();
 	unit_int(file_remove_tree(dir, NULL), 0, "cleaned up");
 	return unit_done();
