@@ -373,14 +373,15 @@ discard_unseen(const struct change *c)
 	closedir(d);
 }
 
+/* Numbers only grow: one that a crash left behind is not used again. */
 static int
 choose_number(struct change *c, struct fail *f)
 {
 	unsigned long highest;
 
-	discard_unseen(c);
 	if (highest_below(c->home, NUMBER_MAX, &highest, f) == -1)
 		return -1;
+	discard_unseen(c);
 	c->target = xasprintf("%s/%s/%lu", VERSIONS, c->name, highest + 1);
 	c->folder = file_join(c->root, c->target);
 	return 0;
