@@ -263,15 +263,30 @@ file_is_stdout(const char *path)
 	return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
 }
 
+/* May these bytes go into what is open?  A secret does not go to whoever else made a FIFO there. */
+static int
+check_reader(int fd, const char *path, mode_t mode, unsigned flags, struct fail *f)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return fail_errno(f, "%.300s", path);
+	if ((mode & (S_IRWXG | S_IRWXO)) != 0 || (flags & FILE_REPLACE) || is_descriptor(path) ||
+	    !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) || st.st_uid == geteuid() || st.st_uid == 0)
+		return 0;
+	return fail(f, FAIL_POLICY, "%.300s: a FIFO that another user made; no key is written into it", path);
+}
+
 /* A device, a FIFO: whoever has it open wants the bytes, and a rename would take it from all. */
 static int
-write_through(const char *path, const void *p, size_t len, struct fail *f)
+write_through(const char *path, mode_t mode, unsigned flags, const void *p, size_t len, struct fail *f)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY), rc;
 
 	if (fd == -1)
 		return fail_errno(f, "%.300s", path);
-	rc = file_put(fd, p, len, path, f);
+	if ((rc = check_reader(fd, path, mode, flags, f)) == 0)
+		rc = file_put(fd, p, len, path, f);
 	if (close(fd) == -1 && rc == 0)
 		rc = fail_errno(f, "%.300s", path);
 	return rc;
@@ -327,7 +342,7 @@ file_write_or_stdout(const char *path, mode_t mode, unsigned flags, const void *
 		if (errno != ENOENT)
 			return fail_errno(f, "%.300s", path);
 	} else if (!S_ISREG(st.st_mode))
-		return write_through(path, p, len, f);
+		return write_through(path, mode, flags, p, len, f);
 	if (!(flags & FILE_REPLACE))
 		return file_write(path, mode, flags, p, len, f);
 	real = behind_links(path);

@@ -49,7 +49,8 @@ int file_is_stdout(const char *path);
 /*
  * As file_write(), for a path that a user named.  Where file_is_stdout(), or where there is
  * something other than a regular file (a device, a FIFO; links followed), the bytes are written
- * into it, and mode and flags mean nothing.  Of a symbolic link the file that it shows is replaced
+ * into it, and mode and flags mean nothing, but that what is for the owner alone goes into a FIFO
+ * of another user (neither us nor root) only with FILE_REPLACE: FAIL_POLICY.  Of a symbolic link the file that it shows is replaced
  * or made, and the link stays; without FILE_REPLACE it is refused, dangling or not.
  */
 int file_write_or_stdout(

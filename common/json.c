@@ -63,10 +63,45 @@ json_set_time(json_t *o, const char *key, int64_t t)
 	json_set_str(o, key, text_time(when, t));
 }
 
+/* The code of a character at s that a terminal would obey: U+0080-009F, U+202A-202E, U+2066-2069; 0:
+ * another.  s ends with NUL and is UTF-8. */
+static unsigned
+obeyed(const unsigned char *s)
+{
+	unsigned c = 0;
+
+	if (s[0] == 0xc2 && s[1] < 0xa0)
+		return s[1];
+	if (s[0] == 0xe2 && (s[1] & 0xc0) == 0x80)
+		c = 0x2000 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU);
+	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ? c : 0;
+}
+
+/* Beyond ASCII there are only the characters of strings, where an escape means the same. */
+static void
+put_escaped(const char *s, FILE *out)
+{
+	unsigned c;
+
+	for (; *s != '\0'; s++)
+		if ((c = obeyed((const unsigned char *)s)) == 0)
+			putc(*s, out);
+		else {
+			fprintf(out, "\\u%04X", c);
+			s += c < 0x800 ? 1 : 2;
+		}
+}
+
 int
 json_line(FILE *out, const json_t *o, struct fail *f)
 {
-	if (json_dumpf(o, out, JSON_COMPACT) == -1 || fputc('\n', out) == EOF)
+	char *text = json_dumps(o, JSON_COMPACT);
+
+	if (text == NULL)
+		alloc_failed();
+	put_escaped(text, out);
+	free(text);
+	if (fputc('\n', out) == EOF || ferror(out))
 		return fail_errno(f, "standard output");
 	return 0;
 }

@@ -188,6 +188,19 @@ name_matches(const char *reference, const char *presented)
 	return same(dot, n - (dot - reference), presented + 1, m - 1);
 }
 
+/* U+202A-202E or U+2066-2069, which turn round how the rest of a line is shown; s is UTF-8. */
+static int
+has_bidi(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+
+	for (; *u != '\0'; u++)
+		if (u[0] == 0xe2 && ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) ||
+		    (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)))
+			return 1;
+	return 0;
+}
+
 static const char *
 why_not_identity(const char *s)
 {
@@ -203,7 +216,7 @@ why_not_identity(const char *s)
 		return "there is a .. in it";
 	if (strchr(s, '*') != NULL)
 		return "there is a * in it";
-	if (text_utf8_chars(s) == -1)
+	if (text_utf8_chars(s) == -1 || has_bidi(s))
 		return "it is not UTF-8, or there is a control character in it";
 	return NULL;
 }

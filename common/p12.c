@@ -714,21 +714,20 @@ decode_key(const struct buf *plain, size_t number, struct fail *f)
 {
 	const unsigned char *p = (const unsigned char *)plain->p;
 	PKCS8_PRIV_KEY_INFO *info;
-	const ASN1_OBJECT *type = NULL;
 	EVP_PKEY *key = NULL;
-	char text[128];
+	char type[PEM_TYPE_MAX];
 
 	ossl_clear();
+	if (plain->len > PEM_KEY_MAX) {
+		fail(f, FAIL_INPUT, "bag %zu: a private key of more than %d octets", number, PEM_KEY_MAX);
+		return NULL;
+	}
 	info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)plain->len);
 	if (info == NULL || p != (const unsigned char *)plain->p + plain->len)
 		fail_ossl(f, FAIL_INPUT, "damaged: bag %zu: expected a private key", number);
-	else if ((key = EVP_PKCS82PKEY(info)) == NULL) {
-		PKCS8_pkey_get0(&type, NULL, NULL, NULL, info);
-		if (OBJ_obj2txt(text, sizeof text, type, 0) <= 0)
-			strcpy(text, "unknown");
+	else if ((key = pem_pkcs8_key(info, type)) == NULL)
 		fail_ossl(f, FAIL_INPUT, "unsupported algorithm, or damaged: bag %zu: a private key of type "
-		    "%s", number, text);
-	}
+		    "%s", number, type);
 	PKCS8_PRIV_KEY_INFO_free(info);
 	return key;
 }

@@ -511,6 +511,67 @@ pem_get1_request(const struct pem_item *item, struct fail *f)
 	return NULL;
 }
 
+/* By number: an older OpenSSL has no names for the last. */
+static int
+is_key_type(const ASN1_OBJECT *type)
+{
+	static const char *const types[] = { "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10",
+		"1.2.840.10045.2.1", "1.3.101.112", "1.3.101.113", "2.16.840.1.101.3.4.3.17",
+		"2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19" };
+	char text[PEM_TYPE_MAX];
+	size_t i;
+
+	if (OBJ_obj2txt(text, sizeof text, type, 1) <= 0)
+		return 0;
+	for (i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(text, types[i]) == 0)
+			return 1;
+	return 0;
+}
+
+EVP_PKEY *
+pem_pkcs8_key(const PKCS8_PRIV_KEY_INFO *info, char name[PEM_TYPE_MAX])
+{
+	const ASN1_OBJECT *type = NULL;
+
+	PKCS8_pkey_get0(&type, NULL, NULL, NULL, info);
+	if (OBJ_obj2txt(name, PEM_TYPE_MAX, type, 0) <= 0)
+		strcpy(name, "unknown");
+	return is_key_type(type) ? EVP_PKCS82PKEY(info) : NULL;
+}
+
+static EVP_PKEY *
+pkcs8_key(const uint8_t **p, size_t len)
+{
+	PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, p, (long)len);
+	char name[PEM_TYPE_MAX];
+	EVP_PKEY *key = info != NULL ? pem_pkcs8_key(info, name) : NULL;
+
+	PKCS8_PRIV_KEY_INFO_free(info);
+	return key;
+}
+
+/* Behind the version: PKCS#8 goes on with a SEQUENCE, PKCS#1 with an INTEGER, SEC 1 with an OCTET
+ * STRING.  OpenSSL would try all that it knows, DSA too, and there compute before it looks. */
+static EVP_PKEY *
+decode_key(const uint8_t **p, size_t len)
+{
+	size_t head = len < 2 || (*p)[1] < 0x80 ? 2 : 2 + ((*p)[1] & 0x7f);
+
+	if (len < head + 4 || len > PEM_KEY_MAX || (*p)[head] != 0x02 || (*p)[head + 1] != 1)
+		return NULL;
+	switch ((*p)[head + 3]) {
+	case 0x30:
+		return pkcs8_key(p, len);
+	case 0x02:
+		return d2i_PrivateKey(EVP_PKEY_RSA, NULL, p, (long)len);
+	case 0x04:
+		return d2i_PrivateKey(EVP_PKEY_EC, NULL, p, (long)len);
+	default:
+		return NULL;
+	}
+}
+
 EVP_PKEY *
 pem_get1_key(const struct pem_item *item, struct fail *f)
 {
@@ -525,8 +586,8 @@ pem_get1_key(const struct pem_item *item, struct fail *f)
 		return NULL;
 	}
 	ossl_clear();
-	key = d2i_AutoPrivateKey(NULL, &p, item->len);
-	if (decoded(item, key, p, "private key", f))
+	key = decode_key(&p, item->len);
+	if (decoded(item, key, p, "private key of RSA, EC, EdDSA or ML-DSA", f))
 		return key;
 	EVP_PKEY_free(key);
 	return NULL;

@@ -23,6 +23,8 @@
 #define PEM_ITEMS_MAX 50000		/* objects in one text */
 #define PEM_OBJECT_MAX (1024 * 1024)	/* octets of DER in one object */
 #define PEM_LABEL_MAX 64		/* octets in a label */
+#define PEM_KEY_MAX (12 * 1024)		/* octets of a private key: one of rsa:16384 has 9300 */
+#define PEM_TYPE_MAX 128		/* room for what a key's type is called */
 
 struct pem_item {
 	char label[PEM_LABEL_MAX + 1];	/* "CERTIFICATE", "PRIVATE KEY", ... */
@@ -69,8 +71,15 @@ int pem_is_pkcs7(const struct pem_item *);	/* PKCS7, PKCS #7 SIGNED DATA, CMS */
  * behind the object (but for TRUSTED CERTIFICATE's) are refused. */
 X509 *pem_get1_cert(const struct pem_item *, struct fail *);
 X509_REQ *pem_get1_request(const struct pem_item *, struct fail *);
-EVP_PKEY *pem_get1_key(const struct pem_item *, struct fail *);
+EVP_PKEY *pem_get1_key(const struct pem_item *, struct fail *);	/* PEM_KEY_MAX octets at most */
 EVP_PKEY *pem_get1_public_key(const struct pem_item *, struct fail *);
+
+/*
+ * The key in what was taken apart as PKCS#8, of RSA, EC, EdDSA or ML-DSA; any other is not decoded:
+ * with DSA and DH OpenSSL computes powers of numbers as long as the input has them.  name gets what
+ * the type is called.  The caller frees; NULL: of another type, or damaged.
+ */
+EVP_PKEY *pem_pkcs8_key(const PKCS8_PRIV_KEY_INFO *, char name[PEM_TYPE_MAX]);
 
 /* The certificates of a PKCS#7 signedData message in their order there, which means nothing (it is
  * a SET); at least one.  Its signatures are not looked at.  The caller frees with

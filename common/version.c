@@ -1,7 +1,8 @@
 /*
  * A change: lock, make the folders, write folder N+1 whole, swap the link, prune.  What was made is
  * undone in the opposite order where a step fails.  Roll-back and renaming are changes whose files
- * come from a version that is there.
+ * come from a version that is there.  A folder has its number only while it is whole: it is written
+ * as NEW and removed as GONE, so whoever is killed leaves no half of a version under a number.
  */
 #include "version.h"
 
@@ -23,6 +24,9 @@
 #include "text.h"
 
 #define VERSIONS ".versions"
+#define NEW ".new"		/* in a home: the version that is being written */
+#define GONE ".gone"		/* the one that is being removed */
+#define SWEEP_MAX 64		/* homes without a name that one change removes */
 #define LOCK_POLL_MS 20
 #define LOCK_TRIES 100
 #define NUMBER_MAX (INT_MAX - 1)
@@ -88,6 +92,18 @@ number_shown(const char *target)
 	return slash != NULL ? number_of(slash + 1) : 0;
 }
 
+/* The number of the version that an entry of a home is; 0: none, as whatever is no folder itself. */
+static unsigned long
+number_at(DIR *home, const char *entry)
+{
+	unsigned long n = number_of(entry);
+	struct stat st;
+
+	if (n == 0 || fstatat(dirfd(home), entry, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return 0;
+	return S_ISDIR(st.st_mode) ? n : 0;
+}
+
 /* The highest number in the home below a bound; 0: none. */
 static int
 highest_below(const char *home, unsigned long bound, unsigned long *highest, struct fail *f)
@@ -100,7 +116,7 @@ highest_below(const char *home, unsigned long bound, unsigned long *highest, str
 	if ((d = opendir(home)) == NULL)
 		return fail_errno(f, "%.300s", home);
 	while ((e = readdir(d)) != NULL)
-		if ((n = number_of(e->d_name)) > *highest && n < bound)
+		if ((n = number_at(d, e->d_name)) > *highest && n < bound)
 			*highest = n;
 	closedir(d);
 	return 0;
@@ -205,6 +221,27 @@ wait_for_lock(const struct change *c, struct fail *f)
 	return 0;
 }
 
+/* Keys are neither written nor removed through a link that somebody put in a folder's place. */
+static int
+check_folder(const char *path, struct fail *f)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1)
+		return errno == ENOENT ? 0 : fail_errno(f, "%.300s", path);
+	return S_ISDIR(st.st_mode) ? 0 : fail(f, FAIL_INPUT, "%.300s: expected a folder", path);
+}
+
+static int
+check_home(const struct change *c, struct fail *f)
+{
+	char *versions = parent(c->home);
+	int rc = check_folder(versions, f) == 0 ? check_folder(c->home, f) : -1;
+
+	free(versions);
+	return rc;
+}
+
 /* Is the folder that is locked the one that has the name? */
 static int
 is_locked(const struct change *c)
@@ -240,7 +277,7 @@ lock_root(struct change *c, int make, struct fail *f)
 			return -1;
 		}
 		if (is_locked(c))
-			return 0;
+			return check_home(c, f);
 		close(c->lock);
 		c->lock = -1;
 	}
@@ -321,7 +358,36 @@ check_taken(struct change *c, unsigned flags, const char *was, struct fail *f)
 	return c->old != NULL ? 0 : look_for_link(c, f);
 }
 
-/* Numbers only grow: a folder that a crash left half written has a higher one than the link's. */
+/* Out of the way first, then file by file; what cannot be removed stays whole. */
+static void
+discard(const char *home, const char *entry)
+{
+	char *path = file_join(home, entry), *gone = file_join(home, GONE);
+
+	file_remove_tree(gone, NULL);
+	if (rename(path, gone) == 0)
+		file_remove_tree(gone, NULL);
+	free(gone);
+	free(path);
+}
+
+/* What somebody who was killed had written, but not yet shown, is no version to go back to. */
+static void
+discard_unseen(const struct change *c)
+{
+	unsigned long shown = number_shown(c->old), n;
+	struct dirent *e;
+	DIR *d;
+
+	if ((d = opendir(c->home)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		if ((n = number_at(d, e->d_name)) > shown && n != c->keep)
+			discard(c->home, e->d_name);
+	closedir(d);
+}
+
+/* Numbers only grow: one that a crash left behind is not used again. */
 static int
 choose_number(struct change *c, struct fail *f)
 {
@@ -329,6 +395,7 @@ choose_number(struct change *c, struct fail *f)
 
 	if (highest_below(c->home, NUMBER_MAX, &highest, f) == -1)
 		return -1;
+	discard_unseen(c);
 	c->target = xasprintf("%s/%s/%lu", VERSIONS, c->name, highest + 1);
 	c->folder = file_join(c->root, c->target);
 	return 0;
@@ -354,7 +421,7 @@ give(const char *path, const struct stat *owner, struct fail *f)
 }
 
 static int
-give_folders(const struct change *c, struct stat *owner, struct fail *f)
+give_folders(const struct change *c, const char *folder, struct stat *owner, struct fail *f)
 {
 	char *old = c->old != NULL ? version_folder(c->root, c->name, c->old) : NULL;
 	char *versions = parent(c->home);
@@ -367,7 +434,7 @@ give_folders(const struct change *c, struct stat *owner, struct fail *f)
 		if (old == NULL || stat(old, owner) == -1)
 			*owner = root;
 		if (give(c->home, owner, f) == 0)
-			rc = give(c->folder, owner, f);
+			rc = give(folder, owner, f);
 	}
 	free(versions);
 	free(old);
@@ -375,17 +442,18 @@ give_folders(const struct change *c, struct stat *owner, struct fail *f)
 }
 
 static int
-write_files(const struct change *c, const struct version_file *v, size_t n, struct fail *f)
+write_files(const struct change *c, const char *folder, const struct version_file *v, size_t n,
+    struct fail *f)
 {
 	struct stat owner;
 	size_t i;
 
-	if (mkdir(c->folder, 0755) == -1 || chmod(c->folder, 0755) == -1)
-		return fail_errno(f, "%.300s", c->folder);
-	if (give_folders(c, &owner, f) == -1)
+	if (mkdir(folder, 0755) == -1 || chmod(folder, 0755) == -1)
+		return fail_errno(f, "%.300s", folder);
+	if (give_folders(c, folder, &owner, f) == -1)
 		return -1;
 	for (i = 0; i < n; i++) {
-		char *path = file_join(c->folder, v[i].name);
+		char *path = file_join(folder, v[i].name);
 		int rc = file_write(path, v[i].mode, FILE_NEW_DIR, v[i].p, v[i].len, f);
 
 		if (rc == 0)
@@ -394,14 +462,30 @@ write_files(const struct change *c, const struct version_file *v, size_t n, stru
 		if (rc == -1)
 			return -1;
 	}
-	return file_sync_folder(c->folder, f);
+	return file_sync_folder(folder, f);
+}
+
+/* Gets its number when it is whole and on the disk. */
+static int
+write_numbered(const struct change *c, const struct version_file *v, size_t n, struct fail *f)
+{
+	char *new = file_join(c->home, NEW);
+	int rc;
+
+	file_remove_tree(new, NULL);
+	if ((rc = write_files(c, new, v, n, f)) == 0 && rename(new, c->folder) == -1)
+		rc = fail_errno(f, "%.300s", c->folder);
+	if (rc == -1)
+		file_remove_tree(new, NULL);
+	free(new);
+	return rc;
 }
 
 /* The new version's folder, whole and durable; the link does not show it yet. */
 static int
 write_folder(struct change *c, const struct version_file *v, size_t n, struct fail *f)
 {
-	if (choose_number(c, f) == -1 || write_files(c, v, n, f) == -1)
+	if (choose_number(c, f) == -1 || write_numbered(c, v, n, f) == -1)
 		return -1;
 	return file_sync_dir(c->home, f);
 }
@@ -463,19 +547,45 @@ prune(const struct change *c)
 {
 	unsigned long new = number_shown(c->target), n;
 	struct dirent *e;
-	char *path;
 	DIR *d;
 
 	if ((d = opendir(c->home)) == NULL)
 		return;
 	while ((e = readdir(d)) != NULL) {
-		if ((n = number_of(e->d_name)) == 0 || n == new || n == c->keep)
-			continue;
-		path = file_join(c->home, e->d_name);
-		file_remove_tree(path, NULL);
-		free(path);
+		n = number_of(e->d_name);
+		if ((n != 0 && n != new && n != c->keep) || strcmp(e->d_name, NEW) == 0 ||
+		    strcmp(e->d_name, GONE) == 0)
+			discard(c->home, e->d_name);
 	}
 	closedir(d);
+}
+
+/* Homes whose names are gone: somebody was killed while he removed them, and keys may be left. */
+static void
+sweep_homes(const struct change *c)
+{
+	char *versions = parent(c->home);
+	struct dirent *e;
+	struct stat st;
+	int left = SWEEP_MAX;
+	DIR *d;
+
+	if ((d = opendir(versions)) != NULL) {
+		while (left > 0 && (e = readdir(d)) != NULL) {
+			char *name = file_join(c->root, e->d_name);
+
+			if (e->d_name[0] != '.' && lstat(name, &st) == -1 && errno == ENOENT) {
+				char *home = file_join(versions, e->d_name);
+
+				file_remove_tree(home, NULL);
+				free(home);
+				left--;
+			}
+			free(name);
+		}
+		closedir(d);
+	}
+	free(versions);
 }
 
 /* The lock is ours, so nobody is between making such a link and renaming it. */
@@ -491,6 +601,7 @@ sweep(const struct change *c)
 		if (strncmp(e->d_name, FILE_LINK_TEMP, strlen(FILE_LINK_TEMP)) == 0)
 			unlinkat(dirfd(d), e->d_name, 0);
 	closedir(d);
+	sweep_homes(c);
 }
 
 static int
@@ -639,6 +750,8 @@ version_remove(const char *root, const char *name, struct fail *f)
 	change_init(&c, root, name);
 	if (lock_root(&c, 0, f) == 0 && look_for_link(&c, f) == 0)
 		rc = drop(&c, f);
+	if (rc == 0)
+		sweep(&c);
 	change_clear(&c);
 	return rc;
 }
@@ -675,7 +788,7 @@ version_rename(const char *root, const char *name, const char *new_name, struct 
 	change_init(&from, root, name);
 	change_init(&to, root, new_name);
 	if (lock_root(&from, 0, f) == 0 && look_for_link(&from, f) == 0 &&
-	    check_taken(&to, 0, NULL, f) == 0 && make_home(&to, f) == 0)
+	    check_home(&to, f) == 0 && check_taken(&to, 0, NULL, f) == 0 && make_home(&to, f) == 0)
 		rc = copy_versions(&to, &from, f);
 	rc = end(&to, rc);
 	if (rc == 0)

@@ -5,8 +5,9 @@
  * syncs it, and swaps the link by rename: a reader, and a machine after a crash, sees the old or the
  * new version, never a mixture.  The version before stays for a roll-back, others are removed.
  * Where root writes, files get the owner and group of the version before, or of ROOT where there is none.
- * Writers exclude each other by flock(2) on ROOT, waiting VERSION_LOCK_S at most.  What is in the
- * files is the caller's matter.
+ * Writers exclude each other by flock(2) on ROOT, waiting VERSION_LOCK_S at most.  A symbolic link in
+ * the place of .versions or .versions/NAME is refused: FAIL_INPUT.  What is in the files is the
+ * caller's matter.
  */
 #ifndef MTATLS_VERSION_H
 #define MTATLS_VERSION_H
@@ -58,7 +59,7 @@ int version_rollback(const char *root, const char *name, struct fail *);
 int version_rename(const char *root, const char *name, const char *to, struct fail *);
 
 /* The name and all its versions.  After a crash the versions may be there without the name; the
- * next change under the name clears them up. */
+ * next change under any name clears them up. */
 int version_remove(const char *root, const char *name, struct fail *);
 
 #endif

@@ -36,6 +36,15 @@ make_state() {
 	cp -a "$MTATLS_DIR" before
 }
 
+# Every folder that has a number is a version that one can go back to.
+numbered_are_whole() {
+	local folder
+	for folder in "$MTATLS_DIR"/certs/.versions/*/[0-9]*; do
+		[ ! -e "$folder" ] || { openssl pkey -in "$folder/key.pem" -noout && openssl x509 -in "$folder/cert.pem" -noout; } ||
+			return 1
+	done
+}
+
 restore() {
 	rm -rf "$MTATLS_DIR"
 	cp -a before "$MTATLS_DIR"
@@ -60,15 +69,70 @@ walk() {
 			now=$(whole "$name") || { echo "step $n: $name is broken"; return 1; }
 			[[ "$old$new" == *"$now"* ]] || { echo "step $n: $name is neither"; echo "$now"; return 1; }
 		done
+		numbered_are_whole || { echo "step $n: half a version"; find "$MTATLS_DIR"; return 1; }
 		[ "$status" -ne 0 ] || break
 		[ "$status" -eq 137 ] || { echo "step $n: status $status"; return 1; }
 		# What the next change leaves has no remains of this one.
 		"$BIN/mkcert" -f mx.example > /dev/null
 		[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
-		[ -z "$(find "$MTATLS_DIR" -name '.link-*' -o -name '.tmp-*')" ] || { find "$MTATLS_DIR"; return 1; }
+		[ -z "$(find "$MTATLS_DIR" -name '.link-*' -o -name '.tmp-*' -o -name .new -o -name .gone)" ] || { find "$MTATLS_DIR"; return 1; }
 	done
 	echo "$n steps"
 	[ "$n" -gt 3 ] && [ "$n" -lt 200 ]
+}
+
+@test "killed at any step: mkcert, and the next one as it tidies up; roll-back finds what was shown before" {
+	make_state
+	local n status shown
+	for ((n = 1; n < 200; n++)); do
+		restore
+		status=0
+		LD_PRELOAD="$BUILD/lab/faults.so" FAULTS="any /certs $n kill" "$BIN/mkcert" -f mx.example > /dev/null 2>&1 || status=$?
+		numbered_are_whole || { echo "step $n: half a version"; find "$MTATLS_DIR"; false; }
+		[ "$status" -ne 0 ] || break
+		[ "$status" -eq 137 ]
+		shown=$(whole mx.example)
+		status=0
+		LD_PRELOAD="$BUILD/lab/faults.so" FAULTS="rename /certs/.versions/mx.example/.gone 1 kill" "$BIN/mkcert" -f mx.example \
+		    > /dev/null 2>&1 || status=$?
+		[ "$status" -eq 137 ] || { echo "step $n: the second: $status"; false; }
+		if [ "$(whole mx.example)" != "$shown" ]; then
+			certstore rollback mx.example
+			[ "$(whole mx.example)" = "$shown" ] || { echo "step $n: another version"; find "$MTATLS_DIR"; false; }
+		fi
+	done
+	[ "$n" -gt 10 ] && [ "$n" -lt 200 ]
+}
+
+@test "what somebody who was killed left of an identity goes with the next change of another" {
+	make_state
+	local leftover=$MTATLS_DIR/certs/.versions/mx.example
+	LD_PRELOAD="$BUILD/lab/faults.so" FAULTS="fsync /certs 1 kill" run -137 "$BIN/certstore" remove mx.example
+	[ ! -e "$MTATLS_DIR/certs/mx.example" ]
+	[ -n "$(find "$leftover" -name key.pem)" ]
+	"$BIN/mkcert" other.example
+	[ ! -e "$leftover" ]
+	[ -s "$MTATLS_DIR/certs/other.example/key.pem" ]
+}
+
+@test "a link in the place of a folder is not followed" {
+	make_state
+	local certs=$MTATLS_DIR/certs place
+	for place in .versions .versions/mx.example; do
+		restore
+		mv "$certs/$place" away
+		ln -s "$PWD/away" "$certs/$place"
+		find away -type f -exec sha256sum {} + | sort > one
+		for command in 'mkcert -f mx.example' 'csrgen mx.example' 'certstore rollback mx.example' \
+		    'certstore rename mx.example new.example' 'certstore rename mx.example mx.example2' 'certstore remove mx.example'; do
+			# shellcheck disable=SC2086
+			run -2 "$BIN"/$command
+			[[ "$output" == *"$place: expected a folder"* ]] || { echo "$command: $output"; false; }
+			[ -L "$certs/$place" ] && [ -L "$certs/mx.example" ]
+			find away -type f -exec sha256sum {} + | sort | cmp one -
+		done
+		rm -r away
+	done
 }
 
 @test "killed at any step: csrgen" {

@@ -605,20 +605,23 @@ examples() {
 	[ "$read" -eq 19 ]
 	[ "$keyless" -eq 11 ]
 	printf password > word
-	read=0
+	read=0 dsa=0
 	for file in "$dir"/x509/PKITS_data/pkcs12/*.p12; do
-		# A public key without its own parameters, which are in the issuer's: it is equal to no key.
+		# DSA keys are not decoded: a long one would keep us busy for hours.
 		case $file in
-		*/DSAParametersInheritedCACert.p12|*/ValidDSAParameterInheritanceTest5EE.p12)
-			run -1 p12import --pass-file word -o out.pem -f "$file"
-			[[ "$output" == *'no certificate of the key in it' ]]
+		*DSA*)
+			run -2 p12import --pass-file word -o out.pem -f "$file"
+			[[ "$output" == *'unsupported algorithm'*'a private key of type dsaEncryption'* ]]
+			dsa=$((dsa + 1))
 			continue
 			;;
 		esac
 		p12import --pass-file word -o out.pem -f "$file" > log 2>&1 || { echo "$file"; cat log; false; }
 		read=$((read + 1))
 	done
-	[ "$read" -eq 403 ]
+	echo "$read taken, $dsa DSA"
+	[ "$dsa" -gt 0 ]
+	[ $((read + dsa)) -eq 405 ]
 }
 
 @test "-f keeps the next key of the identity, and tells of what else changes" {

@@ -258,6 +258,29 @@ test_put(void)
 	free(s);
 }
 
+/* Whoever may write to the folder has put a FIFO in the place of the key's file. */
+static void
+test_strange_fifo(void)
+{
+	struct fail f = FAIL_INIT;
+	char got[8];
+	int fd;
+
+	if (geteuid() != 0)
+		return;
+	mkfifo(at("strange"), 0666);
+	unit_int(chown(at("strange"), 65534, 65534), 0, "a FIFO of nobody's");
+	fd = open(at("strange"), O_RDWR | O_NONBLOCK);
+	unit_int(file_write_or_stdout(at("strange"), 0600, 0, "key", 3, &f), -1, "a secret does not go there");
+	unit_int(f.kind, FAIL_POLICY, "as a rule says");
+	unit_int(read(fd, got, sizeof got), -1, "nothing came");
+	unit_int(file_write_or_stdout(at("strange"), 0644, 0, "cert", 4, &f), 0, "what all may read does");
+	unit_int(read(fd, got, sizeof got), 4, "and comes");
+	unit_int(file_write_or_stdout(at("strange"), 0600, FILE_REPLACE, "key", 3, &f), 0, "so does one by force");
+	unit_int(read(fd, got, sizeof got), 3, "and comes");
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -269,6 +292,7 @@ main(void)
 	test_read();
 	test_directories();
 	test_links();
+	test_strange_fifo();
 	test_remove();
 	test_put();
 	unit_int(file_remove_tree(dir, NULL), 0, "cleaned up");

@@ -31,6 +31,29 @@ static const struct {
 	{ "\xc0\x80", 2, "\"\\\\xc0\\\\x80\"" },		/* NUL the long way */
 };
 
+/* What a terminal would obey is escaped, and reads back as it was. */
+static void
+test_obeyed(void)
+{
+	static const char in[] = "\xc2\x80\xc2\x9f\xc2\xa0|\xe2\x80\xa9\xe2\x80\xaa\xe2\x80\xae\xe2\x80\xaf|"
+	    "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa|\xe2\x82\xac\\u202E";
+	json_t *o = json_object(), *back;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	json_set_str(o, "k", in);
+	unit_int(json_line(out, o, NULL), 0, "a line");
+	fclose(out);
+	unit_str(text, "{\"k\":\"\\u0080\\u009F\xc2\xa0|\xe2\x80\xa9\\u202A\\u202E\xe2\x80\xaf|"
+	    "\xe2\x81\xa5\\u2066\\u2069\xe2\x81\xaa|\xe2\x82\xac\\\\u202E\"}\n", "escaped");
+	back = json_loads(text, 0, NULL);
+	unit_str(json_string_value(json_object_get(back, "k")), in, "and the same when it is read");
+	json_decref(back);
+	json_decref(o);
+	free(text);
+}
+
 static void
 test_object(void)
 {
@@ -73,6 +96,7 @@ main(void)
 		unit_str(got, rows[i].want, "bytes, row %zu", i);
 		free(got);
 	}
+	test_obeyed();
 	test_object();
 	return unit_done();
 }

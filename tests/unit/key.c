@@ -4,6 +4,8 @@
 #include <openssl/x509.h>
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "key.h"
 #include "pem.h"
@@ -171,9 +173,82 @@ test_forms(void)
 	EVP_PKEY_free(key);
 }
 
+static void
+put_der(struct buf *b, int tag, const void *p, size_t len)
+{
+	buf_printf(b, "%c%c%c%c", tag, 0x82, (int)(len >> 8), (int)(len & 0xff));
+	buf_add(b, p, len);
+}
+
+static void
+put_numbers(struct buf *b, const char *p, size_t len, int n)
+{
+	while (n-- > 0)
+		put_der(b, 0x02, p, len);
+}
+
+/* A DSA key of 20000 bits, as PKCS#8 and as OpenSSL has its own: powers of that are not computed. */
+static void
+test_huge_dsa(void)
+{
+	static const char version[] = { 2, 1, 0 };
+	static const char oid[] = { 6, 7, 0x2a, (char)0x86, 0x48, (char)0xce, 0x38, 4, 1 };
+	struct buf numbers = BUF_INIT, type = BUF_INIT, key = BUF_INIT, all = BUF_INIT, secret = BUF_INIT;
+	char huge[2500];
+
+	memset(huge, 0x7f, sizeof huge);
+	put_numbers(&numbers, huge, sizeof huge, 3);
+	buf_add(&type, oid, sizeof oid);
+	put_der(&type, 0x30, numbers.p, numbers.len);
+	put_numbers(&secret, huge, sizeof huge, 1);
+	buf_add(&key, version, sizeof version);
+	put_der(&key, 0x30, type.p, type.len);
+	put_der(&key, 0x04, secret.p, secret.len);
+	put_der(&all, 0x30, key.p, key.len);
+	alarm(20);
+	unit_ok(key_from_pem(all.p, all.len, NULL) == NULL, "a DSA key in PKCS#8");
+	buf_clear(&key);
+	buf_clear(&all);
+	buf_add(&key, version, sizeof version);
+	put_numbers(&key, huge, sizeof huge, 4);
+	put_der(&all, 0x30, key.p, key.len);
+	unit_ok(key_from_pem(all.p, all.len, NULL) == NULL, "a DSA key in its own form");
+	alarm(0);
+	buf_clear(&numbers);
+	buf_clear(&type);
+	buf_clear(&secret);
+	buf_clear(&key);
+	buf_clear(&all);
+}
+
+/* What OpenSSL makes and we have no use for. */
+static void
+test_types(void)
+{
+	static const struct {
+		const char *type;
+		int taken;
+	} rows[] = { { "X25519", 0 }, { "X448", 0 }, { "ED25519", 1 }, { "ED448", 1 } };
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, rows[i].type), *got;
+		unsigned char *der = NULL;
+		int n = i2d_PrivateKey(key, &der);
+
+		got = key_from_pem(der, n, NULL);
+		unit_int(got != NULL, rows[i].taken, "%s", rows[i].type);
+		EVP_PKEY_free(got);
+		OPENSSL_free(der);
+		EVP_PKEY_free(key);
+	}
+}
+
 int
 main(void)
 {
+	test_huge_dsa();
+	test_types();
 	test_generate();
 	test_refused();
 	test_ml_dsa();

@@ -182,6 +182,10 @@ test_identity(void)
 		free(got);
 	}
 	unit_int(name_check_identity("a*b", NULL), -1, "a raw * is refused");
+	unit_int(name_check_identity("a\xc2\x9b" "b", NULL), -1, "so is a control character of the second set");
+	unit_int(name_check_identity("a\xe2\x80\xae" "b", NULL), -1, "so is U+202E");
+	unit_int(name_check_identity("a\xe2\x81\xa6" "b", NULL), -1, "so is U+2066");
+	unit_int(name_check_identity("a\xe2\x80\x93\xe2\x81\xa5\xe2\x81\xaa" "b", NULL), 0, "their neighbours are not");
 	memset(name, 'a', sizeof name);
 	name[NAME_IDENTITY_MAX] = '\0';
 	unit_int(name_check_identity(name, NULL), 0, "the longest name");
