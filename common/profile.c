@@ -173,8 +173,8 @@ add_name_constraints(STACK_OF(X509_EXTENSION) **x, const struct issue *is)
 	const NAME_CONSTRAINTS *nc = own != NULL ? own : is->narrowed;
 	int rc = 0;
 
-	if (sk_GENERAL_SUBTREE_num(nc->permittedSubtrees) > 0 ||
-	    sk_GENERAL_SUBTREE_num(nc->excludedSubtrees) > 0)
+	if (nc != NULL && (sk_GENERAL_SUBTREE_num(nc->permittedSubtrees) > 0 ||
+	    sk_GENERAL_SUBTREE_num(nc->excludedSubtrees) > 0))
 		rc = add(x, NID_name_constraints, (void *)(uintptr_t)nc, 1);
 	NAME_CONSTRAINTS_free(own);
 	return rc;

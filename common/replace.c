@@ -19,7 +19,9 @@ void
 replaced_clear(struct replaced *r)
 {
 	free(r->damage);
+	r->damage = NULL;
 	X509_free(r->cert);
+	r->cert = NULL;
 	*r = (struct replaced)REPLACED_INIT;
 }
 

@@ -498,7 +498,7 @@ swap(const struct change *c, struct fail *f)
 	if (file_symlink(c->target, c->link, f) == -1)
 		return -1;
 	/* Whose the link is matters to nobody who can replace it in its folder. */
-	if (stat(c->folder, &owner) == 0)
+	if (c->folder != NULL && stat(c->folder, &owner) == 0)
 		give(c->link, &owner, NULL);
 	return 0;
 }

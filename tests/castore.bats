@@ -709,7 +709,8 @@ walk() {
 }
 
 @test "list -j tells what is distrusted and in no list" {
-	local far=$(printf '%064d' 7) near=$(printf '%064d' 8)
+	local far near
+	far=$(printf '%064d' 7) near=$(printf '%064d' 8)
 	castore distrust "$far"
 	castore distrust --after 2026-01-02T00:00:00Z "$near"
 	castore list -j | jq -c 'select(.list == null) | [.sha256, .distrusted, .distrusted_after]' > out
