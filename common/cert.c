@@ -35,17 +35,9 @@ X509 *
 cert_from_pem(const void *p, size_t len, struct fail *f)
 {
 	struct pem_list list;
-	X509 *cert = NULL;
-	size_t i;
+	const struct pem_item *item = pem_first(p, len, pem_is_cert, "certificate", &list, f);
+	X509 *cert = item != NULL ? pem_get1_cert(item, f) : NULL;
 
-	if (pem_read(p, len, &list, f) == -1)
-		return NULL;
-	for (i = 0; i < list.n && !pem_is_cert(&list.v[i]); i++)
-		;
-	if (i == list.n)
-		fail(f, FAIL_INPUT, "no certificate in it");
-	else
-		cert = pem_get1_cert(&list.v[i], f);
 	pem_list_clear(&list);
 	return cert;
 }

@@ -1,5 +1,6 @@
 #include "file.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 #include "alloc.h"
 
+#define LOCK_POLL_MS 20
 #define LINKS_MAX 40 /* that are followed, as the kernel does */
 
 /* To the end, or -1 with nothing left in *b. */
@@ -388,6 +391,22 @@ file_mkdir(const char *path, mode_t mode, struct fail *f)
 		return -1;
 	if (mkdir(path, mode) == -1 && errno != EEXIST)
 		return fail_errno(f, "%.300s", path);
+	return 0;
+}
+
+int
+file_lock(int fd, const char *what, int seconds, struct fail *f)
+{
+	int waited;
+
+	for (waited = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
+		if (errno != EINTR && errno != EWOULDBLOCK)
+			return fail_errno(f, "%.300s", what);
+		if (waited >= seconds * 1000)
+			return fail(f, FAIL_SYS, "%.300s: another process has held its lock for %d s",
+			    what, seconds);
+		poll(NULL, 0, LOCK_POLL_MS);
+	}
 	return 0;
 }
 

@@ -69,6 +69,10 @@ int file_sync_dir(const char *path, struct fail *);
  * sync of a journal takes the names of all along. */
 int file_sync_folder(const char *path, struct fail *);
 
+/* flock(2), exclusive, on an open file or directory, waiting so many seconds at most; what names it in a
+ * failure.  The lock ends with the descriptor. */
+int file_lock(int fd, const char *what, int seconds, struct fail *);
+
 /* Makes or replaces the symbolic link at path by rename, and syncs its directory.  A crash may leave a
  * link beside it whose name begins so. */
 #define FILE_LINK_TEMP ".link-"

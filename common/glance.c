@@ -53,17 +53,9 @@ X509 *
 glance_cert(const void *p, size_t len, struct fail *f)
 {
 	struct pem_list list;
-	X509 *cert = NULL;
-	size_t i;
+	const struct pem_item *item = pem_first(p, len, pem_is_cert, "certificate", &list, f);
+	X509 *cert = item != NULL ? decode(item, f) : NULL;
 
-	if (pem_read(p, len, &list, f) == -1)
-		return NULL;
-	for (i = 0; i < list.n && !pem_is_cert(&list.v[i]); i++)
-		;
-	if (i == list.n)
-		fail(f, FAIL_INPUT, "no certificate in it");
-	else
-		cert = decode(&list.v[i], f);
 	pem_list_clear(&list);
 	return cert;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "file.h"
 #include "ossl.h"
 #include "pem.h"
 
@@ -108,17 +109,9 @@ EVP_PKEY *
 key_from_pem(const void *p, size_t len, struct fail *f)
 {
 	struct pem_list list;
-	EVP_PKEY *key = NULL;
-	size_t i;
+	const struct pem_item *item = pem_first(p, len, pem_is_key, "private key", &list, f);
+	EVP_PKEY *key = item != NULL ? pem_get1_key(item, f) : NULL;
 
-	if (pem_read(p, len, &list, f) == -1)
-		return NULL;
-	for (i = 0; i < list.n && !pem_is_key(&list.v[i]); i++)
-		;
-	if (i == list.n)
-		fail(f, FAIL_INPUT, "no private key in it");
-	else
-		key = pem_get1_key(&list.v[i], f);
 	pem_list_clear(&list);
 	return key;
 }
@@ -246,6 +239,23 @@ key_check_strength(const EVP_PKEY *key, struct fail *f)
 	    name, KEY_TYPES);
 	free(name);
 	return -1;
+}
+
+EVP_PKEY *
+key_from_file(const char *path, struct fail *f)
+{
+	struct buf b = BUF_INIT;
+	EVP_PKEY *key = NULL;
+
+	if (file_read(path, KEY_FILE_MAX, &b, f) == -1)
+		return NULL;
+	if ((key = key_from_pem(b.p, b.len, f)) == NULL || key_check_strength(key, f) == -1) {
+		fail_prefix(f, "%.300s", path);
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
+	buf_wipe(&b);
+	return key;
 }
 
 int

@@ -32,6 +32,11 @@ EVP_PKEY *key_generate(const char *type, struct fail *);
  */
 EVP_PKEY *key_from_pem(const void *, size_t, struct fail *);
 
+/* As key_from_pem(), of a file ("-": stdin) and with key_check_strength(); failures name the file.  Larger
+ * than KEY_FILE_MAX octets: FAIL_INPUT. */
+#define KEY_FILE_MAX (4UL * 1024 * 1024)
+EVP_PKEY *key_from_file(const char *path, struct fail *);
+
 /* Appends the private key as PKCS#8 PEM ("PRIVATE KEY"); the caller wipes the buffer. */
 int key_to_pem(const EVP_PKEY *, struct buf *, struct fail *);
 

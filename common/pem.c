@@ -430,6 +430,22 @@ pem_list_clear(struct pem_list *list)
 	*list = (struct pem_list)PEM_LIST_INIT;
 }
 
+const struct pem_item *
+pem_first(const void *p, size_t len, int (*is)(const struct pem_item *), const char *what,
+    struct pem_list *list, struct fail *f)
+{
+	size_t i;
+
+	*list = (struct pem_list)PEM_LIST_INIT;
+	if (pem_read(p, len, list, f) == -1)
+		return NULL;
+	for (i = 0; i < list->n; i++)
+		if (is(&list->v[i]))
+			return &list->v[i];
+	fail(f, FAIL_INPUT, "no %s in it", what);
+	return NULL;
+}
+
 int
 pem_is_cert(const struct pem_item *item)
 {

@@ -67,6 +67,13 @@ int pem_is_request(const struct pem_item *);	/* (NEW) CERTIFICATE REQUEST */
 int pem_is_public_key(const struct pem_item *);
 int pem_is_pkcs7(const struct pem_item *);	/* PKCS7, PKCS #7 SIGNED DATA, CMS */
 
+/*
+ * Reads a text for the first item of a kind; NULL: FAIL_INPUT, "no WHAT in it" where there is none.  The item
+ * is one of *list, which is set in any case; pem_list_clear() it.
+ */
+const struct pem_item *pem_first(const void *, size_t, int (*is)(const struct pem_item *),
+    const char *what, struct pem_list *, struct fail *);
+
 /* Decode one item, "line N: ..." in the failure.  The caller frees; NULL: FAIL_INPUT.  Octets
  * behind the object (but for TRUSTED CERTIFICATE's) are refused. */
 X509 *pem_get1_cert(const struct pem_item *, struct fail *);

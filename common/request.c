@@ -26,17 +26,9 @@ X509_REQ *
 request_from_pem(const void *p, size_t len, struct fail *f)
 {
 	struct pem_list list;
-	X509_REQ *req = NULL;
-	size_t i;
+	const struct pem_item *item = pem_first(p, len, pem_is_request, "certificate request", &list, f);
+	X509_REQ *req = item != NULL ? pem_get1_request(item, f) : NULL;
 
-	if (pem_read(p, len, &list, f) == -1)
-		return NULL;
-	for (i = 0; i < list.n && !pem_is_request(&list.v[i]); i++)
-		;
-	if (i == list.n)
-		fail(f, FAIL_INPUT, "no certificate request in it");
-	else
-		req = pem_get1_request(&list.v[i], f);
 	pem_list_clear(&list);
 	return req;
 }

@@ -67,6 +67,44 @@ secret_env(struct secret *s, const char *variable, struct fail *f)
 	return 0;
 }
 
+int
+secret_take(struct secret *s, int ch, const char *arg, struct fail *f)
+{
+	int rc;
+
+	switch (ch) {
+	case SECRET_ARG_ENV:
+		rc = secret_env(s, arg, f);
+		break;
+	case SECRET_ARG_FD:
+		rc = secret_fd(s, arg, f);
+		break;
+	case SECRET_ARG_FILE:
+		rc = secret_file(s, arg, f);
+		break;
+	default:
+		return 0;
+	}
+	return rc == -1 ? -1 : 1;
+}
+
+int
+secret_is_stdin(const struct secret *s)
+{
+	return s->file != NULL && strcmp(s->file, "-") == 0;
+}
+
+int
+secret_read_of(const struct secret *s, const char *what, struct buf *pass, struct fail *f)
+{
+	char *name = text_escape(what, strlen(what)), *prompt = xasprintf("Passphrase of %s", name);
+	int rc = secret_read(s, prompt, 0, pass, f);
+
+	free(prompt);
+	free(name);
+	return rc;
+}
+
 void
 secret_clear(struct secret *s)
 {

@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 
+#include <getopt.h>
+
 #include "fail.h"
 #include "text.h"
 
@@ -30,6 +32,19 @@ int secret_file(struct secret *, const char *path, struct fail *);
 int secret_fd(struct secret *, const char *number, struct fail *);
 int secret_env(struct secret *, const char *variable, struct fail *);
 
+enum { SECRET_ARG_ENV = 640, SECRET_ARG_FD, SECRET_ARG_FILE };
+
+/* Rows for a table of struct option, and what takes them: 1, or 0 where the option is another's; -1 FAIL_INPUT. */
+#define SECRET_OPTIONS \
+	{ "pass-env", required_argument, NULL, SECRET_ARG_ENV }, \
+	{ "pass-fd", required_argument, NULL, SECRET_ARG_FD }, \
+	{ "pass-file", required_argument, NULL, SECRET_ARG_FILE }
+
+int secret_take(struct secret *, int ch, const char *arg, struct fail *);
+
+/* Does it come from stdin, which nothing else can come from then? */
+int secret_is_stdin(const struct secret *);
+
 /* Was one of them given? */
 int secret_given(const struct secret *);
 
@@ -42,6 +57,9 @@ int secret_given(const struct secret *);
  */
 int secret_read(const struct secret *, const char *prompt, unsigned flags, struct buf *pass,
     struct fail *);
+
+/* As secret_read(), for the passphrase of what is there: the prompt names it, escaped. */
+int secret_read_of(const struct secret *, const char *what, struct buf *pass, struct fail *);
 
 void secret_clear(struct secret *);	/* overwrites and frees */
 

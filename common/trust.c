@@ -6,13 +6,11 @@
  */
 #include "trust.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,8 +19,7 @@
 #include "file.h"
 #include "table.h"
 
-#define LOCK_WAIT_MS 10000
-#define LOCK_POLL_MS 10
+#define LOCK_WAIT_S 10
 
 struct entry {
 	const struct pem_item *item;
@@ -364,22 +361,6 @@ trust_list_write(const char *dir, const void *p, size_t len, struct fail *f)
 	return rc;
 }
 
-static int
-wait_for_lock(int fd, const char *ca, struct fail *f)
-{
-	int waited;
-
-	for (waited = 0; flock(fd, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
-		if (errno != EINTR && errno != EWOULDBLOCK)
-			return fail_errno(f, "%.300s", ca);
-		if (waited >= LOCK_WAIT_MS)
-			return fail(f, FAIL_SYS, "%.300s: another process has held its lock for %d s",
-			    ca, LOCK_WAIT_MS / 1000);
-		poll(NULL, 0, LOCK_POLL_MS);
-	}
-	return 0;
-}
-
 /* Temporary files of those who were killed: whoever has the lock knows that nobody writes them. */
 static void
 remove_leftovers(int fd)
@@ -423,7 +404,7 @@ trust_lock(const char *dir, struct fail *f)
 		goto out;
 	if ((fd = open(ca, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		fail_errno(f, "%.300s", ca);
-	else if (wait_for_lock(fd, ca, f) == -1) {
+	else if (file_lock(fd, ca, LOCK_WAIT_S, f) == -1) {
 		close(fd);
 		fd = -1;
 	} else

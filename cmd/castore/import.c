@@ -182,16 +182,10 @@ read_p12(struct import *im, const struct buf *b, struct fail *f)
 	struct p12 *p12 = p12_parse(b->p, b->len, f);
 	STACK_OF(X509) *all = NULL;
 	struct buf pass = BUF_INIT;
-	char *prompt, *name;
 	int rc = p12 != NULL ? 0 : fail_prefix(f, "%.300s", im->what);
 
-	if (rc == 0 && p12_needs_pass(p12)) {
-		name = text_escape(im->what, strlen(im->what));
-		prompt = xasprintf("Passphrase of %s", name);
-		rc = secret_read(&im->set->secret, prompt, 0, &pass, f);
-		free(prompt);
-		free(name);
-	}
+	if (rc == 0 && p12_needs_pass(p12))
+		rc = secret_read_of(&im->set->secret, im->what, &pass, f);
 	if (rc == 0 &&
 	    (all = p12_certs(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == NULL)
 		rc = fail_prefix(f, "%.300s", im->what);
@@ -209,7 +203,7 @@ read_import(struct import *im, const char *path, struct fail *f)
 	struct buf b = BUF_INIT;
 	int rc;
 
-	if (strcmp(path, "-") == 0 && im->set->secret.file != NULL && strcmp(im->set->secret.file, "-") == 0)
+	if (strcmp(path, "-") == 0 && secret_is_stdin(&im->set->secret))
 		tool_usage("certificates and passphrase cannot both come from standard input");
 	if (file_read(path, 0, &b, f) == -1)
 		return -1;

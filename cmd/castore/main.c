@@ -51,7 +51,7 @@ static const char usage[] =
     "  -V, --version         print the version\n";
 
 enum { OPT_AFTER = 256, OPT_ALLOW_LEAF, OPT_APPEND, OPT_CA, OPT_CLIENT, OPT_FQDN_CHECK, OPT_HOST,
-	OPT_PASS_ENV, OPT_PASS_FD, OPT_PASS_FILE, OPT_SKIP_BAD, OPT_TIME, OPT_UNDO, OPT_UNTRUSTED };
+	OPT_SKIP_BAD, OPT_TIME, OPT_UNDO, OPT_UNTRUSTED };
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, 'd' },
@@ -67,9 +67,7 @@ static const struct option long_options[] = {
 	{ "client", no_argument, NULL, OPT_CLIENT },
 	{ "fqdn-check", no_argument, NULL, OPT_FQDN_CHECK },
 	{ "host", required_argument, NULL, OPT_HOST },
-	{ "pass-env", required_argument, NULL, OPT_PASS_ENV },
-	{ "pass-fd", required_argument, NULL, OPT_PASS_FD },
-	{ "pass-file", required_argument, NULL, OPT_PASS_FILE },
+	SECRET_OPTIONS,
 	{ "skip-bad", no_argument, NULL, OPT_SKIP_BAD },
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ "undo", no_argument, NULL, OPT_UNDO },
@@ -159,19 +157,14 @@ set_verify_option(struct settings *set, int ch, const char *arg, struct fail *f)
 }
 
 static int
-set_pass_option(struct settings *set, int ch, const char *arg, struct fail *f)
-{
-	set->given |= HAS_IMPORT;
-	if (ch == OPT_PASS_ENV)
-		return secret_env(&set->secret, arg, f);
-	if (ch == OPT_PASS_FD)
-		return secret_fd(&set->secret, arg, f);
-	return secret_file(&set->secret, arg, f);
-}
-
-static int
 set_option(struct settings *set, int ch, const char *arg, struct fail *f)
 {
+	int rc = secret_take(&set->secret, ch, arg, f);
+
+	if (rc != 0) {
+		set->given |= HAS_IMPORT;
+		return rc == 1 ? 0 : -1;
+	}
 	switch (ch) {
 	case 'd':
 		set->dir = arg;
@@ -196,10 +189,6 @@ set_option(struct settings *set, int ch, const char *arg, struct fail *f)
 		set->append = 1;
 		set->given |= HAS_IMPORT;
 		break;
-	case OPT_PASS_ENV:
-	case OPT_PASS_FD:
-	case OPT_PASS_FILE:
-		return set_pass_option(set, ch, arg, f);
 	case OPT_SKIP_BAD:
 		set->skip_bad = 1;
 		set->given |= HAS_IMPORT;

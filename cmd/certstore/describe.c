@@ -12,6 +12,7 @@
 #include "glance.h"
 #include "json.h"
 #include "key.h"
+#include "names_json.h"
 #include "subject.h"
 #include "text.h"
 #include "tlsa.h"
@@ -64,28 +65,11 @@ describe_spki(const EVP_PKEY *key)
 	return hex;
 }
 
-static json_t *
-strings_json(const struct cert_names *names)
-{
-	json_t *a = json_array();
-	size_t i;
-
-	for (i = 0; i < names->n; i++)
-		json_push(a, json_bytes(names->v[i], strlen(names->v[i])));
-	return a;
-}
-
 void
 describe_names(json_t *o, const struct issue *is)
 {
-	json_t *dns = json_array(), *ip = json_array();
-	size_t i;
-
-	for (i = 0; i < is->nsan; i++)
-		json_push(is->san[i].kind == ISSUE_DNS ? dns : ip,
-		    json_bytes(is->san[i].text, strlen(is->san[i].text)));
-	json_set(o, "dns", dns);
-	json_set(o, "ip", ip);
+	json_set(o, "dns", names_json_issue(is, ISSUE_DNS));
+	json_set(o, "ip", names_json_issue(is, ISSUE_IP));
 }
 
 static void
@@ -106,10 +90,10 @@ describe_cert(json_t *o, const X509 *cert)
 	set_taken(o, "issuer", cert_issuer(cert));
 	json_set_bool(o, "self_issued", cert_is_self_issued(cert));
 	cert_dns_names(cert, &names);
-	json_set(o, "dns", strings_json(&names));
+	json_set(o, "dns", names_json_cert(&names));
 	cert_names_clear(&names);
 	cert_ip_names(cert, &names);
-	json_set(o, "ip", strings_json(&names));
+	json_set(o, "ip", names_json_cert(&names));
 	cert_names_clear(&names);
 	set_taken(o, "key", glance_key(cert));
 	set_taken(o, "spki_sha256", spki_of_cert(cert));

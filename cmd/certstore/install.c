@@ -98,20 +98,9 @@ check_stdin(const struct install *in, char **files)
 static int
 read_given_key(struct install *in, struct fail *f)
 {
-	struct buf b = BUF_INIT;
-	int rc = -1;
-
 	if (in->s->key_file == NULL)
 		return 0;
-	if (file_read(in->s->key_file, IDENTITY_FILE_MAX, &b, f) == -1)
-		return -1;
-	in->given = key_from_pem(b.p, b.len, f);
-	if (in->given != NULL && key_check_strength(in->given, f) == 0)
-		rc = 0;
-	else
-		fail_prefix(f, "%.300s", in->s->key_file);
-	buf_wipe(&b);
-	return rc;
+	return (in->given = key_from_file(in->s->key_file, f)) != NULL ? 0 : -1;
 }
 
 static int

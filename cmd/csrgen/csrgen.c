@@ -21,6 +21,7 @@
 #include "issue_args.h"
 #include "json.h"
 #include "key.h"
+#include "names_json.h"
 #include "log.h"
 #include "name.h"
 #include "ossl.h"
@@ -221,21 +222,8 @@ make_order(struct job *j, struct fail *f)
 static EVP_PKEY *
 new_key(struct job *j, const char *type, struct fail *f)
 {
-	struct buf b = BUF_INIT;
-	EVP_PKEY *key = NULL;
-
 	j->made_key = 1;
-	if (j->key_file == NULL)
-		return key_generate(type, f);
-	if (file_read(j->key_file, IDENTITY_FILE_MAX, &b, f) == -1)
-		return NULL;
-	if ((key = key_from_pem(b.p, b.len, f)) == NULL || key_check_strength(key, f) == -1) {
-		fail_prefix(f, "%.300s", j->key_file);
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	buf_wipe(&b);
-	return key;
+	return j->key_file != NULL ? key_from_file(j->key_file, f) : key_generate(type, f);
 }
 
 /* Where no type was asked for, the next key is of the current one's. */
@@ -288,18 +276,6 @@ make_request(struct job *j, struct fail *f)
 	return *at != NULL ? 0 : -1;
 }
 
-static json_t *
-names_json(const struct issue *is, int kind)
-{
-	json_t *a = json_array();
-	size_t i;
-
-	for (i = 0; i < is->nsan; i++)
-		if ((int)is->san[i].kind == kind)
-			json_push(a, json_bytes(is->san[i].text, strlen(is->san[i].text)));
-	return a;
-}
-
 static int
 print_json(const struct job *j, const char *path, const struct buf *pem, struct fail *f)
 {
@@ -312,8 +288,8 @@ print_json(const struct job *j, const char *path, const struct buf *pem, struct 
 	json_set_bool(o, "next", j->next);
 	json_set_bool(o, "new_key", j->made_key);
 	json_set_str(o, "key", key);
-	json_set(o, "dns", names_json(&j->issue, ISSUE_DNS));
-	json_set(o, "ip", names_json(&j->issue, ISSUE_IP));
+	json_set(o, "dns", names_json_issue(&j->issue, ISSUE_DNS));
+	json_set(o, "ip", names_json_issue(&j->issue, ISSUE_IP));
 	json_set(o, "request", json_bytes(pem->p, pem->len));
 	rc = json_line(stdout, o, f);
 	json_decref(o);

@@ -267,22 +267,12 @@ parse_args(struct order *o, int argc, char **argv, struct fail *f)
 static EVP_PKEY *
 get_key(const struct order *o, struct fail *f)
 {
-	const char *type = o->type != NULL ? o->type : KEY_TYPE_DEFAULT;
-	struct buf b = BUF_INIT;
-	EVP_PKEY *key = NULL;
+	EVP_PKEY *key;
 
 	if (o->key_file == NULL)
-		return key_generate(type, f);
-	if (file_read(o->key_file, IDENTITY_FILE_MAX, &b, f) == -1)
-		return NULL;
-	if ((key = key_from_pem(b.p, b.len, f)) == NULL || key_check_strength(key, f) == -1) {
-		fail_prefix(f, "%.300s", o->key_file);
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	if (key != NULL && file_is_exposed(o->key_file))
+		return key_generate(o->type != NULL ? o->type : KEY_TYPE_DEFAULT, f);
+	if ((key = key_from_file(o->key_file, f)) != NULL && file_is_exposed(o->key_file))
 		talk(o->key_file, "others than its owner may read this key");
-	buf_wipe(&b);
 	return key;
 }
 

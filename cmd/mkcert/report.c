@@ -11,21 +11,10 @@
 #include "file.h"
 #include "json.h"
 #include "key.h"
+#include "names_json.h"
 #include "mkcert.h"
 #include "pem.h"
 #include "text.h"
-
-static json_t *
-names_json(const struct issue *is, int kind)
-{
-	json_t *a = json_array();
-	size_t i;
-
-	for (i = 0; i < is->nsan; i++)
-		if ((int)is->san[i].kind == kind)
-			json_push(a, json_bytes(is->san[i].text, strlen(is->san[i].text)));
-	return a;
-}
 
 static int
 print_json(const struct order *o, const char *name, const char *path, const X509 *cert,
@@ -41,8 +30,8 @@ print_json(const struct order *o, const char *name, const char *path, const X509
 	json_set_str(j, "sha256", cert_fingerprint(fp, cert));
 	json_set_str(j, "subject", subject);
 	json_set_str(j, "issuer", issuer);
-	json_set(j, "dns", names_json(&o->issue, ISSUE_DNS));
-	json_set(j, "ip", names_json(&o->issue, ISSUE_IP));
+	json_set(j, "dns", names_json_issue(&o->issue, ISSUE_DNS));
+	json_set(j, "ip", names_json_issue(&o->issue, ISSUE_IP));
 	json_set_str(j, "key", key);
 	json_set_str(j, "serial", serial);
 	json_set_time(j, "not_before", cert_not_before(cert));

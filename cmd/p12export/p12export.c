@@ -57,8 +57,7 @@ static const char usage[] =
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n";
 
-enum { OPT_COMPAT = 256, OPT_PBMAC1, OPT_FORCE_EMPTY, OPT_FRIENDLY, OPT_ITERATIONS, OPT_PASS_ENV,
-	OPT_PASS_FD, OPT_PASS_FILE };
+enum { OPT_COMPAT = 256, OPT_PBMAC1, OPT_FORCE_EMPTY, OPT_FRIENDLY, OPT_ITERATIONS };
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, 'd' },
@@ -73,9 +72,7 @@ static const struct option long_options[] = {
 	{ "force-empty", no_argument, NULL, OPT_FORCE_EMPTY },
 	{ "friendly-name", required_argument, NULL, OPT_FRIENDLY },
 	{ "iterations", required_argument, NULL, OPT_ITERATIONS },
-	{ "pass-env", required_argument, NULL, OPT_PASS_ENV },
-	{ "pass-fd", required_argument, NULL, OPT_PASS_FD },
-	{ "pass-file", required_argument, NULL, OPT_PASS_FILE },
+	SECRET_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -132,6 +129,10 @@ set_form(struct order *o, enum p12_form form)
 static int
 set_option(struct order *o, int ch, const char *arg, struct fail *f)
 {
+	int rc = secret_take(&o->secret, ch, arg, f);
+
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
 	switch (ch) {
 	case 'd':
 		o->dir = arg;
@@ -161,12 +162,6 @@ set_option(struct order *o, int ch, const char *arg, struct fail *f)
 		return set_friendly(o, arg, f);
 	case OPT_ITERATIONS:
 		return set_iterations(o, arg, f);
-	case OPT_PASS_ENV:
-		return secret_env(&o->secret, arg, f);
-	case OPT_PASS_FD:
-		return secret_fd(&o->secret, arg, f);
-	case OPT_PASS_FILE:
-		return secret_file(&o->secret, arg, f);
 	default:
 		abort();
 	}
@@ -191,8 +186,7 @@ check_options(struct order *o, int argc, char **argv)
 		tool_usage("-j needs -o FILE: both write to standard output");
 	if (file_is_stdout(o->output) && isatty(STDOUT_FILENO))
 		tool_usage("standard output is a terminal; -o FILE says where to write");
-	if (o->input != NULL && o->secret.file != NULL && strcmp(o->input, "-") == 0 &&
-	    strcmp(o->secret.file, "-") == 0)
+	if (o->input != NULL && strcmp(o->input, "-") == 0 && secret_is_stdin(&o->secret))
 		tool_usage("certificates and passphrase cannot both come from standard input");
 }
 

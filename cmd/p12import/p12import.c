@@ -52,7 +52,7 @@ static const char usage[] =
     "  -h, --help            print this\n"
     "  -V, --version         print the version\n";
 
-enum { OPT_INFO = 256, OPT_SHOW, OPT_PICK, OPT_PASS_ENV, OPT_PASS_FD, OPT_PASS_FILE };
+enum { OPT_INFO = 256, OPT_SHOW, OPT_PICK };
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, 'd' },
@@ -66,9 +66,7 @@ static const struct option long_options[] = {
 	{ "info", no_argument, NULL, OPT_INFO },
 	{ "show", no_argument, NULL, OPT_SHOW },
 	{ "pick", required_argument, NULL, OPT_PICK },
-	{ "pass-env", required_argument, NULL, OPT_PASS_ENV },
-	{ "pass-fd", required_argument, NULL, OPT_PASS_FD },
-	{ "pass-file", required_argument, NULL, OPT_PASS_FILE },
+	SECRET_OPTIONS,
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -89,6 +87,10 @@ struct picks {
 static int
 set_option(struct order *o, int ch, const char *arg, struct fail *f)
 {
+	int rc = secret_take(&o->secret, ch, arg, f);
+
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
 	switch (ch) {
 	case 'd':
 		o->dir = arg;
@@ -117,12 +119,6 @@ set_option(struct order *o, int ch, const char *arg, struct fail *f)
 	case OPT_PICK:
 		o->pick = arg;
 		break;
-	case OPT_PASS_ENV:
-		return secret_env(&o->secret, arg, f);
-	case OPT_PASS_FD:
-		return secret_fd(&o->secret, arg, f);
-	case OPT_PASS_FILE:
-		return secret_file(&o->secret, arg, f);
 	default:
 		abort();
 	}
@@ -148,7 +144,7 @@ check_options(struct order *o, int argc, char **argv)
 		tool_usage("--info looks into nothing that is encrypted: no --pick, no passphrase");
 	if (o->output != NULL && file_is_stdout(o->output) && o->json)
 		tool_usage("-o - and -j exclude each other: both write to standard output");
-	if (o->secret.file != NULL && strcmp(o->input, "-") == 0 && strcmp(o->secret.file, "-") == 0)
+	if (strcmp(o->input, "-") == 0 && secret_is_stdin(&o->secret))
 		tool_usage("file and passphrase cannot both come from standard input");
 }
 
@@ -195,16 +191,10 @@ static int
 open_file(const struct order *o, struct p12 *p12, struct fail *f)
 {
 	struct buf pass = BUF_INIT;
-	char *prompt, *name;
 	int rc = 0;
 
-	if (p12_needs_pass(p12)) {
-		name = text_escape(input_name(o), strlen(input_name(o)));
-		prompt = xasprintf("Passphrase of %s", name);
-		rc = secret_read(&o->secret, prompt, 0, &pass, f);
-		free(prompt);
-		free(name);
-	}
+	if (p12_needs_pass(p12))
+		rc = secret_read_of(&o->secret, input_name(o), &pass, f);
 	if (rc == 0 && (rc = p12_open(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == -1)
 		fail_prefix(f, "%.300s", input_name(o));
 	buf_wipe(&pass);

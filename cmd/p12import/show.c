@@ -9,6 +9,7 @@
 #include "cert.h"
 #include "json.h"
 #include "key.h"
+#include "names_json.h"
 #include "p12import.h"
 #include "text.h"
 
@@ -163,17 +164,6 @@ show_info(const struct p12 *p12, const char *file, int json, struct fail *f)
 	return 0;
 }
 
-static json_t *
-names_json(const struct cert_names *names)
-{
-	json_t *a = json_array();
-	size_t i;
-
-	for (i = 0; i < names->n; i++)
-		json_push(a, json_bytes(names->v[i], strlen(names->v[i])));
-	return a;
-}
-
 static void
 set_cert(json_t *j, const X509 *cert)
 {
@@ -185,8 +175,8 @@ set_cert(json_t *j, const X509 *cert)
 	json_set_str(j, "sha256", cert_fingerprint(fp, cert));
 	json_set_str(j, "subject", subject);
 	json_set_str(j, "issuer", issuer);
-	json_set(j, "dns", names_json(&dns));
-	json_set(j, "ip", names_json(&ip));
+	json_set(j, "dns", names_json_cert(&dns));
+	json_set(j, "ip", names_json_cert(&ip));
 	json_set_time(j, "not_before", cert_not_before(cert));
 	json_set_time(j, "not_after", cert_not_after(cert));
 	json_set_bool(j, "demo", cert_is_demo(cert));
