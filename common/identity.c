@@ -235,21 +235,20 @@ same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/*
- * 0, -1, or 1: the link changed meanwhile, try again.  Success counts only where it did not: a file that
- * a writer removed looks like one that was never there.
- */
+typedef char *which_fn(const char *certs, const char *name);
+
+/* 0, -1, or 1: it is another version by now, try again.  Files of one that is removed meanwhile look absent. */
 static int
-load_once(const char *certs, const char *name, unsigned flags, struct identity *id, struct fail *f)
+load_once(const char *certs, const char *name, which_fn *which, unsigned flags, struct identity *id,
+    struct fail *f)
 {
-	char *version = version_current(certs, name), *after;
-	char *folder = version_folder(certs, name, version);
+	char *version = which(certs, name), *folder = version_folder(certs, name, version), *after;
 	int rc;
 
 	id->name = xstrdup(name);
 	id->version = version;
 	rc = load_folder(folder, flags, id, f);
-	after = version_current(certs, name);
+	after = which(certs, name);
 	if (!same_text(version, after))
 		rc = 1;
 	if (rc != 0)
@@ -259,21 +258,15 @@ load_once(const char *certs, const char *name, unsigned flags, struct identity *
 	return rc;
 }
 
-int
-identity_load(const char *dir, const char *name, unsigned flags, struct identity *id,
+static int
+load(const char *dir, const char *name, which_fn *which, unsigned flags, struct identity *id,
     struct fail *f)
 {
-	char *certs;
+	char *certs = certs_of(dir);
 	int rc = 1, tries;
 
-	*id = (struct identity)IDENTITY_INIT;
-	if (name_check_identity(name, f) == -1)
-		return -1;
-	if (!identity_exists(dir, name))
-		return no_identity(dir, name, name, f);
-	certs = certs_of(dir);
 	for (tries = 0; rc == 1 && tries < LOAD_TRIES; tries++)
-		rc = load_once(certs, name, flags, id, f);
+		rc = load_once(certs, name, which, flags, id, f);
 	free(certs);
 	if (rc == 1)
 		return fail(f, FAIL_SYS, "%.200s: replaced each of the %d times that it was read", name,
@@ -282,25 +275,30 @@ identity_load(const char *dir, const char *name, unsigned flags, struct identity
 }
 
 int
+identity_load(const char *dir, const char *name, unsigned flags, struct identity *id,
+    struct fail *f)
+{
+	*id = (struct identity)IDENTITY_INIT;
+	if (name_check_identity(name, f) == -1)
+		return -1;
+	if (!identity_exists(dir, name))
+		return no_identity(dir, name, name, f);
+	return load(dir, name, version_current, flags, id, f);
+}
+
+int
 identity_load_before(const char *dir, const char *name, unsigned flags, struct identity *id,
     struct fail *f)
 {
-	char *certs = certs_of(dir), *folder = NULL;
-	int rc = -1;
+	char *certs = certs_of(dir), *before = version_before(certs, name);
+	int there = before != NULL;
 
 	*id = (struct identity)IDENTITY_INIT;
-	if ((id->version = version_before(certs, name)) == NULL)
+	if (!there)
 		fail(f, FAIL_POLICY, "%.300s/%.200s: there is no version before this one", certs, name);
-	else {
-		id->name = xstrdup(name);
-		folder = version_folder(certs, name, id->version);
-		rc = load_folder(folder, flags, id, f);
-	}
-	if (rc == -1)
-		identity_clear(id);
-	free(folder);
+	free(before);
 	free(certs);
-	return rc;
+	return there ? load(dir, name, version_before, flags, id, f) : -1;
 }
 
 static int
@@ -451,7 +449,7 @@ check_there(const char *dir, const char *name, struct fail *f)
 }
 
 int
-identity_rollback(const char *dir, const char *name, struct fail *f)
+identity_rollback(const char *dir, const char *name, const char *to, struct fail *f)
 {
 	char *certs;
 	int rc;
@@ -459,7 +457,7 @@ identity_rollback(const char *dir, const char *name, struct fail *f)
 	if (check_there(dir, name, f) == -1)
 		return -1;
 	certs = certs_of(dir);
-	rc = version_rollback(certs, name, f);
+	rc = version_rollback(certs, name, to, f);
 	free(certs);
 	return rc;
 }

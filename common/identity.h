@@ -88,7 +88,7 @@ void identity_names_clear(struct identity_names *);
 int identity_store(const char *dir, const struct identity *, unsigned flags, struct fail *);
 
 /* As version_rollback(), version_rename() and version_remove(), for names of identities. */
-int identity_rollback(const char *dir, const char *name, struct fail *);
+int identity_rollback(const char *dir, const char *name, const char *to, struct fail *);
 int identity_rename(const char *dir, const char *name, const char *to, struct fail *);
 int identity_remove(const char *dir, const char *name, struct fail *);
 

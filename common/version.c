@@ -6,14 +6,12 @@
  */
 #include "version.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +25,6 @@
 #define NEW ".new"		/* in a home: the version that is being written */
 #define GONE ".gone"		/* the one that is being removed */
 #define SWEEP_MAX 64		/* homes without a name that one change removes */
-#define LOCK_POLL_MS 20
 #define LOCK_TRIES 100
 #define NUMBER_MAX (INT_MAX - 1)
 
@@ -205,22 +202,6 @@ make_home(struct change *c, struct fail *f)
 	return rc;
 }
 
-static int
-wait_for_lock(const struct change *c, struct fail *f)
-{
-	int waited;
-
-	for (waited = 0; flock(c->lock, LOCK_EX | LOCK_NB) == -1; waited += LOCK_POLL_MS) {
-		if (errno != EINTR && errno != EWOULDBLOCK)
-			return fail_errno(f, "%.300s", c->root);
-		if (waited >= VERSION_LOCK_S * 1000)
-			return fail(f, FAIL_SYS, "%.300s: another process has held its lock for %d s",
-			    c->root, VERSION_LOCK_S);
-		poll(NULL, 0, LOCK_POLL_MS);
-	}
-	return 0;
-}
-
 /* Keys are neither written nor removed through a link that somebody put in a folder's place. */
 static int
 check_folder(const char *path, struct fail *f)
@@ -270,7 +251,7 @@ lock_root(struct change *c, int make, struct fail *f)
 				continue;
 			return fail_errno(f, "%.300s", c->root);
 		}
-		if (wait_for_lock(c, f) == -1) {
+		if (file_lock(c->lock, c->root, VERSION_LOCK_S, f) == -1) {
 			/* Whoever has it uses the folders. */
 			free(c->made);
 			c->made = NULL;
@@ -338,6 +319,13 @@ look_for_link(struct change *c, struct fail *f)
 	return 0;
 }
 
+static int
+changed_meanwhile(const struct change *c, struct fail *f)
+{
+	return fail(f, FAIL_POLICY,
+	    "%.300s: another process changed it at the same time; nothing was done", c->link);
+}
+
 /* May the name be taken? */
 static int
 check_taken(struct change *c, unsigned flags, const char *was, struct fail *f)
@@ -347,8 +335,7 @@ check_taken(struct change *c, unsigned flags, const char *was, struct fail *f)
 	if (look(c, &there, f) == -1)
 		return -1;
 	if (was != NULL && (c->old == NULL || strcmp(c->old, was) != 0))
-		return fail(f, FAIL_POLICY,
-		    "%.300s: another process changed it at the same time; nothing was done", c->link);
+		return changed_meanwhile(c, f);
 	if (!there) {
 		c->fresh = 1;
 		return 0;
@@ -708,7 +695,7 @@ write_again(struct change *to, const char *home, unsigned long number, struct fa
 }
 
 int
-version_rollback(const char *root, const char *name, struct fail *f)
+version_rollback(const char *root, const char *name, const char *to, struct fail *f)
 {
 	unsigned long before = 0;
 	struct change c;
@@ -722,6 +709,10 @@ version_rollback(const char *root, const char *name, struct fail *f)
 		goto out;
 	if (before == 0) {
 		fail(f, FAIL_POLICY, "%.300s: there is no version before this one", c.link);
+		goto out;
+	}
+	if (to != NULL && number_shown(to) != before) {
+		changed_meanwhile(&c, f);
 		goto out;
 	}
 	if ((rc = write_again(&c, c.home, before, f)) == 0)

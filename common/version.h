@@ -51,9 +51,10 @@ char *version_folder(const char *root, const char *name, const char *version);
 
 /*
  * The version before becomes the current one, under a new number, and the current one the one
- * before, so that a second call goes forward again.  FAIL_POLICY: there is none before.
+ * before, so that a second call goes forward again.  to: what version_before() said when the caller looked at it
+ * (NULL: does not matter).  FAIL_POLICY: there is none before, or another one by now.
  */
-int version_rollback(const char *root, const char *name, struct fail *);
+int version_rollback(const char *root, const char *name, const char *to, struct fail *);
 
 /* FAIL_POLICY: the new name is taken.  After a crash there may be both names, each whole. */
 int version_rename(const char *root, const char *name, const char *to, struct fail *);

@@ -863,7 +863,8 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/certstore" "$@"); }
 		certstore rollback mx.example > out.c$i 2>&1 &
 	done
 	wait
-	run -1 grep -hv '^/\|installed already\|another process changed it\|no version before' out.*
+	run grep -hv '^/\|installed already\|another process changed it\|no version before' out.*
+	[ "$status" -eq 1 ] || { echo "$output"; return 1; }
 	[ "$(openssl pkey -in "$(at mx.example)/key.pem" -pubout)" = "$(openssl x509 -in "$(at mx.example)/cert.pem" -noout -pubkey)" ]
 	[ "$(find "$MTATLS_DIR/certs/.versions/mx.example" -mindepth 1 -maxdepth 1 | wc -l)" -le 2 ]
 }

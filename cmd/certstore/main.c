@@ -167,9 +167,9 @@ cmd_remove(const struct settings *s, char **operands)
 	return rc == 0 ? TOOL_YES : tool_failed(&f);
 }
 
-/* What would be of no use to the relay. */
+/* What would be of no use to the relay.  *to: the version that was looked at, caller frees; NULL with -f. */
 static int
-check_before(const struct settings *s, const char *name, struct fail *f)
+check_before(const struct settings *s, const char *name, char **to, struct fail *f)
 {
 	char when[TEXT_TIME_MAX];
 	struct identity before;
@@ -185,6 +185,8 @@ check_before(const struct settings *s, const char *name, struct fail *f)
 	else if (cert_not_after(before.cert) < s->now)
 		rc = fail(f, FAIL_POLICY, "%.200s: the certificate before has expired: %s; -f goes back to it",
 		    name, text_time(when, cert_not_after(before.cert)));
+	*to = before.version;
+	before.version = NULL;
 	identity_clear(&before);
 	return rc;
 }
@@ -195,11 +197,12 @@ roll_back(const struct settings *s, const char *name, struct fail *f)
 	struct identity was, now = IDENTITY_INIT;
 	enum tool_exit status;
 	EVP_PKEY *key = NULL;
+	char *to = NULL;
 
 	/* What is damaged may be left: then nothing is said of its key. */
 	if (identity_load(s->dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &was, NULL) == 0)
 		key = was.key;
-	if (check_before(s, name, f) == -1 || identity_rollback(s->dir, name, f) == -1)
+	if (check_before(s, name, &to, f) == -1 || identity_rollback(s->dir, name, to, f) == -1)
 		status = tool_failed(f);
 	else {
 		if (key != NULL && identity_load(s->dir, name, IDENTITY_NEED_KEY | IDENTITY_PENDING, &now,
@@ -207,6 +210,7 @@ roll_back(const struct settings *s, const char *name, struct fail *f)
 			replace_warn_key(name, now.key);
 		status = describe_result(s, name, key);
 	}
+	free(to);
 	identity_clear(&now);
 	identity_clear(&was);
 	return status;

@@ -238,11 +238,11 @@ test_amend(void)
 	unit_ok(got.request != NULL && got.next_request != NULL && got.next_key != NULL &&
 	    key_same(got.next_key, two.next_key), "with what waits");
 	identity_clear(&got);
-	unit_int(identity_rollback(dir, "f", &f), 0, "rolled back");
+	unit_int(identity_rollback(dir, "f", NULL, &f), 0, "rolled back");
 	identity_load(dir, "f", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL);
 	unit_ok(X509_cmp(got.cert, one.cert) == 0 && got.request == NULL, "to the first");
 	identity_clear(&got);
-	unit_int(identity_rollback(dir, "f", &f), 0, "rolled back once more");
+	unit_int(identity_rollback(dir, "f", NULL, &f), 0, "rolled back once more");
 	identity_load(dir, "f", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, NULL);
 	unit_ok(X509_cmp(got.cert, two.cert) == 0 && got.next_key != NULL, "goes forward again");
 	unit_int(mode_of("certs/f/next-key.pem"), 0600, "with the modes as they were");
@@ -271,7 +271,7 @@ test_without_cert(void)
 	unit_int(identity_load(dir, "g", IDENTITY_NEED_KEY | IDENTITY_PENDING, &got, &f), 0, "is loaded");
 	unit_ok(got.cert == NULL && got.key != NULL && got.request != NULL, "by who asks for it");
 	identity_clear(&got);
-	unit_int(identity_rollback(dir, "g", &f), -1, "nothing to go back to");
+	unit_int(identity_rollback(dir, "g", NULL, &f), -1, "nothing to go back to");
 	unit_int(f.kind, FAIL_POLICY, "is a rule's refusal");
 	issue_clear(&is);
 	identity_clear(&id);
@@ -316,7 +316,7 @@ test_rename_remove(void)
 	unit_int(identity_load(dir, "y", IDENTITY_NEED_KEY, &got, NULL), 0, "the new one is there");
 	unit_ok(X509_cmp(got.cert, two.cert) == 0, "and shows the same");
 	identity_clear(&got);
-	unit_int(identity_rollback(dir, "y", &f), 0, "with what was before");
+	unit_int(identity_rollback(dir, "y", NULL, &f), 0, "with what was before");
 	identity_load(dir, "y", IDENTITY_NEED_KEY, &got, NULL);
 	unit_ok(X509_cmp(got.cert, one.cert) == 0, "which is the first");
 	identity_clear(&got);

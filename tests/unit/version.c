@@ -64,12 +64,15 @@ test_change(void)
 	unit_str(version, ".versions/a/2", "by a number that grows");
 	free(version);
 	unit_int(store(root, "a", "three", VERSION_REPLACE | VERSION_AMEND, &f), 0, "amended");
-	unit_int(version_rollback(root, "a", &f), 0, "rolled back");
+	unit_int(version_rollback(root, "a", ".versions/a/99", &f), -1, "the version before is another by now");
+	unit_int(f.kind, FAIL_POLICY, "a rule refuses");
+	f = (struct fail)FAIL_INIT;
+	unit_int(version_rollback(root, "a", NULL, &f), 0, "rolled back");
 	check_text(root, "a", "one");
 	unit_int(version_rename(root, "a", "b", &f), 0, "renamed");
 	check_text(root, "b", "one");
 	unit_ok(!exists("r/a") && !exists("r/.versions/a"), "and the old name is gone");
-	unit_int(version_rollback(root, "b", &f), 0, "the version before went along");
+	unit_int(version_rollback(root, "b", NULL, &f), 0, "the version before went along");
 	check_text(root, "b", "three");
 	unit_int(version_remove(root, "b", &f), 0, "removed");
 	unit_ok(!exists("r/b") && !exists("r/.versions/b"), "with all its versions");
