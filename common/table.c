@@ -110,11 +110,11 @@ check_row(struct parse *p, const struct table_row *row, const struct table_line 
 	if (*seen == 0)
 		*seen = l->line;
 	if (l->n < row->min)
-		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", row->key,
+		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", l->key,
 		    row->min == row->max ? "" : "at least ", row->min, row->min == 1 ? "" : "s",
 		    l->n);
 	if (l->n > row->max)
-		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", row->key,
+		return fail(f, FAIL_INPUT, "%s: expected %s%zu value%s, found %zu", l->key,
 		    row->min == row->max ? "" : "at most ", row->max, row->max == 1 ? "" : "s",
 		    l->n);
 	return 0;

@@ -291,7 +291,7 @@ text_duration(const char *s, const char *what, long long *out, struct fail *f)
 			len--;
 			break;
 		}
-	if (len == 0 || len >= sizeof digits)
+	if (len == 0 || len >= sizeof digits || strspn(s, "0123456789") != len)
 		return fail(f, FAIL_INPUT,
 		    "%s: expected a time such as 30s, 5m, 12h or 21d, not \"%.64s\"", what, s);
 	memcpy(digits, s, len);

@@ -547,8 +547,8 @@ set_param(X509_STORE_CTX *ctx, const struct search *s)
 	};
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 
-	X509_VERIFY_PARAM_set_purpose(
-	    param, s->v->client ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
+	X509_VERIFY_PARAM_set_purpose(param, s->v->ca ? X509_PURPOSE_ANY :
+	    s->v->client ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
 	X509_VERIFY_PARAM_set_time(param, s->v->now);
 	X509_VERIFY_PARAM_set_auth_level(param, PKIX_LEVEL);
 	X509_VERIFY_PARAM_set_depth(param, PATH_MAX_CERTS);

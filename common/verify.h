@@ -96,6 +96,7 @@ struct verify_pkix {
 	size_t nreference;		/* 0: the chain alone is judged */
 	int fqdn_check;			/* CN and dNSNames must be fully qualified to count */
 	int client;			/* the peer is a client: EKU clientAuth in place of serverAuth */
+	int ca;				/* it is a CA's own certificate that is asked for: no EKU */
 	int own_top;			/* a path may also end where nobody's issuer is left: what else is
 					 * wrong with it?  Never for a peer: any root will do */
 	int64_t now;			/* seconds since 1970 */

@@ -118,6 +118,8 @@ usage_error() {
 	usage_error --ca
 	run -2 --separate-stderr certstore --within soon check
 	[[ "$stderr" == 'certstore: --within: '* ]]
+	run -2 --separate-stderr certstore --within 1y check
+	[[ "$stderr" == 'certstore: --within: expected a time such as 30s, 5m, 12h or 21d, not "1y"'* ]]
 }
 
 @test "an empty -d is no folder, for any tool" {
@@ -849,6 +851,26 @@ full_disk() { (trap '' XFSZ; ulimit -f 0; "$BIN/certstore" "$@"); }
 		[ "$(state)" = "$before" ]
 	done
 	[ "$(ls "$MTATLS_DIR/certs")" = mx.example ]
+}
+
+@test "check: a CA below another is no server, and no fault" {
+	mkcert --ca Root > /dev/null
+	mkcert --ca --signer Root Sub > /dev/null
+	run -0 certstore check Root Sub
+	[[ "$output" == *'Sub: ok: valid until '* ]]
+	certstore export Root > root.pem
+	run -0 certstore --ca root.pem check Sub
+}
+
+@test "a PKCS #12 file, and a line of members that is too long, are told as what they are" {
+	mkcert mx.example > /dev/null
+	echo secret > pass
+	"$BIN/p12export" -d "$MTATLS_DIR" --pass-file pass -o mx.p12 mx.example
+	run -2 --separate-stderr certstore install mx.example mx.p12
+	[ "$stderr" = 'certstore: mx.p12: PKCS #12, which p12import takes' ]
+	echo 'mx.example a b' > members
+	run -2 --separate-stderr certstore check --hosts members
+	[[ "$stderr" == 'certstore: members:1: mx.example: expected at most 1 value, found 2'* ]]
 }
 
 @test "many at once: installs and roll-backs leave a whole identity" {

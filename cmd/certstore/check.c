@@ -129,7 +129,8 @@ judge_alone(struct check *c, const struct identity *id, const struct finding *re
 static int
 check_chain(struct check *c, const struct identity *id, struct fail *f)
 {
-	struct verify_pkix asked = { .trust = c->trust, .names = VERIFY_NAMES_SAN, .now = c->s->now };
+	struct verify_pkix asked = { .trust = c->trust, .names = VERIFY_NAMES_SAN,
+		.ca = cert_is_ca(id->cert) && !cert_is_self_signed(id->cert), .now = c->s->now };
 	struct finding found = { .result = VERIFY_NOT_ASKED }, rest = { .result = VERIFY_NOT_ASKED };
 	STACK_OF(X509) *all;
 	int rc;

@@ -20,6 +20,7 @@
 #include "key.h"
 #include "log.h"
 #include "name.h"
+#include "p12.h"
 #include "replace.h"
 #include "subject.h"
 #include "text.h"
@@ -127,7 +128,9 @@ read_file(struct install *in, const char *file, struct fail *f)
 
 	if (file_read(file, IDENTITY_FILE_MAX, &b, f) == -1)
 		return -1;
-	if ((certs = cert_chain_from_pem(b.p, b.len, f)) == NULL)
+	if (p12_is(b.p, b.len))
+		fail(f, FAIL_INPUT, "%.300s: PKCS #12, which p12import takes", file);
+	else if ((certs = cert_chain_from_pem(b.p, b.len, f)) == NULL)
 		fail_prefix(f, "%.300s", file);
 	else if (sk_X509_num(in->heap) + sk_X509_num(certs) > HEAP_MAX)
 		fail(f, FAIL_INPUT, "%.300s: more than %d certificates", file, HEAP_MAX);
