@@ -375,7 +375,7 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	refused 'port: 0 is not within 1..65535' -p 0 mx.example
 	refused 'port: expected a number' -p smtp mx.example
 	refused '--proto: expected tcp, udp or sctp' --proto quic mx.example
-	refused '--ttl: expected a number' --ttl x mx.example
+	refused '--ttl: expected a time such as 30s' --ttl x mx.example
 	refused '--ttl: at most 2147483647 seconds' --ttl 2147483648 mx.example
 	refused 'not a host name' --owner 'a b' mx.example
 	refused 'not a host name' --owner '' mx.example
