@@ -47,6 +47,9 @@ facts_free(struct facts *f)
 	free(f->host);
 	free(f->mx_why);
 	free(f->mx_canonical);
+	free(f->sts_why);
+	free(f->sts_id);
+	sts_policy_clear(&f->sts);
 	free(f->domain);
 	free(f);
 }

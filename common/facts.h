@@ -3,8 +3,8 @@
  * settings.  Filled by lookup from the network, by tests from tables.
  *
  * Sources: RFC 5321 5.1 (MX and implicit MX), RFC 7505 (null MX), RFC 7672 2.2 (which names are
- * asked for TLSA records), RFC 7671 7 (aliases).  Names are A-labels in lower case without a final
- * dot.  Everything is owned by struct facts; facts_free() frees it.
+ * asked for TLSA records), RFC 7671 7 (aliases), RFC 8461 (MTA-STS).  Names are A-labels in lower case
+ * without a final dot.  Everything is owned by struct facts; facts_free() frees it.
  */
 #ifndef MTATLS_FACTS_H
 #define MTATLS_FACTS_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dns.h"
+#include "sts.h"
 #include "tlsa.h"
 
 #define FACTS_HOSTS_MAX 64	/* MX hosts looked at; more are left out and counted */
@@ -43,6 +44,13 @@ enum facts_tlsa {
 	FACTS_TLSA_INSECURE,  /* answered, without DNSSEC */
 	FACTS_TLSA_FOUND,     /* secure; usable or not */
 	FACTS_TLSA_FAILED     /* bogus, or no answer */
+};
+
+/* RFC 8461: what is known of the domain's MTA-STS policy. */
+enum facts_sts {
+	FACTS_STS_NOT_ASKED,
+	FACTS_STS_NONE,		/* no valid record, or none could be had and none was kept; sts_why says which */
+	FACTS_STS_FOUND		/* sts holds; fetched now, or kept from before */
 };
 
 struct facts_addr {
@@ -82,6 +90,10 @@ struct facts {
 	size_t nhost;
 	size_t hosts_left_out;	/* beyond FACTS_HOSTS_MAX: nothing is known of them */
 	size_t addrs_left_out;	/* addresses that are not looked at, of all hosts */
+	enum facts_sts sts_state;
+	char *sts_why;		/* NONE, or FOUND where the kept one stands in: in words; else NULL */
+	char *sts_id;		/* of the record; NULL where there is none */
+	struct sts_policy sts;
 };
 
 struct facts *facts_new(const char *domain);
