@@ -311,18 +311,12 @@ explained()
 	relay_await 10 queue_is_empty
 }
 
-# Not asked, because their answer takes a minute: no banner, no TLS octet, no connection.
-SLOW='banner-never.dane.test banner-never.plain.test starttls-silent.dane.test starttls-silent.plain.test
-blackhole.test'
-SLOW=${SLOW//$'\n'/ }
+# Hosts that never answer: no banner, no TLS octet, no connection.  For them the clock is set forward.
+SLOW='banner-never.dane.test banner-never.plain.test starttls-silent.dane.test starttls-silent.plain.test blackhole.test'
 
 rows()
 {
-	local domain rest
-	grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep . | sed 's/ *| */|/g' | while IFS= read -r rest; do
-		domain=${rest%%|*}
-		case " $SLOW " in *" $domain "*) ;; *) echo "$rest" ;; esac
-	done
+	grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep . | sed 's/ *| */|/g'
 }
 
 # Every message of `sent` was tried once.
@@ -330,6 +324,32 @@ all_tried()
 {
 	[ -z "$(awk 'NR == FNR { if ($0 ~ / (removed|waits) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
 		!($1 in done)' "$RELAY_LOG" "$RELAY/sent")" ]
+}
+
+# Beyond the longest wait for a reply (RFC 5321 4.5.3.2); a process that was stopped looks at the clock.
+AHEAD=0
+outs_wait_in_vain()
+{
+	local role pid
+	AHEAD=$((AHEAD + 400))
+	relay_faults "clock * 0 ahead=$AHEAD"
+	for role in out-1 out-2; do
+		pid=$(relay_role $role)
+		freeze "$pid"
+		kill -CONT "$pid"
+	done
+}
+
+tried_with_the_clock_ahead()
+{
+	all_tried || { outs_wait_in_vain; all_tried; }
+}
+
+# All but the slow ones of `sent` were.
+quick_ones_tried()
+{
+	[ -z "$(awk -v slow=" $SLOW " 'NR == FNR { if ($0 ~ / (removed|waits) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
+		{ domain = $2; sub(/.*@/, "", domain) } !($1 in done) && !index(slow, " " domain " ")' "$RELAY_LOG" "$RELAY/sent")" ]
 }
 
 # What the relay did with the message to DOMAIN: its level where it went out, or queued, or failed.
@@ -353,10 +373,13 @@ action()
 	: > "$LAB_CAPTURE"
 	RETRY=300s
 	deliver_conf
+	relay_with_faults
 	relay_start
 	rows | cut -d'|' -f1 | sed 's/^/u@/' | xargs "$BATS_TEST_DIRNAME/lab/mailer" send "$RELAY_PORT" a@good.test > sent
-	relay_await 120 all_tried
+	relay_await 120 quick_ones_tried
+	relay_await 30 tried_with_the_clock_ahead
 	sed 's/^/ /' "$RELAY_LOG" > lines
+	[ "$(grep -cE ' not-delivered domain=(banner-never|starttls-silent)\..* reason=".*timed out' lines)" -eq 4 ]
 	while IFS='|' read -r domain exit word rule hosts first; do
 		case "$word $rule" in
 		AUTH*|ENC*|CLEAR*) want=$(grep -oE 'AUTH|ENC|CLEAR' <<< "$hosts" | head -n 1) ;;
@@ -376,6 +399,60 @@ action()
 	[ "$(grep -c . rcpts)" -ge 5 ]
 	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|554))\.plain\.test>$' rcpts
 	run ! grep -E '\.dane\.test' clear
+}
+
+# TLS DANE DOMAINS ACTIONS: under these settings for all, what becomes of a message to each domain; and tlscheck says
+# the same of the same configuration.
+under()
+{
+	local level="tls $1 dane $2" domain want got said wrong=0 domains wanted
+	read -ra domains <<< "$3"
+	read -ra wanted <<< "$4"
+	: > "$LAB_CAPTURE"
+	RETRY=300s
+	deliver_conf "destination default $level"
+	relay_start
+	mailer send "$RELAY_PORT" a@good.test "${domains[@]/#/u@}" > sent
+	relay_await 60 all_tried
+	sed 's/^/ /' "$RELAY_LOG" > lines
+	cat lines >> log.all
+	for domain in "${domains[@]}"; do
+		want=${wanted[0]} wanted=("${wanted[@]:1}")
+		got=$(action "$domain")
+		[ "$got" = "$want" ] || { echo "$level: $domain: the relay: $got, wanted $want"; wrong=1; }
+		# In clear the envelope went where that was wanted, and nowhere else.
+		got=$(grep -cE " clear RCPT TO:<u@$domain>|clear (MAIL|DATA).*$domain" "$LAB_CAPTURE") || :
+		[ "$got" -eq "$([ "$want" = CLEAR ] && echo 1 || echo 0)" ] ||
+		    { echo "$level: $domain: $got recipients in clear, wanted $want"; wrong=1; }
+		said=$(tlscheck -c "$RELAY/conf" "$domain" | tail -n 1) || :
+		[[ $said == "$domain: ${want/queued/SKIP}: "* ]] || { echo "$level: tlscheck says: $said, wanted $want"; wrong=1; }
+	done
+	got=$(grep -cE ' clear (MAIL|DATA)' "$LAB_CAPTURE") || :
+	[ "$got" -eq $((2 * $(grep -o CLEAR <<< "$4" | wc -l))) ] || { echo "$level: $got commands in clear"; wrong=1; }
+	relay_stop
+	rm -rf "$RELAY_SPOOL"
+	return $wrong
+}
+
+@test "destination controls: each level of TLS with each of DANE, and nothing in clear but where it may be" {
+	local open='ok.plain.test no-starttls.plain.test starttls-454.plain.test helo-only.plain.test tls-alert.plain.test'
+	local dane='ok.dane.test no-starttls.dane.test unusable-plain.test swapped.test'
+	under no none "$open $dane" 'CLEAR CLEAR CLEAR CLEAR CLEAR CLEAR CLEAR CLEAR CLEAR'
+	under preferred none "$open $dane" 'ENC CLEAR CLEAR CLEAR queued ENC CLEAR CLEAR ENC'
+	under preferred mandatory "$open $dane" 'queued queued queued queued queued AUTH queued queued queued'
+	# Nobody but the three hosts with usable records was connected to, by the relay and by tlscheck.
+	[ "$(grep -c ' connect$' "$LAB_CAPTURE")" -eq 6 ]
+	under required none "$open $dane" 'ENC queued queued queued queued ENC queued queued ENC'
+	under required opportunistic "$open $dane" 'ENC queued queued queued queued AUTH queued queued queued'
+	under required mandatory "$open $dane" 'queued queued queued queued queued AUTH queued queued queued'
+	# Why TLS was required and could not be used: each of the five reasons, with its detail.
+	for reason in 'helo-only.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but the host knows no ESMTP, only HELO"' \
+	    'no-starttls.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but STARTTLS is not offered"' \
+	    'starttls-454.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but STARTTLS was answered with an error: .*454 ' \
+	    'tls-alert.plain.test .*wanted=encrypt reached=SKIP .*reason="the TLS handshake failed: .*alert' \
+	    'swapped.test .*wanted=dane reached=SKIP .*reason="no TLSA record of mx.swapped.test matches: the server shows 3 1 1 '; do
+		grep -qE " not-delivered domain=$reason" log.all || { echo "not in the log: $reason"; return 1; }
+	done
 }
 
 # ---- connections ----
