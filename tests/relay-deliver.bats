@@ -949,6 +949,46 @@ put_message()
 	[ -z "$(ls spool/queue)" ]
 }
 
+# SENDER STATE-OF-RECIPIENT…: a message to them, in order; each is told apart in the log, and relayq has who waits.
+told_apart()
+{
+	local sender=$1 word want
+	shift
+	mailer send -o "$RELAY_PORT" "$sender" "${@%=*}" > sent
+	ID=$(cut -d' ' -f1 sent)
+	for word; do
+		want=${word#*=}
+		await_log "${want%:*} to=${word%=*} .*reply=\"${want#*:} ${want:0-3:1}\\..*"
+	done
+	[ "$(grep -cE "$ID (delivered|deferred|failed|unknown) to=" "$RELAY_LOG")" -eq $# ]
+	if [[ $* == *=failed* ]]; then
+		await_log 'bounced .*as='
+	fi
+	if [[ $* == *=deferred* ]]; then
+		await_log 'waits '
+		[ "$(relayq -s "$RELAY_SPOOL" show "$ID" | grep -c ': deferred, ')" -eq "$(grep -o =deferred <<< "$*" | wc -l)" ]
+	else
+		await_log 'removed '
+	fi
+}
+
+@test "4xx and 5xx at each stage, of each recipient alone" {
+	local stage
+	RETRY=300s
+	start_sink
+	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	told_apart a@good.test u@good.test=delivered:250 at-rcpt-450@good.test=deferred:450 at-rcpt-550@good.test=failed:550 \
+	    v@good.test=delivered:250 at-rcpt-552@good.test=deferred:552 at-rcpt-452@good.test=deferred:452
+	told_apart a@good.test at-rcpt-450@good.test=deferred:450 at-rcpt-550@good.test=failed:550
+	for stage in mail data dot; do
+		told_apart at-$stage-450@good.test u@good.test=deferred:450 v@good.test=deferred:450
+		told_apart at-$stage-550@good.test u@good.test=failed:550 v@good.test=failed:550
+	done
+	# (552 to RCPT: RFC 5321 4.5.3.1.10.)  Taken were the first message and bounces.
+	[ "$(grep -c ' taken ' taken)" -eq $((1 + $(grep -c ' bounced ' "$RELAY_LOG"))) ]
+}
+
 # TEXT: Postfix has it in a message to good.test, whose lines may be folded.
 bounce_says()
 {
