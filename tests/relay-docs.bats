@@ -14,7 +14,8 @@ setup()
 
 teardown()
 {
-	[ -z "${relay:-}" ] || kill "$relay" 2>/dev/null || :
+	# A process that is left would keep bats waiting.
+	[ -z "${relay:-}" ] || { kill "$relay" && wait "$relay"; } 2>/dev/null || :
 	[ -z "${home:-}" ] || rm -rf "$home"
 }
 
@@ -174,19 +175,18 @@ settle_conf()
 	grep '^\.It Cm' log | sed 's/^.It Cm //; s/ , /\n/g' | sort -u | diff verbs -
 }
 
-# As a user without rights, as the page says; what root may do is not shown by that.
+# As a user without rights, as the page says; what root may do is not shown by that.  With `exec` in place of the shell.
 as_nobody()
 {
-	if [ "$(id -u)" -eq 0 ]; then
-		setpriv --reuid nobody --regid nogroup --clear-groups "$@"
-	else
-		"$@"
-	fi
+	local how=()
+	[ "$1" != exec ] || { how=(exec); shift; }
+	[ "$(id -u)" -ne 0 ] || set -- setpriv --reuid nobody --regid nogroup --clear-groups "$@"
+	"${how[@]}" "$@"
 }
 
 await_log()
 {
-	for ((i = 0; i < 250; i++)); do
+	for ((i = 0; i < 1000; i++)); do
 		! grep -q "$1" log || return 0
 		sleep 0.02
 	done
@@ -204,9 +204,10 @@ await_log()
 	run --separate-stderr as_nobody ./smtp-relay -n -c trial.conf
 	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
 	[[ $output == *'certificate _demo (demonstration only)'* ]]
-	as_nobody ./smtp-relay -F -c trial.conf -p "$home/pid" 2> log 3>&- &
+	(as_nobody exec ./smtp-relay -F -c trial.conf -p "$home/pid" 2> log 3>&-) &
+	relay=$!
 	await_log 'master ready'
-	relay=$(< pid)
+	[ "$(< pid)" -eq $relay ]
 	python3 - "$port" <<- 'END'
 		import smtplib, ssl, sys
 		s = smtplib.SMTP("127.0.0.1", int(sys.argv[1]))
@@ -225,7 +226,7 @@ await_log()
 	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
 	[[ $output =~ ^([0-9A-Za-z]{14})' queue '.*' <a@x.test> <b@relay.example>'$ ]]
 	kill "$relay"
-	wait %1
+	wait "$relay"
 	relay=
 	[ ! -e pid ]
 	for line in 'master certificate .* identity=_demo warning=' 'master unprivileged ' 'queue started queued=0 ' \

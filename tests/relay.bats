@@ -688,6 +688,16 @@ from()
 	[ "$(stat -c %U spool/queue)" = nobody ]
 }
 
+@test "where the log says ready, the file with the number is there" {
+	relay_conf
+	relay_with_faults
+	relay_faults 'rename /pid 1 delay=700000'
+	"${RELAY_PREFIX[@]}" "$BIN/smtp-relay" -F -c "$RELAY/conf" -p "$RELAY/pid" </dev/null 2>"$RELAY_LOG" 3>&- &
+	RELAY_JOB=$! RELAY_PID=$!
+	relay_await 20 grep -q 'master ready' log
+	[ "$(< pid)" -eq $RELAY_PID ]
+}
+
 @test "SIGTERM: what is under way is finished, then all roles end" {
 	relay_start
 	say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'Subject: x\r\n' + + + + + + + + 'y\r\n\r\nz\r\n.\r\n' = \

@@ -965,11 +965,13 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 	if (!m->drop)
 		say(LOG_LEVEL_WARN, "unprivileged", "consequence",
 		    "not started as root: all roles share one user and see all its files");
-	say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
-	if (ready(arg) == -1) {
-		m->failed = 1;
-		begin_stop(m);
+	/* Who reads "ready" may look for the number of the process. */
+	if (ready(arg) == 0) {
+		say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
+		return;
 	}
+	m->failed = 1;
+	begin_stop(m);
 }
 
 static int

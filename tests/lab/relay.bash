@@ -119,7 +119,8 @@ relay_stop()
 {
 	local status=0
 	[ -n "$RELAY_JOB" ] || return 0
-	kill -TERM "$RELAY_PID" 2>/dev/null
+	# Where it did not come to write its number, it is the job.
+	kill -TERM "${RELAY_PID:-$RELAY_JOB}" 2>/dev/null
 	wait "$RELAY_JOB" || status=$?
 	RELAY_JOB='' RELAY_PID=''
 	relay_await 5 relay_is_gone || status=1
