@@ -261,6 +261,25 @@ explained()
 	grep -qE -- "$3" <<< "$output" || { echo "$2: wanted: $3"; echo "$output"; return 1; }
 }
 
+# DOMAIN: the trace of -e is, line for line, in what tlscheck says of the same configuration.
+same_trace()
+{
+	smtp-relay -c "$RELAY/conf" -e "u@$1" | sed '1d; /^tried in this order\|^bounced\|^deferred/,$d' > trace || :
+	[ "$(wc -l < trace)" -ge 2 ]
+	tlscheck -v -c "$RELAY/conf" "$1" > said || :
+	awk 'NR == FNR { want[++n] = $0; next } $0 == want[at + 1] { if (++at == n) exit; next } { at = 0 }
+		END { exit at != n }' trace said || { echo "$1:"; cat trace; echo "tlscheck:"; cat said; return 1; }
+}
+
+@test "-e and tlscheck print the same trace of the same configuration" {
+	local domain
+	deliver_conf 'destination unsigned.test dane mandatory' "route routed.test 127.0.0.25@$LAB_PORT" 'destination wrong.test tls required'
+	for domain in good.test wrong.test unsigned.test null-mx.test multi-mx.test multi-tlsafail.test alias-secure.test bogus-mx.test \
+	    mx-noaddr.test nonexistent.test a-servfail.test routed.test; do
+		same_trace $domain
+	done
+}
+
 @test "-e: 0 where mail would go, 1 where it is bounced or no host may be used, 3 where the DNS fails" {
 	deliver_conf 'destination unsigned.test dane mandatory'
 	explained 0 u@good.test '^    10 mx.good.test: dane 127.0.0.25@'
@@ -475,6 +494,28 @@ connects()
 	mail_to u@ok.plain.test
 	await_log 'delivered to=.*reached=ENC'
 	[ "$(connects 127.0.1.1)" -eq 2 ]
+}
+
+@test "a connection is not used for mail that asks more of the host, nor for mail that asks less" {
+	start_sink
+	: > "$LAB_CAPTURE"
+	deliver_conf "route open.test 127.0.0.1@$SINK_PORT" "route secret.test 127.0.0.1@$SINK_PORT" \
+	    'destination secret.test tls required dane none' "route may.test 127.0.1.1@$LAB_PORT" \
+	    "route never.test 127.0.1.1@$LAB_PORT" 'destination never.test tls no dane none'
+	relay_start
+	mail_to u@open.test
+	await_log 'delivered to=.*reached=CLEAR'
+	mail_to u@secret.test
+	await_log 'not-delivered .*wanted=encrypt reached=SKIP .*STARTTLS is not offered'
+	run ! log_says ' delivered to=u@secret.test'
+	mail_to u@never.test
+	await_log 'delivered to=.*reached=CLEAR'
+	mail_to u@may.test
+	await_log 'delivered to=.*reached=ENC'
+	mail_to v@never.test
+	await_log 'delivered to=.*reached=CLEAR'
+	[ "$(grep -c ' clear RCPT TO:<.@never.test>' "$LAB_CAPTURE")" -eq 2 ]
+	[ "$(grep -c ' tls RCPT TO:<u@may.test>' "$LAB_CAPTURE")" -eq 1 ]
 }
 
 # ---- many domains, one host ----
