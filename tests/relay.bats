@@ -692,10 +692,9 @@ from()
 	relay_conf
 	relay_with_faults
 	relay_faults 'rename /pid 1 delay=700000'
-	"${RELAY_PREFIX[@]}" "$BIN/smtp-relay" -F -c "$RELAY/conf" -p "$RELAY/pid" </dev/null 2>"$RELAY_LOG" 3>&- &
-	RELAY_JOB=$! RELAY_PID=$!
+	relay_spawn
 	relay_await 20 grep -q 'master ready' log
-	[ "$(< pid)" -eq $RELAY_PID ]
+	[ "$(< pid)" -eq "$RELAY_JOB" ]
 }
 
 @test "SIGTERM: what is under way is finished, then all roles end" {

@@ -58,16 +58,22 @@ relay_is_ready()
 	grep -qs 'master ready' "$RELAY_LOG" && [ -s "$RELAY/pid" ]
 }
 
-# [OPTION…]: starts it in the foreground, behind RELAY_PREFIX, and waits until it is ready.
-relay_start()
+# [OPTION…]: starts it in the foreground, behind RELAY_PREFIX.
+relay_spawn()
 {
-	local i
 	[ -e "$RELAY/conf" ] || relay_conf
 	: > "$RELAY_LOG"
 	rm -f "$RELAY/pid"
 	"${RELAY_PREFIX[@]}" "$BIN/smtp-relay" -F -c "$RELAY/conf" -p "$RELAY/pid" "$@" \
 	    </dev/null >"$RELAY/out" 2>"$RELAY_LOG" 3>&- &
 	RELAY_JOB=$!
+}
+
+# [OPTION…]: the same, and waits until it is ready.
+relay_start()
+{
+	local i
+	relay_spawn "$@"
 	for ((i = 0; i < 1500; i++)); do
 		! relay_is_ready || break
 		kill -0 $RELAY_JOB 2>/dev/null || break
