@@ -780,6 +780,26 @@ written_lines()
 	[ "$(grep -c ' taken ' taken)" -eq 4 ] || { cat taken; return 1; }
 }
 
+# More than the socket holds: the rest waits in the process that is killed.
+@test "results that an out had still to tell when it was killed are in its journal: nothing twice" {
+	local i queue rcpts=()
+	RELAY_MAY_DIE=1
+	for i in {1..800}; do rcpts+=("u$i@good.test"); done
+	start_sink -w 2 -t 380
+	deliver_conf "route default 127.0.0.1@$SINK_PORT" 'workers 1'
+	relay_start
+	queue=$(relay_role queue)
+	mailer send -o "$RELAY_PORT" a@good.test "${rcpts[@]}" > sent
+	relay_await 20 taken_lines 5
+	freeze "$queue"
+	relay_await 20 written_lines 500
+	kill -KILL "$(relay_role out-1)"
+	kill -CONT "$queue"
+	relay_await 60 queue_is_empty
+	[ "$(grep -c ' taken ' taken)" -eq 8 ]
+	log_says 'role-died role=out-1'
+}
+
 journal_is_another()
 {
 	local names=("$RELAY_SPOOL/results"/*)
