@@ -245,7 +245,7 @@ want_mail(struct session *s)
 	spool_envelope_clear(&s->env);
 	mailbox_print(&b, &s->smtp.mail.from);
 	s->env.from = buf_steal(&b);
-	if (s->smtp.mail.body8bit)
+	if (s->smtp.mail.params.body8bit)
 		spool_words_add(&s->env.from_options, "BODY=8BITMIME");
 	smtp_server_accept(&s->smtp);
 }
@@ -448,6 +448,7 @@ act(struct session *s, enum smtp_server_want want)
 	case SMTP_SERVER_END: want_end(s); break;
 	case SMTP_SERVER_ABORT: want_abort(s); break;
 	case SMTP_SERVER_REFUSED: log_refusal(s); break;
+	case SMTP_SERVER_AUTH: smtp_server_answer(&s->smtp, 454, "4.7.0", "not now"); break;
 	case SMTP_SERVER_TLS: begin_tls(s); break;
 	}
 	return 1;
