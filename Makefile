@@ -24,7 +24,6 @@ TIERS_smtp-relay = MAIL NET WIRE CRYPTO BASE
 PKGS_BASE = jansson libbsd
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
-LIBS_WIRE = -lresolv
 LIBS_NET = -lunbound
 PKGS_MAIL = zlib
 PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET) $(PKGS_MAIL)

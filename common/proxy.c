@@ -1,7 +1,5 @@
 #include "proxy.h"
 
-#include <arpa/inet.h>
-
 #include <string.h>
 
 #include "text.h"
@@ -44,13 +42,13 @@ take_words(char *line, struct proxy *p, struct fail *f)
 	if (n != 5)
 		return bad(f, "TCP4 or TCP6, two addresses and two ports");
 	if (strcmp(word[0], "TCP4") == 0)
-		p->family = AF_INET;
+		p->version = 4;
 	else if (strcmp(word[0], "TCP6") == 0)
-		p->family = AF_INET6;
+		p->version = 6;
 	else
 		return bad(f, "TCP4, TCP6 or UNKNOWN");
 	/* The listener's own address is read first: the client's is to stay. */
-	if (inet_pton(p->family, word[2], &p->ip) != 1 || inet_pton(p->family, word[1], &p->ip) != 1)
+	if (text_address(word[2], p->ip) != p->version || text_address(word[1], p->ip) != p->version)
 		return bad(f, "addresses of the family that it names");
 	if (port_of(word[4], &port) == -1 || port_of(word[3], &p->port) == -1)
 		return bad(f, "ports of 0 to 65535");
@@ -85,15 +83,15 @@ take_addresses(const unsigned char *s, size_t len, struct proxy *p, struct fail 
 	case 1:
 		if (len < 12)
 			return bad(f, "12 octets of IPv4 addresses and ports");
-		p->family = AF_INET;
-		memcpy(&p->ip.v4, s + V2_HEAD, 4);
+		p->version = 4;
+		memcpy(p->ip, s + V2_HEAD, 4);
 		p->port = s[V2_HEAD + 8] << 8 | s[V2_HEAD + 9];
 		return PROXY_DONE;
 	case 2:
 		if (len < 36)
 			return bad(f, "36 octets of IPv6 addresses and ports");
-		p->family = AF_INET6;
-		memcpy(&p->ip.v6, s + V2_HEAD, 16);
+		p->version = 6;
+		memcpy(p->ip, s + V2_HEAD, 16);
 		p->port = s[V2_HEAD + 32] << 8 | s[V2_HEAD + 33];
 		return PROXY_DONE;
 	default:
@@ -131,7 +129,6 @@ enum proxy_got
 proxy_parse(const char *s, size_t n, struct proxy *p, size_t *used, struct fail *f)
 {
 	memset(p, 0, sizeof *p);
-	p->family = AF_UNSPEC;
 	*used = 0;
 	if (n == 0)
 		return PROXY_MORE;

@@ -7,8 +7,6 @@
 #ifndef MTATLS_PROXY_H
 #define MTATLS_PROXY_H
 
-#include <netinet/in.h>
-
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +22,8 @@ enum proxy_got {
 };
 
 struct proxy {
-	int family;	/* AF_INET, AF_INET6; AF_UNSPEC: the connection speaks for itself (LOCAL, UNKNOWN) */
-	union {
-		struct in_addr v4;
-		struct in6_addr v6;
-	} ip;
+	int version;	/* of IP, 4 or 6; 0: the connection speaks for itself (LOCAL, UNKNOWN) */
+	uint8_t ip[16];	/* the first 4 or all, as on the wire */
 	uint16_t port;	/* of the client */
 };
 

@@ -273,6 +273,22 @@ smtp_rcpt_params_parse(struct smtp_rcpt_params *r, const char *text, unsigned of
 	return take_all(&t, rcpt_parameters, text, offered);
 }
 
+char *
+smtp_xtext_decode(const char *s)
+{
+	struct buf b = BUF_INIT;
+	int high, low;
+
+	for (; *s != '\0'; s++) {
+		if (*s == '+' && (high = hex_digit(s[1])) != -1 && (low = hex_digit(s[2])) != -1) {
+			buf_putc(&b, (char)(high << 4 | low));
+			s += 2;
+		} else
+			buf_putc(&b, *s);
+	}
+	return buf_steal(&b);
+}
+
 const char *
 smtp_notify_text(char *dst, unsigned notify)
 {

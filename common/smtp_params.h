@@ -55,6 +55,9 @@ int smtp_mail_params_parse(struct smtp_mail_params *, const char *, unsigned off
 int smtp_rcpt_params_parse(struct smtp_rcpt_params *, const char *, unsigned offered, int utf8,
     struct smtp_params_fault *);
 
+/* Undoes xtext that was checked; the caller frees. */
+char *smtp_xtext_decode(const char *);
+
 /* "NEVER", or "SUCCESS,DELAY"; dst holds SMTP_NOTIFY_TEXT_MAX bytes. */
 #define SMTP_NOTIFY_TEXT_MAX 32
 const char *smtp_notify_text(char *dst, unsigned notify);

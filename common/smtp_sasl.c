@@ -1,9 +1,6 @@
 #include "smtp_sasl.h"
 
-#include <sys/types.h>
-
-#include <netinet/in.h>
-#include <resolv.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "text.h"
@@ -15,14 +12,14 @@
 static int
 decode(const char *line, char *dst, size_t size)
 {
-	int n = 0;
+	long n = 0;
 
 	if (strcmp(line, "=") != 0)
-		n = b64_pton(line, (unsigned char *)dst, size - 1);
-	if (n < 0)
+		n = text_unbase64(line, (uint8_t *)dst, size - 1);
+	if (n == -1)
 		return -1;
 	dst[n] = '\0';
-	return n;
+	return (int)n;
 }
 
 /* Text that is no empty string and fits; NUL has no place in it. */

@@ -425,7 +425,23 @@ on_bounce_committed(void *arg, int ok)
 		return;
 	}
 	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
+	change_all(a, SPOOL_RCPT_RELAYED, SPOOL_RCPT_DELIVERED, NULL);
 	finish_rest(a);
+}
+
+/* RFC 3461 4.1: who asked for other news, or none, hears of no failure. */
+static void
+close_unasked(struct active *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++) {
+		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
+		unsigned notify = bounce_notify(r);
+
+		if (r->state == SPOOL_RCPT_FAILED && notify != 0 && !(notify & SMTP_NOTIFY_FAILURE))
+			result(a, i, SPOOL_RCPT_CLOSED, NULL);
+	}
 }
 
 static void
@@ -498,7 +514,8 @@ finish(struct active *a)
 	}
 	if (now() - a->msg.env.arrived >= SCHED_LIFETIME)
 		expire(a);
-	if (count_state(a, SPOOL_RCPT_FAILED) > 0)
+	close_unasked(a);
+	if (count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) > 0)
 		bounce(a);
 	else
 		finish_rest(a);
@@ -747,6 +764,7 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 {
 	const struct spool_message *m = &p->a->msg;
 	char seq[24], offset[24], size[24], crc[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
+	char *params;
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
@@ -756,10 +774,16 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	snprintf(crc, sizeof crc, "%" PRIu32, m->crc);
 	table_put(b, "deliver", seq, p->a->name.id, port, offset, size, crc,
 	    spool_is_8bit(m) ? "1" : "0", host, m->env.from, (char *)NULL);
+	params = spool_words_text(&m->env.from_options);
+	table_put(b, "mail", params, (char *)NULL);
+	free(params);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
-		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof, (char *)NULL);
+		params = spool_words_text(&m->env.rcpt[p->rcpt[i]].options);
+		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof,
+		    params[0] != '\0' ? params : NULL, (char *)NULL);
+		free(params);
 	}
 	buf_add(b, plan, len);
 }
@@ -1042,13 +1066,14 @@ read_journal(struct outlet *o, char *name)
 
 /* ---- results ---- */
 
+/* What an out may say: that the sender was told is not its affair. */
 static int
 state_of(const char *word)
 {
 	int i;
 
-	for (i = SPOOL_RCPT_DEFERRED; i <= SPOOL_RCPT_FAILED; i++)
-		if (strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
+	for (i = SPOOL_RCPT_DEFERRED; i < SPOOL_RCPT_STATES; i++)
+		if (i != SPOOL_RCPT_CLOSED && strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
 			return i;
 	return -1;
 }

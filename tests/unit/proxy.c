@@ -62,9 +62,9 @@ show(enum proxy_got got, const struct proxy *p, size_t used, const struct fail *
 		return xstrdup("more");
 	if (got == PROXY_BAD)
 		return xstrdup(f->text);
-	if (p->family == AF_UNSPEC)
+	if (p->version == 0)
 		return xasprintf("unspecified %zu", used);
-	return xasprintf("%s %u %zu", inet_ntop(p->family, &p->ip, text, sizeof text), p->port, used);
+	return xasprintf("%s %u %zu", inet_ntop(p->version == 4 ? AF_INET : AF_INET6, p->ip, text, sizeof text), p->port, used);
 }
 
 /* The first answer that is not "more", as octets come in. */
