@@ -108,13 +108,13 @@ journal_write(struct journal_pen *pen, const struct journal_result *r, struct fa
 static int
 is_final(enum spool_rcpt_state state)
 {
-	return state == SPOOL_RCPT_DELIVERED || state == SPOOL_RCPT_FAILED;
+	return state == SPOOL_RCPT_DELIVERED || state == SPOOL_RCPT_FAILED || state == SPOOL_RCPT_RELAYED;
 }
 
 static int
 take_state(const char *word, enum spool_rcpt_state *state)
 {
-	for (*state = SPOOL_RCPT_WAITING; *state <= SPOOL_RCPT_CLOSED; (*state)++)
+	for (*state = SPOOL_RCPT_WAITING; *state < SPOOL_RCPT_STATES; (*state)++)
 		if (is_final(*state) && strcmp(word, spool_rcpt_state_name(*state)) == 0)
 			return 0;
 	return -1;

@@ -8,10 +8,12 @@
 #include <string.h>
 
 #define LABEL_MAX 63	/* RFC 1035 2.3.4 */
+#define U_LABEL_MAX (LABEL_MAX * 4)	/* octets of what may become an A-label of that length */
 
 struct cursor {
 	const char *p;
 	size_t n, at;
+	int utf8;	/* octets above 127 may stand in it */
 };
 
 static int
@@ -49,24 +51,46 @@ is_alnum(int c)
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* RFC 5322 3.2.3 */
+/* RFC 5322 3.2.3; RFC 6531 3.3 */
 static int
-is_atext(int c)
+is_atext(int c, int utf8)
 {
+	if (c > 127)
+		return utf8;
 	return is_alnum(c) || (c > 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 /* Dot-string: how many octets of s are one, from its start. */
 static size_t
-dot_string(const char *s, size_t n)
+dot_string(const char *s, size_t n, int utf8)
 {
 	size_t len = 0, i;
 
-	for (i = 0; i < n && is_atext((unsigned char)s[i]); i++) {
+	for (i = 0; i < n && is_atext((unsigned char)s[i], utf8); i++) {
 		len = i + 1;
-		if (len + 1 < n && s[len] == '.' && is_atext((unsigned char)s[len + 1]))
+		if (len + 1 < n && s[len] == '.' && is_atext((unsigned char)s[len + 1], utf8))
 			i++;
 	}
+	return len;
+}
+
+/* A label of a Domain: how many octets of s are one, from its start; 0: none. */
+static size_t
+label(const char *s, size_t n, int utf8)
+{
+	int high = 0;
+	size_t len;
+
+	for (len = 0; len < n; len++) {
+		int c = (unsigned char)s[len];
+
+		if (c > 127 && utf8)
+			high = 1;
+		else if (!is_alnum(c) && c != '-' && c != '_')
+			break;
+	}
+	if (len == 0 || len > (high ? U_LABEL_MAX : LABEL_MAX) || s[0] == '-' || s[len - 1] == '-')
+		return 0;
 	return len;
 }
 
@@ -75,16 +99,14 @@ dot_string(const char *s, size_t n)
  * has no underscore; names with one bear mail all the same, and Postfix and Exim take them.
  */
 static size_t
-domain(const char *s, size_t n)
+domain(const char *s, size_t n, int utf8)
 {
-	size_t at = 0, start;
+	size_t at = 0, len;
 
 	for (;;) {
-		start = at;
-		while (at < n && (is_alnum((unsigned char)s[at]) || s[at] == '-' || s[at] == '_'))
-			at++;
-		if (at == start || at - start > LABEL_MAX || s[start] == '-' || s[at - 1] == '-')
+		if ((len = label(s + at, n - at, utf8)) == 0)
 			return 0;
+		at += len;
 		/* A dot at the end is the DNS's affair: take_domain() drops it. */
 		if (at == n || s[at] != '.' || at + 1 == n || strchr(">,:", s[at + 1]) != NULL)
 			return at;
@@ -95,7 +117,7 @@ domain(const char *s, size_t n)
 int
 mailbox_is_domain(const char *s, size_t n)
 {
-	return n <= MAILBOX_DOMAIN_MAX && n > 0 && domain(s, n) == n;
+	return n <= MAILBOX_DOMAIN_MAX && n > 0 && domain(s, n, 0) == n;
 }
 
 /* RFC 5321 4.1.3.  No tag but IPv6 was ever registered. */
@@ -129,7 +151,7 @@ take_quoted(struct mailbox *m, struct cursor *c, struct fail *f)
 			c->at++;
 			ch = peek(c);
 		}
-		if (ch < 0x20 || ch > 0x7e)
+		if (ch < 0x20 || ch == 0x7f || (ch > 0x7f && !c->utf8))
 			return expected(c, "a printable octet or a \" in the quoted local part", f);
 		if (c->at - start >= MAILBOX_LOCAL_MAX - 1)
 			return too_long(f, "a local part", MAILBOX_LOCAL_MAX);
@@ -148,7 +170,7 @@ take_local(struct mailbox *m, struct cursor *c, struct fail *f)
 
 	if (peek(c) == '"')
 		return take_quoted(m, c, f);
-	len = dot_string(c->p + c->at, c->n - c->at);
+	len = dot_string(c->p + c->at, c->n - c->at, c->utf8);
 	if (len == 0)
 		return expected(c, "a local part", f);
 	if (len > MAILBOX_LOCAL_MAX)
@@ -165,7 +187,7 @@ take_domain(struct cursor *c, int literal, size_t *len, struct fail *f)
 	const char *s = c->p + c->at, *end;
 	size_t left = c->n - c->at;
 
-	*len = domain(s, left);
+	*len = domain(s, left, c->utf8);
 	if (*len == 0 && literal && left > 0 && s[0] == '[' && (end = memchr(s, ']', left)) != NULL &&
 	    mailbox_is_literal(s, end + 1 - s))
 		*len = end + 1 - s;
@@ -217,7 +239,7 @@ take_mailbox(struct mailbox *m, struct cursor *c, unsigned flags, struct fail *f
 int
 mailbox_parse(struct mailbox *m, const char *s, size_t n, unsigned flags, size_t *used, struct fail *f)
 {
-	struct cursor c = { .p = s, .n = n, .at = 0 };
+	struct cursor c = { .p = s, .n = n, .at = 0, .utf8 = (flags & MAILBOX_UTF8) != 0 };
 
 	memset(m, 0, sizeof *m);
 	*used = 0;
@@ -231,8 +253,25 @@ mailbox_parse(struct mailbox *m, const char *s, size_t n, unsigned flags, size_t
 	}
 	if (!skip(&c, '>'))
 		return expected(&c, "a > behind the address", f);
+	if (text_utf8_chars(m->local) == -1 || text_utf8_chars(m->domain) == -1)
+		return fail(f, FAIL_INPUT, "expected UTF-8 in the address");
 	*used = c.at;
 	return 0;
+}
+
+static int
+has_high(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s > 127)
+			return 1;
+	return 0;
+}
+
+int
+mailbox_is_utf8(const struct mailbox *m)
+{
+	return has_high(m->local) || has_high(m->domain);
 }
 
 int
@@ -248,7 +287,7 @@ mailbox_print(struct buf *b, const struct mailbox *m)
 
 	if (len == 0)
 		return;
-	if (dot_string(m->local, len) == len)
+	if (dot_string(m->local, len, 1) == len)
 		buf_puts(b, m->local);
 	else {
 		buf_putc(b, '"');

@@ -1,9 +1,10 @@
 /*
  * mailbox - the addresses in MAIL and RCPT (RFC 5321 4.1.2): local part and domain.
  *
- * Parsed strictly: what a struct mailbox holds is printable ASCII, its domain is a domain or an
- * address literal of the grammar (underscores pass, a dot at its end goes), and mailbox_print() gives it back so that it parses to the same.
- * Neither part is changed in case; domains are compared with text_case_eq().
+ * Parsed strictly: what a struct mailbox holds is printable ASCII, or UTF-8 without controls where that was
+ * asked for; its domain is a domain or an address literal of the grammar (underscores pass, a dot at its end
+ * goes), and mailbox_print() gives it back so that it parses to the same.  Neither part is changed in case;
+ * domains are compared with text_case_eq().  Whether U-labels are ones of IDNA (RFC 5890) is not looked at.
  */
 #ifndef MTATLS_MAILBOX_H
 #define MTATLS_MAILBOX_H
@@ -24,17 +25,21 @@ struct mailbox {
 
 #define MAILBOX_NULL	0x1	/* <> is allowed: both parts empty (RFC 5321 4.5.5) */
 #define MAILBOX_BARE	0x2	/* a local part without a domain is allowed: the caller knows which one */
+#define MAILBOX_UTF8	0x4	/* UTF-8 is allowed in both parts (RFC 6531 3.3) */
 
 /*
  * Parses a path from its "<" on and sets *used to the octets up to and with its ">".  A source
  * route in it is checked and left out (RFC 5321 4.1.1.3, appendix C).  FAIL_INPUT; FAIL_POLICY where
- * the only fault is an octet above 127 (RFC 6531 is not spoken).
+ * the only fault is an octet above 127, which MAILBOX_UTF8 would allow.
  */
 int mailbox_parse(struct mailbox *, const char *, size_t n, unsigned flags, size_t *used,
     struct fail *);
 
 /* True where nothing is in it: the null reverse-path. */
 int mailbox_is_null(const struct mailbox *);
+
+/* True where either part has octets above 127. */
+int mailbox_is_utf8(const struct mailbox *);
 
 /* Appends the address without <>, quoted where it must be; nothing for the null path. */
 void mailbox_print(struct buf *, const struct mailbox *);

@@ -67,11 +67,17 @@ received_tls(const struct received_tls *t)
 
 /* RFC 3848.  It has no word for HELO inside TLS; the tls clause says it. */
 const char *
-received_protocol(int esmtp, int tls)
+received_protocol(unsigned how)
 {
-	if (!esmtp)
+	static const char *const words[] = { [0] = "ESMTP", [RECEIVED_TLS] = "ESMTPS",
+		[RECEIVED_AUTH] = "ESMTPA", [RECEIVED_TLS | RECEIVED_AUTH] = "ESMTPSA",
+		[RECEIVED_UTF8] = "UTF8SMTP", [RECEIVED_UTF8 | RECEIVED_TLS] = "UTF8SMTPS",
+		[RECEIVED_UTF8 | RECEIVED_AUTH] = "UTF8SMTPA",
+		[RECEIVED_UTF8 | RECEIVED_TLS | RECEIVED_AUTH] = "UTF8SMTPSA" };
+
+	if (!(how & RECEIVED_ESMTP))
 		return "SMTP";
-	return tls ? "ESMTPS" : "ESMTP";
+	return words[how & (RECEIVED_TLS | RECEIVED_AUTH | RECEIVED_UTF8)];
 }
 
 static void

@@ -33,8 +33,13 @@ struct received {
 /* "TLS_AES_256_GCM_SHA384 (TLSv1.3, 256 bits, X25519)", harmless; the caller frees. */
 char *received_tls(const struct received_tls *);
 
-/* "SMTP", "ESMTP", "ESMTPS": the word behind "with" (RFC 3848). */
-const char *received_protocol(int esmtp, int tls);
+#define RECEIVED_ESMTP	0x1
+#define RECEIVED_TLS	0x2
+#define RECEIVED_AUTH	0x4
+#define RECEIVED_UTF8	0x8
+
+/* "SMTP", "ESMTPS", "ESMTPSA", "UTF8SMTPS", ...: the word behind "with" (RFC 3848, RFC 6531 4.3). */
+const char *received_protocol(unsigned how);
 
 /* Appends the field with its line ends, folded. */
 void received_put(struct buf *, const struct received *);

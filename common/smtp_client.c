@@ -443,7 +443,7 @@ put_path(struct buf *b, const char *address)
 {
 	struct mailbox m;
 
-	if (parse_path(&m, address, MAILBOX_NULL, NULL) == -1)
+	if (parse_path(&m, address, MAILBOX_NULL | MAILBOX_UTF8, NULL) == -1)
 		abort();
 	buf_putc(b, '<');
 	mailbox_print(b, &m);
@@ -474,13 +474,20 @@ refuse_path(struct smtp_txn *t, size_t first, size_t n, int detail, struct fail 
 		refuse(t, first, n, 1, detail, f);
 }
 
+/* RFC 6531 3.1: UTF-8 in addresses is for senders who asked for it. */
+static unsigned
+utf8_of(const struct smtp_txn *t)
+{
+	return t->order.params.utf8 ? MAILBOX_UTF8 : 0;
+}
+
 static void
 refuse_sender(struct smtp_txn *t)
 {
 	struct fail f = FAIL_INIT;
 	struct mailbox m;
 
-	if (parse_path(&m, t->order.from, MAILBOX_NULL, &f) == -1) {
+	if (parse_path(&m, t->order.from, MAILBOX_NULL | utf8_of(t), &f) == -1) {
 		fail_prefix(&f, "sender");
 		refuse_path(t, 0, t->order.nrcpts, 7, &f);
 	}
@@ -494,10 +501,48 @@ refuse_recipients(struct smtp_txn *t)
 	size_t i;
 
 	for (i = 0; i < t->order.nrcpts; i++)
-		if (parse_path(&m, t->order.rcpt[i], 0, &f) == -1) {
+		if (parse_path(&m, t->order.rcpt[i], utf8_of(t), &f) == -1) {
 			fail_prefix(&f, "recipient");
 			refuse_path(t, i, 1, 3, &f);
 		}
+}
+
+static int
+is_ascii(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s > 127)
+			return 0;
+	return 1;
+}
+
+/* RFC 6531 3.2: who said SMTPUTF8 and did not use it needs it of nobody. */
+static int
+needs_utf8(const struct smtp_transaction *o)
+{
+	size_t i;
+
+	if (!o->params.utf8)
+		return 0;
+	for (i = 0; i < o->nrcpts && is_ascii(o->rcpt[i]); i++)
+		;
+	return o->has8bit || i < o->nrcpts || !is_ascii(o->from);
+}
+
+static void
+refuse_extensions(struct smtp_client *c)
+{
+	const struct smtp_transaction *o = &c->txn.order;
+	unsigned bits = smtp_client_caps0(c)->bits;
+	struct fail f = FAIL_INIT;
+
+	if (needs_utf8(o) && !(bits & SMTP_CAP_SMTPUTF8)) {
+		fail(&f, FAIL_POLICY, "the message needs SMTPUTF8, which is not offered");
+		refuse(&c->txn, 0, o->nrcpts, 6, 7, &f);
+	} else if (o->params.requiretls && !(c->tls && (bits & SMTP_CAP_REQUIRETLS))) {
+		fail(&f, FAIL_POLICY, "the sender said REQUIRETLS, which is not offered");
+		refuse(&c->txn, 0, o->nrcpts, 7, 30, &f);
+	}
 }
 
 /* RFC 1870 6.1, RFC 6152 3: what the server has said it does not take. */
@@ -538,8 +583,27 @@ say_mail(struct smtp_client *c)
 		buf_printf(&c->out, " SIZE=%llu", (unsigned long long)o->size);
 	if ((bits & SMTP_CAP_8BITMIME) && o->has8bit)
 		buf_puts(&c->out, " BODY=8BITMIME");
+	if ((bits & SMTP_CAP_SMTPUTF8) && o->params.utf8)
+		buf_puts(&c->out, " SMTPUTF8");
+	if (o->params.requiretls)
+		buf_puts(&c->out, " REQUIRETLS");
+	if (c->txn.dsn && o->params.ret != SMTP_RET_NONE)
+		buf_printf(&c->out, " RET=%s", smtp_ret_text(o->params.ret));
+	if (c->txn.dsn && o->params.envid[0] != '\0')
+		buf_printf(&c->out, " ENVID=%s", o->params.envid);
 	buf_puts(&c->out, "\r\n");
 	c->txn.to_send = SMTP_STAGE_RCPT;
+}
+
+static void
+put_dsn(struct buf *b, const struct smtp_rcpt_params *p)
+{
+	char notify[SMTP_NOTIFY_TEXT_MAX];
+
+	if (p->notify != 0)
+		buf_printf(b, " NOTIFY=%s", smtp_notify_text(notify, p->notify));
+	if (p->orcpt[0] != '\0')
+		buf_printf(b, " ORCPT=%s", p->orcpt);
 }
 
 static void
@@ -549,6 +613,8 @@ say_rcpt(struct smtp_client *c)
 
 	buf_puts(&c->out, "RCPT TO:");
 	put_path(&c->out, t->order.rcpt[t->next]);
+	if (t->dsn && t->order.rcpt_params != NULL)
+		put_dsn(&c->out, &t->order.rcpt_params[t->next]);
 	buf_puts(&c->out, "\r\n");
 	t->rcpt[t->next].sent = 1;
 	t->next = next_open(t, t->next + 1);
@@ -612,7 +678,9 @@ smtp_client_send(struct smtp_client *c, const struct smtp_transaction *order)
 	txn_clear(t);
 	t->order = *order;
 	t->rcpt = xcalloc(order->nrcpts, sizeof *t->rcpt);
+	t->dsn = (smtp_client_caps0(c)->bits & SMTP_CAP_DSN) != 0;
 	refuse_sender(t);
+	refuse_extensions(c);
 	refuse_message(t, smtp_client_caps0(c));
 	refuse_recipients(t);
 	t->next = t->answer = next_open(t, 0);

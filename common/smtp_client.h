@@ -30,6 +30,7 @@
 
 #include "fail.h"
 #include "smtp.h"
+#include "smtp_params.h"
 #include "text.h"
 
 enum smtp_use_tls {
@@ -99,6 +100,9 @@ struct smtp_transaction {
 	size_t nrcpts;
 	uint64_t size;			/* of the message, before dot-stuffing; 0: not known */
 	int has8bit;			/* octets above 127 in it */
+	/* What the sender asked for with MAIL (size and body8bit are those above), and with each RCPT. */
+	struct smtp_mail_params params;
+	const struct smtp_rcpt_params *rcpt_params;	/* nrcpts of them; NULL: none asked */
 };
 
 enum smtp_rcpt_state {
@@ -131,6 +135,8 @@ struct smtp_txn {
 	struct smtp_reply mail;		/* code 0 in each: not received */
 	struct smtp_reply data;
 	struct smtp_reply dot;		/* LMTP: the last recipient's */
+
+	int dsn;			/* the server was told what the sender asked for (RFC 3461 5.1) */
 
 	/* The machine's own. */
 	int under_way;
@@ -184,6 +190,9 @@ enum smtp_want smtp_client_tls_failed(struct smtp_client *, const struct fail *)
  * come at once): an address that RFC 5321 does not know (PERM 5.1.7, 5.1.3; 5.6.7 where it is not
  * ASCII); a message larger than the server's SIZE (PERM 5.3.4); has8bit without 8BITMIME (PERM
  * 5.6.3: RFC 6152 3 leaves conversion and refusal; Postfix converts, which breaks signatures).
+ * A sender who said SMTPUTF8 and used it (an address or the message is not ASCII) needs it of the
+ * server (PERM 5.6.7; RFC 6531 3.2), and one who said REQUIRETLS needs that, inside TLS (PERM 5.7.30;
+ * RFC 8689 4.2.1).  What was asked for with DSN goes on where DSN is offered: txn.dsn says whether.
  * 552 to RCPT is TEMP, as 452 is (RFC 5321 4.5.3.1.10).
  *
  * 421 and the loss of the connection lead to CLOSE: recipients without a refusal are TEMP, or

@@ -141,7 +141,7 @@ take_piece(struct smtp_data *d, const char *p, size_t n, size_t *used)
 {
 	size_t room = SMTP_DATA_RUN_MAX - 2 - d->run.len, len = 0;
 
-	if (d->state == START && p[0] == '.') {
+	if (d->state == START && p[0] == '.' && !d->chunks) {
 		d->state = DOT;
 		*used += 1;
 		return SMTP_DATA_MORE;
@@ -174,4 +174,24 @@ smtp_data_feed(struct smtp_data *d, const char *p, size_t n, size_t *used)
 			return got == SMTP_DATA_MORE ? SMTP_DATA_FAULT : got;
 	}
 	return got;
+}
+
+void
+smtp_data_in_chunks(struct smtp_data *d)
+{
+	d->chunks = 1;
+}
+
+enum smtp_data_got
+smtp_data_finish(struct smtp_data *d)
+{
+	enum smtp_data_fault before = d->fault;
+
+	if (d->state == CR) {
+		d->broken = "CR alone";
+		return SMTP_DATA_BROKEN;
+	}
+	if (d->line > 0)
+		end_line(d);
+	return d->fault != before ? SMTP_DATA_FAULT : SMTP_DATA_MORE;
 }

@@ -1,6 +1,7 @@
 /*
  * smtp_data - a message as it comes behind DATA (RFC 5321 4.1.1.4, 4.5.2): its end is found, its
- * dot-stuffing undone, its octets, lines and Received fields counted.
+ * dot-stuffing undone, its octets, lines and Received fields counted.  Or as it comes in the chunks of
+ * BDAT (RFC 3030 2): the same without an end of its own and without dots.
  *
  * Only <CRLF>.<CRLF> ends it.  A CR or LF alone, or NUL, breaks it off: what stands behind is neither
  * message nor command, since other servers may have seen an end there (SMTP smuggling).  Beyond a
@@ -55,6 +56,7 @@ struct smtp_data {
 
 	/* The decoder's own. */
 	int state;			/* where in <CRLF>.<CRLF> */
+	int chunks;			/* it comes in chunks */
 	int in_body;
 	size_t line;			/* octets in the line under way */
 	size_t matched;			/* octets of "Received:" in it */
@@ -62,6 +64,15 @@ struct smtp_data {
 
 void smtp_data_begin(struct smtp_data *, const struct smtp_data_limits *);
 void smtp_data_clear(struct smtp_data *);
+
+/* Behind begin: the message comes in chunks.  Then smtp_data_feed() never says END. */
+void smtp_data_in_chunks(struct smtp_data *);
+
+/*
+ * Behind the last chunk: a line without its end gets one, since other servers take lines only.  MORE,
+ * or FAULT or BROKEN as smtp_data_feed().
+ */
+enum smtp_data_got smtp_data_finish(struct smtp_data *);
 
 /* *used says how many bytes were taken; less than n on MORE means that run is full. */
 enum smtp_data_got smtp_data_feed(struct smtp_data *, const char *, size_t n, size_t *used);

@@ -50,6 +50,7 @@ static const char *const want_names[SMTP_SERVER_WANTS] = {
 	[SMTP_SERVER_END] = "end",
 	[SMTP_SERVER_ABORT] = "abort",
 	[SMTP_SERVER_REFUSED] = "refused",
+	[SMTP_SERVER_AUTH] = "auth",
 	[SMTP_SERVER_TLS] = "tls",
 };
 
@@ -57,6 +58,8 @@ static const char *const stage_names[SMTP_SERVER_STAGES] = {
 	[SMTP_SERVER_AT_CONNECT] = "connection",
 	[SMTP_SERVER_AT_COMMAND] = "command",
 	[SMTP_SERVER_AT_HANDSHAKE] = "TLS handshake",
+	[SMTP_SERVER_AT_SASL] = "AUTH",
+	[SMTP_SERVER_AT_AUTH] = "end of AUTH",
 	[SMTP_SERVER_AT_MAIL] = "MAIL",
 	[SMTP_SERVER_AT_RCPT] = "RCPT",
 	[SMTP_SERVER_AT_BEGIN] = "DATA",
@@ -78,6 +81,7 @@ static const char *const end_names[SMTP_SERVER_ENDS] = {
 	[SMTP_SERVER_END_INJECTION] = "injection",
 	[SMTP_SERVER_END_LINE] = "line-end",
 	[SMTP_SERVER_END_HTTP] = "http",
+	[SMTP_SERVER_END_CHUNK] = "chunk",
 	[SMTP_SERVER_END_HANDSHAKE] = "handshake",
 };
 
@@ -112,7 +116,8 @@ void
 smtp_server_clear(struct smtp_server *s)
 {
 	buf_clear(&s->out);
-	buf_clear(&s->line);
+	buf_wipe(&s->line);
+	smtp_sasl_clear(&s->sasl);
 	smtp_data_clear(&s->msg);
 	free(s->tls_text);
 	s->tls_text = NULL;
@@ -158,6 +163,7 @@ end_transaction(struct smtp_server *s)
 	smtp_data_clear(&s->msg);
 	s->has_mail = 0;
 	s->recipients = s->surplus = 0;
+	s->chunk.used = s->chunk.broken = 0;
 	if (s->open)
 		s->due |= DUE_ABORT;
 }
@@ -171,7 +177,8 @@ stop(struct smtp_server *s, enum smtp_server_end end)
 	s->stage = SMTP_SERVER_AT_DONE;
 	s->due &= DUE_ABORT | DUE_REFUSED;
 	end_transaction(s);
-	buf_clear(&s->line);
+	smtp_sasl_clear(&s->sasl);
+	buf_wipe(&s->line);
 }
 
 /* 421 may stand in for any reply (RFC 5321 3.8). */
@@ -208,6 +215,8 @@ settle(struct smtp_server *s)
 		stop_421(s, SMTP_SERVER_END_LIMIT, "4.7.0", "too many errors");
 	else if (s->refused_recipients > l->refused_recipients || s->surplus > l->recipients)
 		stop_421(s, SMTP_SERVER_END_LIMIT, "4.7.0", "too many refused recipients");
+	else if (s->auth_failures > l->auth_failures)
+		stop_421(s, SMTP_SERVER_END_LIMIT, "4.7.0", "too many failed attempts to authenticate");
 	else if (s->leaving)
 		stop_421(s, SMTP_SERVER_END_SHUTDOWN, "4.3.2", "shutting down");
 }
@@ -222,6 +231,7 @@ ask(struct smtp_server *s, enum smtp_server_stage stage)
 
 static const enum smtp_server_want stage_wants[SMTP_SERVER_STAGES] = {
 	[SMTP_SERVER_AT_HANDSHAKE] = SMTP_SERVER_TLS,
+	[SMTP_SERVER_AT_AUTH] = SMTP_SERVER_AUTH,
 	[SMTP_SERVER_AT_MAIL] = SMTP_SERVER_MAIL,
 	[SMTP_SERVER_AT_RCPT] = SMTP_SERVER_RCPT,
 	[SMTP_SERVER_AT_BEGIN] = SMTP_SERVER_BEGIN,
@@ -313,15 +323,37 @@ take_hello(struct smtp_server *s, const char *arg, int esmtp)
 	return 1;
 }
 
+/* What EHLO tells, as bits: also what the parameters of MAIL and RCPT may be of. */
+static unsigned
+offered(const struct smtp_server *s)
+{
+	unsigned bits = s->esmtp ? s->conf.offers & SMTP_SERVER_OFFERS : 0;
+
+	if (!s->tls)
+		return bits & ~SMTP_CAP_REQUIRETLS;
+	if (s->esmtp && s->conf.auth != SMTP_SERVER_AUTH_NO)
+		bits |= SMTP_CAP_AUTH;
+	return bits;
+}
+
 static void
 on_ehlo(struct smtp_server *s, const char *arg)
 {
+	static const unsigned told[] = { SMTP_CAP_CHUNKING, SMTP_CAP_DSN, SMTP_CAP_SMTPUTF8,
+		SMTP_CAP_REQUIRETLS };
+	size_t i;
+
 	if (!take_hello(s, arg, 1))
 		return;
 	buf_printf(&s->out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n", s->conf.name,
 	    (unsigned long long)s->conf.limits.size);
 	if (s->conf.tls != SMTP_SERVER_TLS_NO && !s->tls)
 		buf_puts(&s->out, "250-STARTTLS\r\n");
+	for (i = 0; i < sizeof told / sizeof told[0]; i++)
+		if (offered(s) & told[i])
+			buf_printf(&s->out, "250-%s\r\n", smtp_cap_name(told[i]));
+	if (offered(s) & SMTP_CAP_AUTH)
+		buf_puts(&s->out, "250-AUTH " SMTP_SASL_MECHANISMS "\r\n");
 	buf_puts(&s->out, "250 ENHANCEDSTATUSCODES\r\n");
 }
 
@@ -350,94 +382,6 @@ on_starttls(struct smtp_server *s, const char *arg)
 	ask(s, SMTP_SERVER_AT_HANDSHAKE);
 }
 
-/* A parameter's name, its value (NULL: none), both NUL-terminated.  Refuses and returns 0. */
-typedef int parameter_fn(struct smtp_server *, const char *value);
-
-struct parameter {
-	const char *name;
-	parameter_fn *take;
-};
-
-/* RFC 1870 3: up to 20 digits. */
-static int
-take_size(struct smtp_server *s, const char *value)
-{
-	if (value == NULL || value[0] == '\0' || strspn(value, "0123456789") != strlen(value) ||
-	    strlen(value) > 20) {
-		refuse(s, 501, "5.5.4", "Expected SIZE=number");
-		return 0;
-	}
-	s->mail.size = strtoull(value, NULL, 10); /* UINT64_MAX where it is more: too much as well */
-	if (s->mail.size > s->conf.limits.size) {
-		refuse(s, 552, "5.3.4", "The message is larger than this server takes");
-		return 0;
-	}
-	return 1;
-}
-
-static int
-take_body_type(struct smtp_server *s, const char *value)
-{
-	if (value != NULL && text_case_eq(value, "8BITMIME"))
-		s->mail.body8bit = 1;
-	else if (value == NULL || !text_case_eq(value, "7BIT")) {
-		refuse(s, 501, "5.5.4", "Expected BODY=7BIT or BODY=8BITMIME");
-		return 0;
-	}
-	return 1;
-}
-
-static const struct parameter mail_parameters[] = {
-	{ "SIZE", take_size },
-	{ "BODY", take_body_type },
-	{ NULL, NULL }
-};
-
-static const struct parameter rcpt_parameters[] = {
-	{ NULL, NULL }
-};
-
-/* One word "NAME" or "NAME=value"; seen has a bit for each that came already. */
-static int
-take_parameter(struct smtp_server *s, const struct parameter *table, char *word, unsigned *seen)
-{
-	char *value = strchr(word, '=');
-	unsigned i;
-
-	if (value != NULL)
-		*value++ = '\0';
-	for (i = 0; table[i].name != NULL; i++) {
-		if (!text_case_eq(word, table[i].name))
-			continue;
-		if (*seen & 1u << i) {
-			refuse(s, 501, "5.5.4", "A parameter was given twice");
-			return 0;
-		}
-		*seen |= 1u << i;
-		return table[i].take(s, value);
-	}
-	refuse(s, 555, "5.5.4", "Parameter not recognized");
-	return 0;
-}
-
-/* What stands behind the path: nothing, or white space and parameters. */
-static int
-take_parameters(struct smtp_server *s, const struct parameter *table, const char *arg)
-{
-	char *copy = xstrdup(arg), *rest = copy, *word;
-	unsigned seen = 0;
-	int ok = 1;
-
-	if (arg[0] != '\0' && arg[0] != ' ' && arg[0] != '\t') {
-		refuse(s, 501, "5.5.4", "Expected a space behind the address");
-		ok = 0;
-	}
-	while (ok && (word = strtok_r(NULL, " \t", &rest)) != NULL)
-		ok = take_parameter(s, table, word, &seen);
-	free(copy);
-	return ok;
-}
-
 /*
  * "FROM:" or "TO:" and the path.  RFC 5321 3.3 wants no space behind the colon; so many send one that
  * servers take it.  Returns what stands behind the path; NULL where it was refused.
@@ -457,6 +401,8 @@ take_path(struct smtp_server *s, const char *arg, const char *key, unsigned flag
 		return NULL;
 	}
 	arg += n + strspn(arg + n, " \t");
+	if (offered(s) & SMTP_CAP_SMTPUTF8)
+		flags |= MAILBOX_UTF8;
 	if (mailbox_parse(m, arg, strlen(arg), flags, &used, &f) == 0)
 		return arg + used;
 	if (f.kind == FAIL_POLICY)
@@ -464,6 +410,43 @@ take_path(struct smtp_server *s, const char *arg, const char *key, unsigned flag
 	else
 		refuse(s, 501, status, f.text);
 	return NULL;
+}
+
+/* RFC 6531 3.4: who does not say SMTPUTF8 has none in its addresses. */
+static int
+may_be_utf8(struct smtp_server *s, const struct mailbox *m)
+{
+	if (s->mail.params.utf8 || !mailbox_is_utf8(m))
+		return 1;
+	refuse(s, 553, "5.6.7", "Addresses beyond ASCII need SMTPUTF8");
+	return 0;
+}
+
+static int
+take_mail_params(struct smtp_server *s, const char *text)
+{
+	struct smtp_params_fault fault;
+
+	if (smtp_mail_params_parse(&s->mail.params, text, offered(s), &fault) == -1) {
+		refuse(s, fault.code, fault.status, fault.text);
+		return 0;
+	}
+	if (s->mail.params.size > s->conf.limits.size) {
+		refuse(s, 552, "5.3.4", "The message is larger than this server takes");
+		return 0;
+	}
+	return may_be_utf8(s, &s->mail.from);
+}
+
+static int
+take_rcpt_params(struct smtp_server *s, const char *text)
+{
+	struct smtp_params_fault fault;
+
+	if (smtp_rcpt_params_parse(&s->rcpt_params, text, offered(s), s->mail.params.utf8, &fault) == 0)
+		return may_be_utf8(s, &s->rcpt);
+	refuse(s, fault.code, fault.status, fault.text);
+	return 0;
 }
 
 static void
@@ -479,13 +462,17 @@ on_mail(struct smtp_server *s, const char *arg)
 		refuse(s, 503, "5.5.1", "A transaction is open already");
 		return;
 	}
+	if (s->conf.auth == SMTP_SERVER_AUTH_REQUIRED && s->auth_user[0] == '\0') {
+		refuse(s, 530, "5.7.0", "Authentication required");
+		return;
+	}
 	if (s->messages >= s->conf.limits.messages) {
 		stop_421(s, SMTP_SERVER_END_LIMIT, "4.7.0", "too many messages in one session");
 		return;
 	}
 	memset(&s->mail, 0, sizeof s->mail);
 	if ((rest = take_path(s, arg, "FROM:", MAILBOX_NULL, "5.1.7", &s->mail.from)) != NULL &&
-	    take_parameters(s, mail_parameters, rest))
+	    take_mail_params(s, rest))
 		ask(s, SMTP_SERVER_AT_MAIL);
 }
 
@@ -500,13 +487,17 @@ on_rcpt(struct smtp_server *s, const char *arg)
 		say_no(s, 503, "5.5.1", "Say MAIL first");
 		return;
 	}
+	if (s->chunk.used) {
+		refuse(s, 503, "5.5.1", "The message has begun already");
+		return;
+	}
 	if (s->recipients >= s->conf.limits.recipients) {
 		s->surplus++;
 		say_no(s, 452, "4.5.3", "Too many recipients for one message");
 		return;
 	}
 	if ((rest = take_path(s, arg, "TO:", MAILBOX_BARE, "5.1.3", &s->rcpt)) == NULL ||
-	    !take_parameters(s, rcpt_parameters, rest))
+	    !take_rcpt_params(s, rest))
 		return;
 	if (s->rcpt.domain[0] == '\0' && !text_case_eq(s->rcpt.local, "postmaster"))
 		refuse(s, 501, "5.1.3", "Expected an @ behind the local part");
@@ -521,10 +512,158 @@ on_data(struct smtp_server *s, const char *arg)
 		return;
 	if (!s->has_mail)
 		refuse(s, 503, "5.5.1", "Say MAIL first");
+	else if (s->chunk.used || s->chunk.broken)
+		refuse(s, 503, "5.5.1", "The message comes in chunks");
 	else if (s->recipients == 0)
 		refuse(s, 554, "5.5.1", "No valid recipients");
 	else
 		ask(s, SMTP_SERVER_AT_BEGIN);
+}
+
+/*
+ * BDAT (RFC 3030 2).  Whatever is said of a chunk, its octets follow, and must not be taken for commands.
+ */
+
+static void end_chunk(struct smtp_server *);
+
+/* "N" or "N LAST"; a number beyond 64 bits is as good as endless.  0: not even that. */
+static int
+take_chunk_size(struct smtp_server *s, const char *arg)
+{
+	size_t digits = strspn(arg, "0123456789"), gap = strspn(arg + digits, " \t");
+	const char *word = arg + digits + gap;
+
+	if (digits == 0 || (word[0] != '\0' && (gap == 0 || !text_case_eq(word, "LAST"))))
+		return 0;
+	s->chunk.size = s->chunk.left = strtoull(arg, NULL, 10);
+	s->chunk.last = word[0] != '\0';
+	s->chunk.drop = 0;
+	return 1;
+}
+
+/* The chunk was refused: it is read, as far as can be asked of a server. */
+static void
+drop_chunk(struct smtp_server *s)
+{
+	if (s->stage == SMTP_SERVER_AT_DONE)
+		return;
+	if (s->chunk.left > s->conf.limits.swallow) {
+		fail(&s->fail, FAIL_PEER, "a chunk of %llu octets was refused",
+		    (unsigned long long)s->chunk.left);
+		stop(s, SMTP_SERVER_END_CHUNK);
+		return;
+	}
+	s->chunk.drop = 1;
+	s->stage = s->chunk.left > 0 ? SMTP_SERVER_AT_DATA : SMTP_SERVER_AT_COMMAND;
+}
+
+static void
+refuse_chunk(struct smtp_server *s, int code, const char *status, const char *text)
+{
+	refuse(s, code, status, text);
+	drop_chunk(s);
+}
+
+static int
+is_too_much(const struct smtp_server *s)
+{
+	uint64_t before = s->chunk.used ? s->msg.octets : 0;
+
+	return s->chunk.size > s->conf.limits.size || before + s->chunk.size > s->conf.limits.size;
+}
+
+/* It will not be a message; the transaction stays, and its other chunks are refused too. */
+static void
+break_chunks(struct smtp_server *s)
+{
+	s->chunk.broken = 1;
+	if (s->open)
+		s->due |= DUE_ABORT;
+}
+
+static void
+on_bdat(struct smtp_server *s, const char *arg)
+{
+	if (!take_chunk_size(s, arg)) {
+		stop_refused(s, SMTP_SERVER_END_CHUNK, 501, "5.5.4", "Expected BDAT size [LAST]");
+		return;
+	}
+	if (s->conf.tls == SMTP_SERVER_TLS_REQUIRED && !s->tls) {
+		s->tls_demanded++;
+		refuse_chunk(s, 530, "5.7.0", "Must issue a STARTTLS command first");
+	} else if (!(offered(s) & SMTP_CAP_CHUNKING))
+		refuse_chunk(s, 502, "5.5.1", "CHUNKING is not offered");
+	else if (!s->has_mail)
+		refuse_chunk(s, 503, "5.5.1", "Say MAIL first");
+	else if (s->chunk.broken)
+		refuse_chunk(s, 503, "5.5.1", "A chunk before was refused: say RSET");
+	else if (s->recipients == 0)
+		refuse_chunk(s, 554, "5.5.1", "No valid recipients");
+	else if (is_too_much(s)) {
+		break_chunks(s);
+		refuse_chunk(s, 552, "5.3.4", "The message is larger than this server takes");
+	} else if (!s->chunk.used) {
+		s->chunk.used = 1;
+		ask(s, SMTP_SERVER_AT_BEGIN);
+	} else {
+		s->stage = SMTP_SERVER_AT_DATA;
+		if (s->chunk.left == 0)
+			end_chunk(s);
+	}
+}
+
+/*
+ * AUTH (RFC 4954).
+ */
+
+static void
+go_on_with_sasl(struct smtp_server *s, enum smtp_sasl_got got)
+{
+	s->stage = SMTP_SERVER_AT_COMMAND;
+	switch (got) {
+	case SMTP_SASL_CHALLENGE:
+		reply(s, 334, NULL, s->sasl.challenge);
+		s->stage = SMTP_SERVER_AT_SASL;
+		return;
+	case SMTP_SASL_DONE:
+		ask(s, SMTP_SERVER_AT_AUTH);
+		return;
+	case SMTP_SASL_CANCELLED:
+		refuse(s, 501, "5.7.0", "Authentication cancelled");
+		break;
+	case SMTP_SASL_UNKNOWN:
+		refuse(s, 504, "5.5.4", "Expected a mechanism that is offered");
+		break;
+	case SMTP_SASL_BAD:
+		refuse(s, 501, "5.5.2", "Expected base64 of what the mechanism asks for");
+		break;
+	}
+	smtp_sasl_clear(&s->sasl);
+}
+
+static void
+on_auth(struct smtp_server *s, const char *arg)
+{
+	char mechanism[24];
+	size_t n = strcspn(arg, " \t");
+	const char *initial = arg + n + strspn(arg + n, " \t");
+
+	if (s->conf.auth == SMTP_SERVER_AUTH_NO)
+		refuse(s, 502, "5.5.1", "AUTH is not offered");
+	else if (!s->tls)
+		refuse(s, 538, "5.7.11", "AUTH needs TLS: say STARTTLS first");
+	else if (!s->esmtp)
+		refuse(s, 503, "5.5.1", "Say EHLO first");
+	else if (s->auth_user[0] != '\0')
+		refuse(s, 503, "5.5.1", "Authenticated already");
+	else if (s->has_mail)
+		refuse(s, 503, "5.5.1", "A transaction is open");
+	else if (n == 0)
+		refuse(s, 501, "5.5.4", "Expected AUTH mechanism");
+	else {
+		snprintf(mechanism, sizeof mechanism, "%.*s", (int)(n < 23 ? n : 23), arg);
+		go_on_with_sasl(s, smtp_sasl_start(&s->sasl, mechanism, initial[0] != '\0' ? initial : NULL));
+	}
 }
 
 static void
@@ -603,8 +742,8 @@ static const struct smtp_server_command commands[] = {
 	{ "EXPN", ALONE, on_known },
 	{ "HELP", ALONE | JUNK, on_help },
 	{ "QUIT", IN_CLEAR, on_quit },	/* what stands behind it is not read */
-	{ "BDAT", 0, on_known },
-	{ "AUTH", 0, on_known },
+	{ "BDAT", IN_CLEAR, on_bdat },	/* looks for TLS itself */
+	{ "AUTH", ALONE, on_auth },
 	{ "ETRN", 0, on_known },
 	{ "TURN", 0, on_known },
 	{ "CONNECT", IN_CLEAR, on_http },
@@ -679,6 +818,22 @@ permitted(struct smtp_server *s, const struct smtp_server_command *c, const char
 	return 0;
 }
 
+/* A line of AUTH stands in s->line. */
+static void
+run_sasl(struct smtp_server *s, const char *behind, size_t n)
+{
+	(void)behind;
+	if (n > 0)
+		out_of_turn(s);
+	else {
+		s->await_turn = 1;
+		go_on_with_sasl(s, smtp_sasl_line(&s->sasl, s->line.p));
+	}
+	explicit_bzero(s->line.p, s->line.size);
+	s->line.len = 0;
+	settle(s);
+}
+
 /* The line stands in s->line without its CRLF. */
 static void
 run_command(struct smtp_server *s, const char *behind, size_t n)
@@ -701,6 +856,8 @@ run_command(struct smtp_server *s, const char *behind, size_t n)
 			s->errors++;
 		c->run(s, arg);
 	}
+	if (c->run == on_auth && s->line.p != NULL)
+		explicit_bzero(s->line.p, s->line.size);
 	s->line.len = 0;
 	settle(s);
 }
@@ -717,23 +874,16 @@ bad_octet(struct smtp_server *s, const char *what, int in_data)
 	free(text);
 }
 
-/* Up to the end of one command. */
+/* Up to the end of one line, which is run then. */
 static size_t
-take_command(struct smtp_server *s, const char *p, size_t n)
+take_line(struct smtp_server *s, const char *p, size_t n,
+    void (*run)(struct smtp_server *, const char *behind, size_t n))
 {
 	struct buf *l = &s->line;
 	const char *fault;
 	int after_cr;
 	size_t i;
 
-	if (!take_turn(s))
-		return n;
-	if (s->out.len >= SMTP_SERVER_OUT_MAX)
-		return 0;
-	if (l->len == 0) {
-		s->command = &no_command;
-		s->argument[0] = '\0';
-	}
 	for (i = 0; i < n; i++) {
 		after_cr = l->len > 0 && l->p[l->len - 1] == '\r';
 		if ((fault = smtp_octet_fault(p[i], after_cr)) != NULL) {
@@ -749,11 +899,31 @@ take_command(struct smtp_server *s, const char *p, size_t n)
 			l->len -= 2;
 			l->p[l->len] = '\0';
 			i++;
-			run_command(s, p + i, n - i);
+			run(s, p + i, n - i);
 			break;
 		}
 	}
 	return i;
+}
+
+static size_t
+take_command(struct smtp_server *s, const char *p, size_t n)
+{
+	if (!take_turn(s))
+		return n;
+	if (s->out.len >= SMTP_SERVER_OUT_MAX)
+		return 0;
+	if (s->line.len == 0) {
+		s->command = &no_command;
+		s->argument[0] = '\0';
+	}
+	return take_line(s, p, n, run_command);
+}
+
+static size_t
+take_sasl(struct smtp_server *s, const char *p, size_t n)
+{
+	return take_turn(s) ? take_line(s, p, n, run_sasl) : n;
 }
 
 /*
@@ -768,6 +938,8 @@ begin_data(struct smtp_server *s)
 	    .header = l->header, .received = l->received };
 
 	smtp_data_begin(&s->msg, &limits);
+	if (s->chunk.used)
+		smtp_data_in_chunks(&s->msg);
 	s->stage = SMTP_SERVER_AT_DATA;
 }
 
@@ -805,11 +977,83 @@ end_swallowing(struct smtp_server *s)
 	stop_refused(s, SMTP_SERVER_END_LIMIT, a->code, a->status, a->text);
 }
 
+/* The message is whole, but for a line end perhaps. */
+static void
+end_chunks(struct smtp_server *s)
+{
+	switch (smtp_data_finish(&s->msg)) {
+	case SMTP_DATA_BROKEN:
+		bad_octet(s, s->msg.broken, 1);
+		return;
+	case SMTP_DATA_FAULT:
+		s->due |= DUE_ABORT;
+		break;
+	default:
+		break;
+	}
+	if (s->msg.run.len > 0)
+		s->due |= DUE_BODY;
+	end_data(s);
+}
+
+/* Fault and all: the reply to each chunk comes behind it. */
+static void
+end_chunk(struct smtp_server *s)
+{
+	const struct fault_answer *a = &fault_answers[s->msg.fault];
+	char text[48];
+
+	if (s->chunk.last && !s->chunk.drop) {
+		end_chunks(s);
+		return;
+	}
+	s->stage = SMTP_SERVER_AT_COMMAND;
+	if (!s->chunk.drop && s->msg.fault != SMTP_DATA_SOUND) {
+		s->chunk.broken = 1;
+		refuse(s, a->code, a->status, a->text);
+	} else if (!s->chunk.drop) {
+		snprintf(text, sizeof text, "%llu octets received", (unsigned long long)s->chunk.size);
+		reply(s, 250, "2.0.0", text);
+	}
+	settle(s);
+}
+
+static size_t
+take_chunk(struct smtp_server *s, const char *p, size_t n)
+{
+	size_t used;
+
+	if (n > s->chunk.left)
+		n = s->chunk.left;
+	used = n;
+	if (!s->chunk.drop)
+		switch (smtp_data_feed(&s->msg, p, n, &used)) {
+		case SMTP_DATA_BROKEN:
+			bad_octet(s, s->msg.broken, 1);
+			return used;
+		case SMTP_DATA_FAULT:
+			s->due |= DUE_ABORT;
+			break;
+		default:
+			break;
+		}
+	if (s->msg.run.len > 0)
+		s->due |= DUE_BODY;
+	s->chunk.left -= used;
+	if (s->msg.dropped > s->conf.limits.swallow && !s->chunk.drop)
+		end_swallowing(s);
+	else if (s->chunk.left == 0)
+		end_chunk(s);
+	return used;
+}
+
 static size_t
 take_data(struct smtp_server *s, const char *p, size_t n)
 {
 	size_t used;
 
+	if (s->chunk.used || s->chunk.drop)
+		return take_chunk(s, p, n);
 	if (!take_turn(s))
 		return n;
 	switch (smtp_data_feed(&s->msg, p, n, &used)) {
@@ -847,6 +1091,13 @@ take_early(struct smtp_server *s, const char *p, size_t n)
 	return n;
 }
 
+/* A chunk may stand behind its BDAT at once, and waits; a message may not. */
+static size_t
+take_at_begin(struct smtp_server *s, const char *p, size_t n)
+{
+	return s->chunk.used ? 0 : take_early(s, p, n);
+}
+
 static size_t
 take_rest(struct smtp_server *s, const char *p, size_t n)
 {
@@ -855,12 +1106,13 @@ take_rest(struct smtp_server *s, const char *p, size_t n)
 	return n;
 }
 
-/* MAIL, RCPT and END take nothing: what follows them waits. */
+/* AUTH, MAIL, RCPT and END take nothing: what follows them waits. */
 static size_t (*const takers[SMTP_SERVER_STAGES])(struct smtp_server *, const char *, size_t) = {
 	[SMTP_SERVER_AT_CONNECT] = take_early,
 	[SMTP_SERVER_AT_COMMAND] = take_command,
 	[SMTP_SERVER_AT_HANDSHAKE] = take_injected,
-	[SMTP_SERVER_AT_BEGIN] = take_early,
+	[SMTP_SERVER_AT_SASL] = take_sasl,
+	[SMTP_SERVER_AT_BEGIN] = take_at_begin,
 	[SMTP_SERVER_AT_DATA] = take_data,
 	[SMTP_SERVER_AT_DONE] = take_rest,
 };
@@ -919,6 +1171,21 @@ smtp_server_refuse(struct smtp_server *s, int code, const char *status, const ch
 /* Answers: a code of 0 is smtp_server_accept(). */
 
 static void
+answer_auth(struct smtp_server *s, int code, const char *status, const char *text)
+{
+	s->stage = SMTP_SERVER_AT_COMMAND;
+	if (code < 400)
+		snprintf(s->auth_user, sizeof s->auth_user, "%s", s->sasl.user);
+	smtp_sasl_clear(&s->sasl);
+	if (code >= 400) {
+		s->auth_failures += code >= 500;
+		refuse(s, code, status, text);
+		return;
+	}
+	reply(s, code ? code : 235, code ? status : "2.7.0", code ? text : "Authentication succeeded");
+}
+
+static void
 answer_mail(struct smtp_server *s, int code, const char *status, const char *text)
 {
 	s->stage = SMTP_SERVER_AT_COMMAND;
@@ -950,13 +1217,20 @@ answer_begin(struct smtp_server *s, int code, const char *status, const char *te
 {
 	s->stage = SMTP_SERVER_AT_COMMAND;
 	if (code >= 400) {
+		int chunks = s->chunk.used;
+
 		s->open = 0;
 		refuse(s, code, status, text);
 		end_transaction(s);
+		if (chunks)
+			drop_chunk(s);
 		return;
 	}
-	reply(s, 354, NULL, "End data with <CR><LF>.<CR><LF>");
+	if (!s->chunk.used)
+		reply(s, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 	begin_data(s);
+	if (s->chunk.used && s->chunk.left == 0)
+		end_chunk(s);
 }
 
 static void
@@ -976,6 +1250,7 @@ answer_end(struct smtp_server *s, int code, const char *status, const char *text
 typedef void answer_fn(struct smtp_server *, int code, const char *status, const char *text);
 
 static answer_fn *const answers[SMTP_SERVER_STAGES] = {
+	[SMTP_SERVER_AT_AUTH] = answer_auth,
 	[SMTP_SERVER_AT_MAIL] = answer_mail,
 	[SMTP_SERVER_AT_RCPT] = answer_rcpt,
 	[SMTP_SERVER_AT_BEGIN] = answer_begin,
@@ -1039,6 +1314,7 @@ smtp_server_tls_done(struct smtp_server *s, const struct smtp_server_tls *t)
 	s->hello[0] = '\0';
 	memset(&s->mail, 0, sizeof s->mail);
 	memset(&s->rcpt, 0, sizeof s->rcpt);
+	s->auth_user[0] = '\0';
 	s->esmtp = 0;
 	s->await_turn = 0;
 	buf_clear(&s->out);
@@ -1117,5 +1393,6 @@ smtp_server_received(const struct smtp_server *s, struct buf *out, const char *n
 const char *
 smtp_server_protocol(const struct smtp_server *s)
 {
-	return received_protocol(s->esmtp, s->tls);
+	return received_protocol((s->esmtp ? RECEIVED_ESMTP : 0) | (s->tls ? RECEIVED_TLS : 0) |
+	    (s->auth_user[0] != '\0' ? RECEIVED_AUTH : 0) | (s->mail.params.utf8 ? RECEIVED_UTF8 : 0));
 }

@@ -5,8 +5,8 @@
  *
  *	MAIL	s->mail came: smtp_server_accept() or smtp_server_answer()
  *	RCPT	s->rcpt came: likewise
- *	BEGIN	DATA came behind at least one accepted recipient: open a file, then accept, or
- *		answer 451, 452, ...
+ *	BEGIN	DATA, or the first BDAT, came behind at least one accepted recipient: open a file,
+ *		then accept, or answer 451, 452, ...
  *	BODY	write s->body: octets of the message with dot-stuffing undone, CRLF line ends kept;
  *		valid until the next call.  Any number of times, none for an empty message
  *	END	the message is complete: commit it, then answer(s, 250, "2.0.0", "queued as ID"), or
@@ -15,6 +15,8 @@
  *		not, unless that was refused; never behind END
  *	REFUSED	s->refusal says which command was refused, with what: to be logged, nothing else.
  *		The caller's own refusals come by here too, so that all are logged in one place
+ *	AUTH	s->sasl has user and password: smtp_server_accept(), or answer 535, 454; the password is
+ *		overwritten with the answer
  *	TLS	send s->out, shake hands, then smtp_server_tls_done() or _tls_failed()
  *
  * Each of these is said once; these mean that there is nothing more to do for now:
@@ -43,6 +45,8 @@
  *
  * Lines end in CRLF, and a message in <CRLF>.<CRLF>.  A CR or LF alone, and NUL, end the session,
  * wherever they stand; so two parties that see line ends differently never see two messages in one.
+ * That holds for chunks (RFC 3030) too, since BINARYMIME is not offered; a chunk that is refused is read
+ * and dropped, so that none of its octets is ever a command.
  *
  * What the client sent is escaped before it goes into replies, but not in s->refusal and s->fail: whoever
  * prints these escapes them, once.
@@ -55,7 +59,10 @@
 
 #include "fail.h"
 #include "mailbox.h"
+#include "smtp.h"
 #include "smtp_data.h"
+#include "smtp_params.h"
+#include "smtp_sasl.h"
 #include "text.h"
 
 #define SMTP_SERVER_LINE_MAX 2048	/* octets in a command with its CRLF; RFC 5321 4.5.3.1.4 says
@@ -79,13 +86,14 @@ struct smtp_server_limits {
 	unsigned errors;		/* other commands refused, likewise */
 	unsigned junk;			/* NOOP, RSET, VRFY, ... likewise: more are errors */
 	unsigned messages;		/* in a session: then 421 */
+	unsigned auth_failures;		/* AUTH refused, in a session: then 421 */
 };
 
 /* For initializers. */
 #define SMTP_SERVER_LIMITS { \
 	.size = 50 * 1024 * 1024, .swallow = 50 * 1024 * 1024, .text_line = 65536, \
 	.header = 256 * 1024, .received = 100, .recipients = 1000, .refused_recipients = 100, \
-	.errors = 20, .junk = 100, .messages = 1000 }
+	.errors = 20, .junk = 100, .messages = 1000, .auth_failures = 3 }
 
 enum smtp_server_tls_level {
 	SMTP_SERVER_TLS_NO,		/* STARTTLS is not offered; 502 */
@@ -93,11 +101,22 @@ enum smtp_server_tls_level {
 	SMTP_SERVER_TLS_REQUIRED	/* before TLS only EHLO, NOOP, QUIT and STARTTLS; else 530 */
 };
 
+enum smtp_server_auth {
+	SMTP_SERVER_AUTH_NO,
+	SMTP_SERVER_AUTH_OFFERED,	/* inside TLS alone (RFC 4954 4) */
+	SMTP_SERVER_AUTH_REQUIRED	/* and before MAIL */
+};
+
+/* What may be offered beside PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES. */
+#define SMTP_SERVER_OFFERS (SMTP_CAP_CHUNKING | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8 | SMTP_CAP_REQUIRETLS)
+
 /* All strings outlive the session. */
 struct smtp_server_conf {
 	const char *name;	/* our host name: banner, EHLO, Received */
 	const char *greeting;	/* behind it in the banner; NULL: "ESMTP" */
 	enum smtp_server_tls_level tls;
+	enum smtp_server_auth auth;
+	unsigned offers;	/* of SMTP_SERVER_OFFERS; REQUIRETLS inside TLS alone (RFC 8689 2) */
 	struct smtp_server_limits limits;
 };
 
@@ -122,6 +141,7 @@ enum smtp_server_want {
 	SMTP_SERVER_END,
 	SMTP_SERVER_ABORT,
 	SMTP_SERVER_REFUSED,
+	SMTP_SERVER_AUTH,
 	SMTP_SERVER_TLS
 };
 #define SMTP_SERVER_WANTS (SMTP_SERVER_TLS + 1)
@@ -131,10 +151,12 @@ enum smtp_server_stage {
 	SMTP_SERVER_AT_CONNECT,		/* before smtp_server_greet(): nobody may talk */
 	SMTP_SERVER_AT_COMMAND,		/* between commands, in a transaction or not */
 	SMTP_SERVER_AT_HANDSHAKE,	/* the caller's */
-	SMTP_SERVER_AT_MAIL,		/* the caller's answer to that want: */
+	SMTP_SERVER_AT_SASL,		/* the client's next line of AUTH */
+	SMTP_SERVER_AT_AUTH,		/* the caller's answer to that want: */
+	SMTP_SERVER_AT_MAIL,
 	SMTP_SERVER_AT_RCPT,
 	SMTP_SERVER_AT_BEGIN,
-	SMTP_SERVER_AT_DATA,		/* the message itself */
+	SMTP_SERVER_AT_DATA,		/* the message itself, or a chunk of it */
 	SMTP_SERVER_AT_END,		/* the caller's answer */
 	SMTP_SERVER_AT_DONE
 };
@@ -154,6 +176,7 @@ enum smtp_server_end {
 	SMTP_SERVER_END_INJECTION,	/* bytes behind STARTTLS */
 	SMTP_SERVER_END_LINE,		/* a CR or LF alone, or NUL */
 	SMTP_SERVER_END_HTTP,		/* a command of another protocol */
+	SMTP_SERVER_END_CHUNK,		/* BDAT whose end cannot be found, or is too far away */
 	SMTP_SERVER_END_HANDSHAKE	/* smtp_server_tls_failed() */
 };
 #define SMTP_SERVER_ENDS (SMTP_SERVER_END_HANDSHAKE + 1)
@@ -161,8 +184,7 @@ enum smtp_server_end {
 /* MAIL as parsed; holds until the next one. */
 struct smtp_server_mail {
 	struct mailbox from;
-	uint64_t size;			/* SIZE=; 0: not said */
-	int body8bit;			/* BODY=8BITMIME */
+	struct smtp_mail_params params;
 };
 
 struct smtp_server_refusal {
@@ -184,6 +206,8 @@ struct smtp_server {
 	/* What wants are about. */
 	struct smtp_server_mail mail;
 	struct mailbox rcpt;		/* domain "": postmaster alone (RFC 5321 4.1.1.3) */
+	struct smtp_rcpt_params rcpt_params;
+	struct smtp_sasl sasl;
 	struct { const char *p; size_t len; } body;
 	struct smtp_data msg;		/* counts of the message under way, or of the last one */
 	struct smtp_server_refusal refusal;
@@ -193,9 +217,11 @@ struct smtp_server {
 	int esmtp;			/* it was EHLO */
 	int tls;			/* TLS is up */
 	int starttls;			/* STARTTLS was given */
+	char auth_user[SMTP_SASL_USER_MAX + 1];	/* who authenticated; "": nobody */
 	char *tls_text;			/* as in Received (received_tls()); NULL without TLS */
 	unsigned commands, errors, junk;	/* errors and junk: since the last message */
 	unsigned refused_recipients;	/* likewise */
+	unsigned auth_failures;		/* of the session */
 	unsigned accepted_recipients;	/* of all messages: 0 is "no successful recipient" */
 	unsigned tls_demanded;		/* times that a command got 530 5.7.0 */
 	unsigned recipients;		/* accepted in this transaction */
@@ -207,6 +233,13 @@ struct smtp_server {
 	int has_mail;			/* a transaction is open */
 	unsigned surplus;		/* recipients in it behind the limit */
 	int open;			/* the caller has a file open: ABORT is owed */
+	struct {			/* BDAT */
+		int used;		/* the message under way comes in chunks */
+		int broken;		/* one of them was refused: so are the others (RFC 3030 2) */
+		int last;
+		int drop;		/* the chunk under way was refused */
+		uint64_t size, left;	/* octets of it */
+	} chunk;
 	int await_turn;			/* nothing may be fed until out is empty */
 	int leaving;			/* smtp_server_shutdown() */
 	const struct smtp_server_command *command; /* under way, or the last one */

@@ -128,6 +128,17 @@ spool_words_add(struct spool_words *w, const char *word)
 	w->v[w->n++] = xstrdup(word);
 }
 
+char *
+spool_words_text(const struct spool_words *w)
+{
+	struct buf b = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		buf_printf(&b, " %s", w->v[i]);
+	return buf_steal(&b);
+}
+
 static void
 words_clear(struct spool_words *w)
 {
@@ -145,6 +156,7 @@ static const char *const rcpt_states[] = {
 	[SPOOL_RCPT_DELIVERED] = "delivered",
 	[SPOOL_RCPT_FAILED] = "failed",
 	[SPOOL_RCPT_CLOSED] = "closed",
+	[SPOOL_RCPT_RELAYED] = "relayed",
 };
 
 const char *
@@ -905,10 +917,13 @@ read_envelope(struct reading *r)
 static void
 apply_result(struct spool_rcpt *r, enum spool_rcpt_state state, int64_t when, const char *said)
 {
+	int told = state == SPOOL_RCPT_CLOSED ||
+	    (state == SPOOL_RCPT_DELIVERED && r->state == SPOOL_RCPT_RELAYED);
+
 	r->state = state;
 	r->when = when;
-	/* Closing is no try, and what the host said at the last one stays. */
-	if (state == SPOOL_RCPT_CLOSED)
+	/* That the sender was told is no try, and what the host said at the last one stays. */
+	if (told)
 		return;
 	r->tries++;
 	free(r->said);

@@ -55,14 +55,17 @@ struct spool_words {
 };
 
 void spool_words_add(struct spool_words *, const char *);	/* copies */
+char *spool_words_text(const struct spool_words *);	/* " WORD WORD", "" for none; the caller frees */
 
 enum spool_rcpt_state {
 	SPOOL_RCPT_WAITING,	/* never tried */
 	SPOOL_RCPT_DEFERRED,	/* tried; to be tried again */
 	SPOOL_RCPT_DELIVERED,	/* the next host took it */
 	SPOOL_RCPT_FAILED,	/* refused or expired; the sender is to be told */
-	SPOOL_RCPT_CLOSED	/* failed, and the sender was told or must not be */
+	SPOOL_RCPT_CLOSED,	/* failed, and the sender was told or must not be */
+	SPOOL_RCPT_RELAYED	/* taken by a host without DSN; the sender asked to be told (RFC 3461 5.2.2) */
 };
+#define SPOOL_RCPT_STATES (SPOOL_RCPT_RELAYED + 1)
 
 const char *spool_rcpt_state_name(enum spool_rcpt_state);
 

@@ -360,11 +360,44 @@ text_timestamp(const char *s, const char *what, int64_t *out, struct fail *f)
 }
 
 int
+text_address(const char *s, uint8_t dst[16])
+{
+	if (inet_pton(AF_INET, s, dst) == 1)
+		return 4;
+	return inet_pton(AF_INET6, s, dst) == 1 ? 6 : 0;
+}
+
+int
 text_is_address(const char *s)
 {
-	struct in6_addr a;
+	uint8_t octets[16];
 
-	return inet_pton(AF_INET, s, &a) == 1 || inet_pton(AF_INET6, s, &a) == 1;
+	return text_address(s, octets) != 0;
+}
+
+long
+text_unbase64(const char *s, uint8_t *dst, size_t size)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len = strlen(s), used = strcspn(s, "="), i, n = 0;
+	uint32_t bits = 0;
+	const char *at;
+
+	/* Groups of four; "=" or "==" stands for what the last one lacks. */
+	if (len % 4 != 0 || len - used > 2 || strspn(s + used, "=") != len - used)
+		return -1;
+	for (i = 0; i < used; i++) {
+		if ((at = memchr(digits, s[i], 64)) == NULL)
+			return -1;
+		bits = bits << 6 | (uint32_t)(at - digits);
+		if (i % 4 == 0)
+			continue;
+		if (n == size)
+			return -1;
+		dst[n++] = bits >> (6 - i % 4 * 2);
+	}
+	/* Bits behind the last octet are zero: one text for one content. */
+	return used % 4 != 0 && (bits & ((1U << (6 - (used - 1) % 4 * 2)) - 1)) != 0 ? -1 : (long)n;
 }
 
 int

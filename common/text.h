@@ -87,4 +87,10 @@ int text_endpoint(const char *, uint16_t defport, struct endpoint *, struct fail
 /* True where the text is an IPv4 or IPv6 address literal without brackets. */
 int text_is_address(const char *);
 
+/* The octets of such a literal, 4 or 16 of them, and 4 or 6; 0: it is none. */
+int text_address(const char *, uint8_t dst[16]);
+
+/* Decodes base64 (RFC 4648 4) into at most size octets: how many, or -1 where it is none or more of it. */
+long text_unbase64(const char *, uint8_t *dst, size_t size);
+
 #endif

@@ -1,7 +1,8 @@
 /*
- * relayq - what the relay has in its spool: lists messages, shows an envelope, writes a message out.
+ * relayq - what the relay has in its spool: lists messages, shows an envelope, writes a message out; and
+ * changes what is there (change.c), counts it (stat.c).
  *
- * It reads the files and asks no relay, so that it works beside a running one and without one.  A file
+ * To look it reads the files and asks no relay, so that it works beside a running one and without one.  A file
  * may be renamed or gone between its name's and its own reading; that is no error.
  */
 #include <sys/stat.h>
@@ -18,6 +19,8 @@
 #include "file.h"
 #include "json.h"
 #include "log.h"
+#include "name.h"
+#include "relayq.h"
 #include "spool.h"
 #include "table.h"
 #include "text.h"
@@ -27,9 +30,19 @@ static const char usage[] =
     "usage: relayq [-j] [-c CONF | -d DIR | -s SPOOL] list\n"
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] show ID\n"
     "       relayq [-c CONF | -d DIR | -s SPOOL] cat ID\n"
+    "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] stat\n"
+    "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] hold|release|retry|delete ID... |\n"
+    "              --destination DOMAIN | --all\n"
     "  list               one line a message: ID, folder, arrival, size, sender, recipients\n"
     "  show ID            its envelope, with what became of each recipient\n"
     "  cat ID             the message itself, byte for byte\n"
+    "  stat               how many messages there are for each destination\n"
+    "  hold ID...         not tried any more until it is released\n"
+    "  release ID...      what is held is tried again, at once\n"
+    "  retry ID...        tried at once\n"
+    "  delete ID...       removed; nobody is told\n"
+    "      --destination DOMAIN  all messages with a recipient in the domain\n"
+    "      --all          all messages\n"
     "  -c, --config CONF  the relay's configuration, which names the spool (default\n"
     "                     DIR/smtp-relay.conf)\n"
     "  -d, --dir DIR      root of all state (default from MTATLS_DIR, or /etc/mtatls)\n"
@@ -38,10 +51,14 @@ static const char usage[] =
     "  -h, --help         this text\n"
     "  -V, --version      the version\n";
 
+enum { OPT_DESTINATION = 256, OPT_ALL };
+
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "spool", required_argument, NULL, 's' },
+	{ "destination", required_argument, NULL, OPT_DESTINATION },
+	{ "all", no_argument, NULL, OPT_ALL },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -55,19 +72,6 @@ static const enum spool_folder folders[] = { SPOOL_QUEUE, SPOOL_HOLD, SPOOL_BAD 
 #define NFOLDERS (sizeof folders / sizeof folders[0])
 
 #define FIND_TRIES 5	/* scans for a message that the relay may be renaming */
-
-struct settings {
-	const char *conf, *dir, *spool;	/* NULL: not named */
-	int json;
-};
-
-/* A message and where it was found. */
-struct found {
-	enum spool_folder folder;
-	char file[SPOOL_NAME_SIZE];
-	struct spool_name name;		/* due is -1 where the file's name says nothing */
-	struct spool_message m;
-};
 
 static void
 put_escaped(const char *s)
@@ -311,7 +315,7 @@ list_file(const struct spool *s, enum spool_folder folder, const char *file, int
 }
 
 static enum tool_exit
-list(const struct spool *s, const struct settings *o, const char *unused)
+list(const struct spool *s, const struct settings *o, char **unused)
 {
 	enum tool_exit status = TOOL_YES;
 	struct fail f = FAIL_INIT;
@@ -362,9 +366,38 @@ find_in(const struct spool *s, enum spool_folder folder, const char *id, struct 
 	return got;
 }
 
+static int
+is_in(const char *address, const char *domain)
+{
+	const char *at = strrchr(address, '@');
+
+	return at != NULL && text_case_eq(at + 1, domain);
+}
+
+int
+message_goes_to(const struct spool *s, enum spool_folder folder, const char *file, const char *domain,
+    struct fail *f)
+{
+	struct spool_message m;
+	struct spool_name n;
+	int found = 0;
+	size_t i;
+
+	if (spool_name_parse(file, &n) == 0 && n.domain[0] != '\0')
+		return text_case_eq(n.domain, domain);
+	if (spool_read(s->dir[folder], file, 0, &m, f) == -1)
+		return f->err == ENOENT ? 0 : -1;
+	for (i = 0; i < m.env.nrcpts; i++)
+		if (is_in(m.env.rcpt[i].address, domain) && (m.env.rcpt[i].state == SPOOL_RCPT_WAITING ||
+		    m.env.rcpt[i].state == SPOOL_RCPT_DEFERRED))
+			found = 1;
+	spool_message_clear(&m);
+	return found;
+}
+
 /* A message on its way to another name or folder may be missed: look again before saying no. */
-static enum tool_exit
-find(const struct spool *s, const char *id, struct found *w)
+enum tool_exit
+find_message(const struct spool *s, const char *id, struct found *w)
 {
 	struct fail f = FAIL_INIT;
 	int tries, got = 0;
@@ -384,13 +417,13 @@ find(const struct spool *s, const char *id, struct found *w)
 }
 
 static enum tool_exit
-show(const struct spool *s, const struct settings *o, const char *id)
+show(const struct spool *s, const struct settings *o, char **id)
 {
 	struct fail f = FAIL_INIT;
 	enum tool_exit status;
 	struct found w;
 
-	if ((status = find(s, id, &w)) != TOOL_YES)
+	if ((status = find_message(s, id[0], &w)) != TOOL_YES)
 		return status;
 	if (!o->json)
 		print_envelope(&w);
@@ -419,14 +452,14 @@ copy_out(const struct spool_message *m, struct fail *f)
 }
 
 static enum tool_exit
-cat(const struct spool *s, const struct settings *o, const char *id)
+cat(const struct spool *s, const struct settings *o, char **id)
 {
 	struct fail f = FAIL_INIT;
 	enum tool_exit status;
 	struct found w;
 
 	(void)o;
-	if ((status = find(s, id, &w)) != TOOL_YES)
+	if ((status = find_message(s, id[0], &w)) != TOOL_YES)
 		return status;
 	if (copy_out(&w.m, &f) == -1)
 		status = tool_failed(&f);
@@ -434,16 +467,49 @@ cat(const struct spool *s, const struct settings *o, const char *id)
 	return status;
 }
 
+#define MANY (-1)
+
 static const struct command {
 	const char *name;
-	int operands;
+	int operands;		/* MANY: any number of IDs, or the options that choose */
 	int has_json;
-	enum tool_exit (*run)(const struct spool *, const struct settings *, const char *id);
+	enum tool_exit (*run)(const struct spool *, const struct settings *, char **id);
 } commands[] = {
 	{ "list", 0, 1, list },
 	{ "show", 1, 1, show },
 	{ "cat", 1, 0, cat },
+	{ "stat", 0, 1, stat_spool },
+	{ "hold", MANY, 1, change_hold },
+	{ "release", MANY, 1, change_release },
+	{ "retry", MANY, 1, change_retry },
+	{ "delete", MANY, 1, change_delete },
 };
+
+/* Domains are kept as A-labels. */
+static const char *
+destination_or_usage(const char *word)
+{
+	struct fail f = FAIL_INIT;
+	char *ascii;
+
+	if (word[0] == '[')
+		return word;
+	if ((ascii = name_to_ascii(word, &f)) == NULL)
+		tool_usage("--destination: %s", f.text);
+	return ascii;
+}
+
+/* hold and its kin: IDs, or one of the options that choose, and not both. */
+static void
+check_choice(const struct command *c, int n, const struct settings *o)
+{
+	int chosen = (o->all != 0) + (o->destination != NULL);
+
+	if (c->operands != MANY && chosen > 0)
+		tool_usage("%s takes neither --all nor --destination", c->name);
+	if (c->operands == MANY && (chosen > 1 || (chosen > 0) == (n > 1)))
+		tool_usage("%s takes IDs, or --destination, or --all", c->name);
+}
 
 static void
 read_options(int argc, char **argv, struct settings *o)
@@ -455,6 +521,8 @@ read_options(int argc, char **argv, struct settings *o)
 		case 'c': o->conf = optarg; break;
 		case 'd': o->dir = tool_dir(optarg); break;
 		case 's': o->spool = optarg; break;
+		case OPT_DESTINATION: o->destination = destination_or_usage(optarg); break;
+		case OPT_ALL: o->all = 1; break;
 		case 'j': o->json = 1; break;
 		case 'h': tool_help();
 		case 'V': tool_version();
@@ -471,7 +539,8 @@ command_or_usage(int n, char **word, const struct settings *o)
 		tool_usage("no command");
 	for (i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(word[0], commands[i].name) == 0) {
-			if (n - 1 != commands[i].operands)
+			check_choice(&commands[i], n, o);
+			if (commands[i].operands != MANY && n - 1 != commands[i].operands)
 				tool_usage("%s takes %s", commands[i].name,
 				    commands[i].operands == 0 ? "no operand" : "one ID");
 			if (o->json && !commands[i].has_json)
@@ -607,7 +676,7 @@ main(int argc, char **argv)
 	else if (dir == NULL || spool_open(&s, dir, &f) == -1)
 		status = tool_failed(&f);
 	else
-		status = command->run(&s, &o, argv[optind + 1]);
+		status = command->run(&s, &o, argv + optind + 1);
 	spool_close(&s);
 	free(dir);
 	return tool_finish(status);

@@ -55,6 +55,7 @@ struct active {
 	size_t unplanned;		/* of the parts, those whose plan was never known */
 	char **unwritten;		/* by recipient: the text of a result that is not in the file yet */
 	int worked, broke, soon, damaged;
+	int hold, drop;			/* somebody wants it held, or deleted, when this try is over */
 	int again;			/* handed back for want of a host's place, and here again */
 	char *held_by;			/* the host without a place for a part; NULL: none */
 	int alone;			/* and no other would do */
@@ -394,16 +395,43 @@ hold_message(struct active *a)
 	pump(d);
 }
 
+/* As somebody asked while it was out. */
+static int
+hold_as_asked(struct active *a)
+{
+	struct dispatch *d = a->d;
+	struct spool_name name = a->name;
+	char from[SPOOL_NAME_SIZE], to[SPOOL_NAME_SIZE];
+	struct fail f = FAIL_INIT;
+
+	if (write_again(a) == -1)
+		return 0;
+	spool_name_domains(&name, &a->msg.env);
+	spool_name_format(from, &a->name);
+	spool_name_format(to, &name);
+	if ((strcmp(from, to) != 0 && spool_reschedule(d->conf.spool, SPOOL_QUEUE, &a->name, &name, &f) == -1) ||
+	    spool_move(d->conf.spool, SPOOL_QUEUE, SPOOL_HOLD, to, &f) == -1) {
+		log_fault(d, a->name.id, &f);
+		return 0;
+	}
+	log_message(a, LOG_LEVEL_INFO, "held", NULL, NULL);
+	active_free(a, outcome_of(a));
+	pump(d);
+	return 1;
+}
+
 /* After the bounce, if there was one to write. */
 static void
 finish_rest(struct active *a)
 {
 	int64_t delay;
 
-	if (waiting(a) == 0) {
+	if (waiting(a) == 0 || a->drop) {
 		remove_message(a);
 		return;
 	}
+	if (a->hold && hold_as_asked(a))
+		return;
 	if (a->held_by != NULL && !a->soon) {
 		hold_message(a);
 		return;
@@ -425,7 +453,23 @@ on_bounce_committed(void *arg, int ok)
 		return;
 	}
 	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
+	change_all(a, SPOOL_RCPT_RELAYED, SPOOL_RCPT_DELIVERED, NULL);
 	finish_rest(a);
+}
+
+/* RFC 3461 4.1: who asked for other news, or none, hears of no failure. */
+static void
+close_unasked(struct active *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->msg.env.nrcpts; i++) {
+		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
+		unsigned notify = bounce_notify(r);
+
+		if (r->state == SPOOL_RCPT_FAILED && notify != 0 && !(notify & SMTP_NOTIFY_FAILURE))
+			result(a, i, SPOOL_RCPT_CLOSED, NULL);
+	}
 }
 
 static void
@@ -498,7 +542,8 @@ finish(struct active *a)
 	}
 	if (now() - a->msg.env.arrived >= SCHED_LIFETIME)
 		expire(a);
-	if (count_state(a, SPOOL_RCPT_FAILED) > 0)
+	close_unasked(a);
+	if (count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) > 0)
 		bounce(a);
 	else
 		finish_rest(a);
@@ -747,6 +792,7 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 {
 	const struct spool_message *m = &p->a->msg;
 	char seq[24], offset[24], size[24], crc[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
+	char *params;
 	size_t i;
 
 	snprintf(seq, sizeof seq, "%zu", p->slot);
@@ -756,10 +802,16 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	snprintf(crc, sizeof crc, "%" PRIu32, m->crc);
 	table_put(b, "deliver", seq, p->a->name.id, port, offset, size, crc,
 	    spool_is_8bit(m) ? "1" : "0", host, m->env.from, (char *)NULL);
+	params = spool_words_text(&m->env.from_options);
+	table_put(b, "mail", params, (char *)NULL);
+	free(params);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
-		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof, (char *)NULL);
+		params = spool_words_text(&m->env.rcpt[p->rcpt[i]].options);
+		table_put(b, "rcpt", index, m->env.rcpt[p->rcpt[i]].address, proof,
+		    params[0] != '\0' ? params : NULL, (char *)NULL);
+		free(params);
 	}
 	buf_add(b, plan, len);
 }
@@ -1042,13 +1094,14 @@ read_journal(struct outlet *o, char *name)
 
 /* ---- results ---- */
 
+/* What an out may say: that the sender was told is not its affair. */
 static int
 state_of(const char *word)
 {
 	int i;
 
-	for (i = SPOOL_RCPT_DEFERRED; i <= SPOOL_RCPT_FAILED; i++)
-		if (strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
+	for (i = SPOOL_RCPT_DEFERRED; i < SPOOL_RCPT_STATES; i++)
+		if (i != SPOOL_RCPT_CLOSED && strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
 			return i;
 	return -1;
 }
@@ -1181,6 +1234,67 @@ dispatch_out(struct dispatch *d, int fd, unsigned number)
 	d->outlets = o;
 	give_journal(o);
 	pump(d);
+}
+
+/* ---- what somebody wants ---- */
+
+static enum control_answer
+change_failed(const struct fail *f)
+{
+	return f->err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
+}
+
+static enum control_answer
+change_active(struct active *a, enum control_verb verb)
+{
+	a->hold = verb == CONTROL_HOLD;
+	a->drop = verb == CONTROL_DELETE;
+	return verb == CONTROL_RETRY ? CONTROL_OK : CONTROL_LATER;
+}
+
+static enum control_answer
+retry_now(struct dispatch *d, struct sched_message *m, struct fail *f)
+{
+	struct spool_name from, to;
+	char key[SPOOL_DOMAIN_MAX + 32];
+
+	name_of(m, &from);
+	to = from;
+	to.due = now();
+	if (to.due < from.due && spool_reschedule(d->conf.spool, SPOOL_QUEUE, &from, &to, f) == -1)
+		return change_failed(f);
+	if (to.due < from.due)
+		sched_change(d->sched, m, to.due, m->deadline);
+	snprintf(key, sizeof key, "%s", sched_key(m));
+	sched_sleep(d->sched, key, 0);
+	pump(d);
+	return CONTROL_OK;
+}
+
+enum control_answer
+dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, struct fail *f)
+{
+	struct sched_message *m = sched_find(d->sched, id);
+	struct spool_name name;
+	char file[SPOOL_NAME_SIZE];
+	int rc;
+
+	if (m == NULL)
+		return CONTROL_ABSENT;
+	if (m->out)
+		return change_active(m->arg, verb);
+	if (verb == CONTROL_RETRY)
+		return retry_now(d, m, f);
+	name_of(m, &name);
+	spool_name_format(file, &name);
+	if (verb == CONTROL_HOLD)
+		rc = spool_move(d->conf.spool, SPOOL_QUEUE, SPOOL_HOLD, file, f);
+	else
+		rc = spool_remove(d->conf.spool, SPOOL_QUEUE, file, f);
+	if (rc == -1 && f->err != ENOENT)
+		return CONTROL_FAILED;
+	sched_remove(d->sched, m);
+	return rc == 0 ? CONTROL_OK : CONTROL_ABSENT;
 }
 
 /* ---- the pump ---- */
@@ -1341,6 +1455,7 @@ activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 	a->d = d;
 	a->m = m;
 	a->again = m->arg != NULL;
+	m->arg = a;
 	name_of(m, &a->name);
 	spool_name_format(name, &a->name);
 	a->msg.fd = a->fd = -1;

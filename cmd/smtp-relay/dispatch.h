@@ -9,6 +9,7 @@
 #define RELAY_DISPATCH_H
 
 #include "conf.h"
+#include "control.h"
 #include "journal.h"
 #include "role.h"
 #include "spool.h"
@@ -43,6 +44,12 @@ struct dispatch *dispatch_new(const struct dispatch_conf *);
 
 /* A message in queue/: at the start, and after its commit.  -1: a message of that ID is there already. */
 int dispatch_add(struct dispatch *, const struct spool_name *);
+
+/*
+ * Somebody wants it held, tried now, or deleted (CONTROL_RELEASE is the caller's affair).  LATER: it is being
+ * delivered, and gets there when that ends; a message that is done by then is done.
+ */
+enum control_answer dispatch_change(struct dispatch *, enum control_verb, const char *id, struct fail *);
 
 /* The sockets to roles that the master introduces. */
 void dispatch_route(struct dispatch *, int fd);

@@ -236,6 +236,7 @@ prepare_servers(struct in *in)
 		limits.size = limits.swallow = conf->max_size;
 		s->name = conf->hostname;
 		s->tls = in->start->listener[i].conf->tls;
+		s->offers = SMTP_CAP_CHUNKING | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8;
 		s->limits = limits;
 	}
 }

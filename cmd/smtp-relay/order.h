@@ -14,8 +14,8 @@
  *	queue -> route	route SEQ DOMAIN	what is the plan?
  *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
- *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "rcpt INDEX
- *						ADDRESS PROOF", then the plan's
+ *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"
+ *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", then the plan's
  *	out -> queue	switched		the journal before is done with
  *			result SEQ INDEX STATE TEXT	of a recipient
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none

@@ -42,6 +42,7 @@ struct recipient {
 	char index[16];
 	char *address;
 	char proof[JOURNAL_PROOF_SIZE];
+	struct smtp_rcpt_params params;
 	int settled;
 };
 
@@ -64,7 +65,9 @@ struct delivery {
 	int host_worked, host_broke;	/* this one did; could not be asked */
 	unsigned tries;			/* addresses */
 	time_t began;
+	struct smtp_mail_params params;
 	const char **send;		/* recipients of the transaction under way */
+	struct smtp_rcpt_params *send_params;
 	size_t *send_index;
 	struct smtp_transaction order;
 };
@@ -332,17 +335,21 @@ start_transaction(struct delivery *d, struct line *ln)
 
 	free(d->send);
 	free(d->send_index);
+	free(d->send_params);
 	d->send = xcalloc(d->nrcpts, sizeof *d->send);
+	d->send_params = xcalloc(d->nrcpts, sizeof *d->send_params);
 	d->send_index = xcalloc(d->nrcpts, sizeof *d->send_index);
 	for (i = 0; i < d->nrcpts; i++)
 		if (!d->rcpt[i].settled) {
 			d->send[n] = d->rcpt[i].address;
+			d->send_params[n] = d->rcpt[i].params;
 			d->send_index[n++] = i;
 		}
 	d->at = 0;
 	d->crc_so_far = 0;
 	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
-		.size = d->size, .has8bit = d->has8bit };
+		.size = d->size, .has8bit = d->has8bit, .params = d->params,
+		.rcpt_params = d->send_params };
 	ln->uses++;
 	contact_send(&ln->contact, &d->order);
 }
@@ -375,11 +382,20 @@ said(const struct smtp_rcpt *r)
 	return xasprintf("%s %s", smtp_status_text(status, &r->status), r->text);
 }
 
+/* RFC 3461 5.2.2: where the next host sends no receipts, we say that it took the message. */
+static enum spool_rcpt_state
+taken(const struct delivery *d, const struct line *ln, size_t i)
+{
+	int asked = (d->rcpt[i].params.notify & SMTP_NOTIFY_SUCCESS) && d->from[0] != '\0';
+
+	return asked && !ln->contact.client.txn.dsn ? SPOOL_RCPT_RELAYED : SPOOL_RCPT_DELIVERED;
+}
+
 /* 1: the recipient is left for the next host (RFC 5321 5.1: its answer was but temporary). */
 static int
 take_result(struct delivery *d, struct line *ln, const struct smtp_rcpt *r, size_t i, int go_on)
 {
-	enum spool_rcpt_state state = r->state == SMTP_RCPT_ACCEPTED ? SPOOL_RCPT_DELIVERED :
+	enum spool_rcpt_state state = r->state == SMTP_RCPT_ACCEPTED ? taken(d, ln, i) :
 	    r->state == SMTP_RCPT_PERM ? SPOOL_RCPT_FAILED : SPOOL_RCPT_DEFERRED;
 	char *text = said(r);
 
@@ -662,6 +678,7 @@ static int
 take_rcpt(void *ctx, const struct table_line *l, struct fail *f)
 {
 	struct delivery *d = ctx;
+	struct smtp_params_fault fault;
 	struct recipient *r;
 
 	if (strlen(l->v[0]) >= sizeof r->index || strlen(l->v[2]) >= sizeof r->proof)
@@ -672,6 +689,24 @@ take_rcpt(void *ctx, const struct table_line *l, struct fail *f)
 	snprintf(r->index, sizeof r->index, "%s", l->v[0]);
 	r->address = xstrdup(l->v[1]);
 	snprintf(r->proof, sizeof r->proof, "%s", l->v[2]);
+	/* What is not understood is not handed on: its file may have been written by others. */
+	if (l->n == 4 && smtp_rcpt_params_parse(&r->params, l->v[3], ~0U, 1, &fault) == -1)
+		memset(&r->params, 0, sizeof r->params);
+	return 0;
+}
+
+static int
+take_mail(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct delivery *d = ctx;
+	struct smtp_params_fault fault;
+
+	(void)f;
+	if (smtp_mail_params_parse(&d->params, l->v[0], ~0U, &fault) == 0)
+		return 0;
+	/* Its file may have been written by others.  Of what it may have asked, nothing is forgotten that protects. */
+	memset(&d->params, 0, sizeof d->params);
+	d->params.requiretls = 1;
 	return 0;
 }
 
@@ -681,11 +716,12 @@ number_of(const char *word, long long hi, long long *n, struct fail *f)
 	return text_number(word, 0, hi, "an order", n, f);
 }
 
-/* deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM +fd, rcpt lines, the plan's lines */
+/* deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM +fd, mail and rcpt lines, the plan's lines */
 static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
-	static const struct table_row rows[] = { { "rcpt", 3, 3, 0, take_rcpt } };
+	static const struct table_row rows[] = { { "rcpt", 3, 4, 0, take_rcpt },
+		{ "mail", 1, 1, TABLE_ONCE, take_mail } };
 	long long port, offset, size, crc, has8bit, host;
 	char *plan = strstr(o->more, "plan ");
 
@@ -707,7 +743,7 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->host = host;
 	d->from = xstrdup(o->v[9]);
 	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
-	if (table_parse("order", o->more, plan - o->more, rows, 1, d, NULL, NULL) > 0 || d->nrcpts == 0)
+	if (table_parse("order", o->more, plan - o->more, rows, 2, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");
 	buf_add(&d->plan_text, plan, o->more_len - (plan - o->more));
 	if ((d->plan = unpack_plan(d->plan_text.p, d->plan_text.len, f)) == NULL)

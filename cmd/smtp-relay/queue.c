@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "dispatch.h"
+#include "ear.h"
 #include "journal.h"
 #include "log.h"
 #include "spool.h"
@@ -45,6 +46,7 @@ struct queue {
 	struct worker *workers;
 	struct dispatch *dispatch;
 	struct event *commit, *probe;
+	struct ear *ear;
 };
 
 static void
@@ -394,6 +396,7 @@ on_stop(void *arg)
 {
 	struct queue *q = arg;
 
+	ear_end(q->ear);
 	dispatch_stop(q->dispatch);
 	on_commit(-1, 0, q);
 	spool_close(&q->spool);
@@ -424,6 +427,8 @@ queue_main(const struct queue_start *start)
 	q.dispatch = dispatch_new(&dispatch);
 	replay(&q);
 	recover(&q);
+	if ((q.ear = ear_new(q.role.base, start->role.name, &q.spool, q.dispatch, &f)) == NULL)
+		role_fail(&f);
 	role_ready(&q.role);
 	event_base_dispatch(q.role.base);
 	role_end(&q.role);

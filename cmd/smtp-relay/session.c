@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "in.h"
 #include "io.h"
 #include "log.h"
+#include "name.h"
 #include "table.h"
 #include "tls.h"
 
@@ -237,16 +239,78 @@ arm_timer(struct session *s)
 
 /* ---- wants: the envelope ---- */
 
+__attribute__((format(printf, 2, 3))) static void
+add_option(struct spool_words *w, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	spool_words_add(w, text);
+	free(text);
+}
+
+/* As smtp_mail_params_parse() reads them. */
+static void
+keep_mail_params(struct session *s)
+{
+	const struct smtp_mail_params *p = &s->smtp.mail.params;
+	struct spool_words *w = &s->env.from_options;
+
+	if (p->body8bit)
+		spool_words_add(w, "BODY=8BITMIME");
+	if (p->utf8)
+		spool_words_add(w, "SMTPUTF8");
+	if (p->requiretls)
+		spool_words_add(w, "REQUIRETLS");
+	if (p->ret != SMTP_RET_NONE)
+		add_option(w, "RET=%s", smtp_ret_text(p->ret));
+	if (p->envid[0] != '\0')
+		add_option(w, "ENVID=%s", p->envid);
+}
+
+static void
+keep_rcpt_params(struct session *s, struct spool_rcpt *r)
+{
+	const struct smtp_rcpt_params *p = &s->smtp.rcpt_params;
+	char notify[SMTP_NOTIFY_TEXT_MAX];
+
+	if (p->notify != 0)
+		add_option(&r->options, "NOTIFY=%s", smtp_notify_text(notify, p->notify));
+	if (p->orcpt[0] != '\0')
+		add_option(&r->options, "ORCPT=%s", p->orcpt);
+}
+
+/* The DNS knows A-labels, and so do our tables; RFC 6531 3.3 leaves it to us. */
+static int
+to_a_labels(struct mailbox *m)
+{
+	char *ascii;
+	int n = -1;
+
+	if (m->domain[0] == '[' || !mailbox_is_utf8(m))
+		return 0;
+	if ((ascii = name_to_ascii(m->domain, NULL)) != NULL)
+		n = snprintf(m->domain, sizeof m->domain, "%s", ascii);
+	free(ascii);
+	return n > 0 && (size_t)n < sizeof m->domain ? 0 : -1;
+}
+
 static void
 want_mail(struct session *s)
 {
 	struct buf b = BUF_INIT;
 
 	spool_envelope_clear(&s->env);
+	if (to_a_labels(&s->smtp.mail.from) == -1) {
+		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
+		return;
+	}
 	mailbox_print(&b, &s->smtp.mail.from);
 	s->env.from = buf_steal(&b);
-	if (s->smtp.mail.body8bit)
-		spool_words_add(&s->env.from_options, "BODY=8BITMIME");
+	keep_mail_params(s);
 	smtp_server_accept(&s->smtp);
 }
 
@@ -268,6 +332,10 @@ want_rcpt(struct session *s)
 	int may_relay = s->rule != NULL && s->rule->action == CONF_RELAY;
 	struct buf b = BUF_INIT;
 
+	if (to_a_labels(&s->smtp.rcpt) == -1) {
+		smtp_server_answer(&s->smtp, 501, "5.1.3", "the domain is not one of IDNA");
+		return;
+	}
 	if (!may_relay && (is_routed(m) ||
 	    (m->domain[0] != '\0' && !conf_has_domain(conf_of(s), m->domain)))) {
 		smtp_server_answer(&s->smtp, 550, "5.7.1", "relaying is not allowed");
@@ -277,7 +345,7 @@ want_rcpt(struct session *s)
 	/* RFC 5321 4.1.1.3: postmaster without a domain is ours. */
 	if (m->domain[0] == '\0')
 		buf_printf(&b, "@%s", s->in->start->conf->hostname);
-	spool_envelope_add_rcpt(&s->env, b.p);
+	keep_rcpt_params(s, spool_envelope_add_rcpt(&s->env, b.p));
 	buf_clear(&b);
 	smtp_server_accept(&s->smtp);
 }
@@ -448,6 +516,7 @@ act(struct session *s, enum smtp_server_want want)
 	case SMTP_SERVER_END: want_end(s); break;
 	case SMTP_SERVER_ABORT: want_abort(s); break;
 	case SMTP_SERVER_REFUSED: log_refusal(s); break;
+	case SMTP_SERVER_AUTH: smtp_server_answer(&s->smtp, 454, "4.7.0", "not now"); break;
 	case SMTP_SERVER_TLS: begin_tls(s); break;
 	}
 	return 1;

@@ -2,7 +2,7 @@
  * A session with a client that says anything, and a caller that answers one way or another.  The
  * first octet configures the server, the second says how the caller answers; after that an octet under
  * 0x80 is a length and as many octets are fed at once; one from 0x80 is an event.
- * fuzz: smtp_server received smtp_data mailbox text fail alloc
+ * fuzz: smtp_server smtp_params smtp_sasl smtp received smtp_data mailbox text fail alloc
  */
 #include "smtp_server.h"
 
@@ -89,6 +89,22 @@ check_message(struct caller *c)
 	buf_clear(&want);
 }
 
+/* What came in chunks is text in whole lines, all of it given out. */
+static void
+check_chunks(struct caller *c)
+{
+	const char *p = c->body.p;
+	size_t i;
+
+	MUST(c->s.msg.octets == c->body.len);
+	for (i = 0; i < c->body.len; i++) {
+		MUST(p[i] != '\0');
+		MUST(p[i] != '\r' || (i + 1 < c->body.len && p[i + 1] == '\n'));
+		MUST(p[i] != '\n' || (i > 0 && p[i - 1] == '\r'));
+	}
+	MUST(c->body.len == 0 || p[c->body.len - 1] == '\n');
+}
+
 static void
 answer(struct caller *c)
 {
@@ -106,6 +122,7 @@ answer(struct caller *c)
 		smtp_server_tls_done(&c->s, &(struct smtp_server_tls){ .protocol = "TLSv1.3" });
 		return;
 	}
+	MUST(want != SMTP_SERVER_AUTH || (c->s.tls && c->s.sasl.user[0] != '\0' && c->s.sasl.password[0] != '\0'));
 	if (want == SMTP_SERVER_BEGIN && how >= 2)
 		c->open = 0;
 	else if (want == SMTP_SERVER_BEGIN) {
@@ -136,7 +153,10 @@ ask(struct caller *c, enum smtp_server_want want)
 	}
 	if (want == SMTP_SERVER_END) {
 		MUST(c->open && c->accepted);
-		check_message(c);
+		if (c->s.chunk.used)
+			check_chunks(c);
+		else
+			check_message(c);
 		c->open = 0;
 		c->ended++;
 	}
@@ -151,6 +171,7 @@ static int
 act(struct caller *c, enum smtp_server_want want)
 {
 	switch (want) {
+	case SMTP_SERVER_AUTH:
 	case SMTP_SERVER_MAIL:
 	case SMTP_SERVER_RCPT:
 	case SMTP_SERVER_BEGIN:
@@ -276,7 +297,9 @@ start(struct caller *c, unsigned config, unsigned answers)
 	if (config & 0x10)
 		conf.limits = (struct smtp_server_limits){ .size = 200, .swallow = 50, .text_line = 40,
 		    .header = 80, .received = 2, .recipients = 2, .refused_recipients = 2, .errors = 3,
-		    .junk = 2, .messages = 2 };
+		    .junk = 2, .messages = 2, .auth_failures = 1 };
+	conf.offers = config & 0x08 ? SMTP_SERVER_OFFERS : 0;
+	conf.auth = config & 0x04 ? SMTP_SERVER_AUTH_OFFERED : SMTP_SERVER_AUTH_NO;
 	c->late = (config & 0x20) != 0;
 	c->answers = answers & 0xff;
 	c->owed = SMTP_SERVER_INPUT;

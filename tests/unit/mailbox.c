@@ -15,6 +15,13 @@ static const struct row {
 	unsigned flags;
 	const char *want;	/* "local|domain|printed|rest", or "input: ...", "policy: ..." */
 } rows[] = {
+	{ "<\xc3\xa9.a@\xe4\xb8\xad.example> X", MAILBOX_UTF8,
+	    "\xc3\xa9.a|\xe4\xb8\xad.example|\xc3\xa9.a@\xe4\xb8\xad.example| X" },
+	{ "<\"\xc3\xa9 b\"@c>", MAILBOX_UTF8, "\xc3\xa9 b|c|\"\xc3\xa9 b\"@c|" },
+	{ "<a\xc3@c>", MAILBOX_UTF8, "input: expected UTF-8 in the address" },
+	{ "<a@\xc3.c>", MAILBOX_UTF8, "input: expected UTF-8 in the address" },
+	{ "<\xc2\x9b@c>", MAILBOX_UTF8, "input: expected UTF-8 in the address" },
+	{ "<\xc3\xa9@c>", 0, "policy: an octet above 127 in an address" },
 	{ "<a@b.example>", 0, "a|b.example|a@b.example|" },
 	{ "<A.b+c@B.Example> SIZE=1", 0, "A.b+c|B.Example|A.b+c@B.Example| SIZE=1" },
 	{ "<a@b>c", 0, "a|b|a@b|c" },

@@ -65,9 +65,55 @@ struct script {
 #define BOTH(line) line "\n" line "\n"
 #define BYE { "<quit>", "QUIT\r\n", SMTP_WANT_CLOSE }
 
+static const struct smtp_rcpt_params dsn_rcpts[RCPTS_MAX] = {
+	{ .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, .orcpt = "rfc822;A+2Bx@b.example" },
+	{ .notify = SMTP_NOTIFY_NEVER } };
+#define DSN_ORDER .order = { .from = "me@here.example", .size = 7, .rcpt_params = dsn_rcpts, \
+	.params = { .ret = SMTP_RET_HDRS, .envid = "QQ+20x" } }, .rcpt = { "a@b.example", "c@d.example" }
+#define UTF8_ORDER .order = { .from = "\xc3\xa9@here.example", .params = { .utf8 = 1 } }, \
+	.rcpt = { "a@b.example" }
+
 static const struct script scripts[] = {
 	{ .name = "TLS", .tls = SMTP_TLS_IF_OFFERED, .steps = { BANNER, EHLO_OK, GO, TLS,
 	    { "250-mx.example\r\n250 REQUIRETLS\r\n", "", SMTP_WANT_ORDER }, BYE } },
+	{ .name = "DSN goes on", .tls = SMTP_TLS_NEVER, DSN_ORDER, HELLO, .steps = {
+	    CLEAR("250-mx\r\n250-DSN\r\n250 PIPELINING\r\n"),
+	    { "<send>", "MAIL FROM:<me@here.example> RET=HDRS ENVID=QQ+20x\r\n"
+	    "RCPT TO:<a@b.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;A+2Bx@b.example\r\n"
+	    "RCPT TO:<c@d.example> NOTIFY=NEVER\r\nDATA\r\n", SMTP_WANT_INPUT }, TAKE, BODY, TAKEN },
+	    .settled = BOTH("accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken") },
+	{ .name = "DSN is not offered", .tls = SMTP_TLS_NEVER, DSN_ORDER, HELLO, .steps = {
+	    CLEAR("250-mx\r\n250 PIPELINING\r\n"),
+	    { "<send>", "MAIL FROM:<me@here.example>\r\nRCPT TO:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n",
+	    SMTP_WANT_INPUT }, TAKE, BODY, TAKEN },
+	    .settled = BOTH("accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken") },
+	{ .name = "SMTPUTF8", .tls = SMTP_TLS_NEVER, UTF8_ORDER, HELLO, .steps = {
+	    CLEAR("250-mx\r\n250-SMTPUTF8\r\n250 PIPELINING\r\n"),
+	    { "<send>", "MAIL FROM:<\xc3\xa9@here.example> SMTPUTF8\r\nRCPT TO:<a@b.example>\r\nDATA\r\n",
+	    SMTP_WANT_INPUT }, { "250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN },
+	    .settled = "accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken\n" },
+	{ .name = "SMTPUTF8 is not offered", .tls = SMTP_TLS_NEVER, UTF8_ORDER, .steps = { CLEAR(AHEAD),
+	    { "<send>", "", SMTP_WANT_RESULT } },
+	    .settled = "perm at idle session, 0 after 0, 5.6.7: the message needs SMTPUTF8, which is not offered\n" },
+	{ .name = "SMTPUTF8 said and not used", .tls = SMTP_TLS_NEVER, HELLO, .steps = { CLEAR(AHEAD),
+	    { "<send>", "MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN },
+	    .order = { .from = "", .params = { .utf8 = 1 } }, .rcpt = { "a@b.example" },
+	    .settled = "accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken\n" },
+	{ .name = "REQUIRETLS", .tls = SMTP_TLS_REQUIRED, HELLO, .steps = { BANNER, EHLO_OK, GO, TLS,
+	    { "250-mx.example\r\n250-PIPELINING\r\n250 REQUIRETLS\r\n", "", SMTP_WANT_ORDER },
+	    { "<send>", "MAIL FROM:<a@b> REQUIRETLS\r\nRCPT TO:<a@b.example>\r\nDATA\r\n", SMTP_WANT_INPUT },
+	    { "250 ok\r\n250 ok\r\n354 go\r\n", "", SMTP_WANT_BODY }, BODY, TAKEN },
+	    .order = { .from = "a@b", .params = { .requiretls = 1 } }, .rcpt = { "a@b.example" },
+	    .settled = "accepted at end of message, 250 after 250, 2.6.0: 250 2.6.0 taken\n" },
+	{ .name = "REQUIRETLS is not offered", .tls = SMTP_TLS_REQUIRED, .steps = { BANNER, EHLO_OK, GO, TLS,
+	    { AHEAD, "", SMTP_WANT_ORDER }, { "<send>", "", SMTP_WANT_RESULT } },
+	    .order = { .from = "a@b", .params = { .requiretls = 1 } }, .rcpt = { "a@b.example" },
+	    .settled = "perm at idle session, 0 after 0, 5.7.30: the sender said REQUIRETLS, which is not offered\n" },
+	{ .name = "REQUIRETLS in clear text", .tls = SMTP_TLS_NEVER, .steps = {
+	    CLEAR("250-mx\r\n250 REQUIRETLS\r\n"), { "<send>", "", SMTP_WANT_RESULT } },
+	    .order = { .from = "a@b", .params = { .requiretls = 1 } }, .rcpt = { "a@b.example" },
+	    .settled = "perm at idle session, 0 after 0, 5.7.30: the sender said REQUIRETLS, which is not offered\n" },
 	{ .name = "TLS never", .tls = SMTP_TLS_NEVER, .steps = { BANNER,
 	    { EHLO, "", SMTP_WANT_ORDER }, BYE } },
 	{ .name = "LMTP", .tls = SMTP_TLS_NEVER, .lmtp = 1, .steps = {

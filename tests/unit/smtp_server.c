@@ -20,6 +20,8 @@ struct script {
 	enum smtp_server_end end;
 	const char *fail;		/* s.fail's text; NULL: none */
 	enum smtp_server_tls_level tls;
+	unsigned offers;
+	enum smtp_server_auth auth;
 	int quiet;			/* no greeting before the first step */
 	struct smtp_server_limits limits; /* zeros: the default */
 };
@@ -29,6 +31,16 @@ struct script {
 #define HI "250-mx.example\n250-PIPELINING\n250-SIZE 52428800\n250-8BITMIME\n250 ENHANCEDSTATUSCODES\n"
 #define HI_TLS "250-mx.example\n250-PIPELINING\n250-SIZE 52428800\n250-8BITMIME\n250-STARTTLS\n" \
 	"250 ENHANCEDSTATUSCODES\n"
+#define HI_WITH(line) "250-mx.example\n250-PIPELINING\n250-SIZE 52428800\n250-8BITMIME\n250-" line \
+	"\n250 ENHANCEDSTATUSCODES\n"
+#define HI_CHUNKS HI_WITH("CHUNKING")
+#define HI_DSN HI_WITH("DSN")
+#define HI_UTF8 HI_WITH("SMTPUTF8")
+#define HI_AUTH HI_WITH("AUTH PLAIN LOGIN")
+#define NO_ENVID "501 5.5.4 Expected ENVID= and up to 100 characters of xtext\n"
+#define NO_NOTIFY "501 5.5.4 Expected NOTIFY=NEVER, or of SUCCESS, FAILURE and DELAY with commas\n"
+#define NO_ORCPT "501 5.5.4 Expected ORCPT=type;address in xtext\n"
+#define NO_SASL "501 5.5.2 Expected base64 of what the mechanism asks for\n<refused AUTH >"
 #define MAIL "MAIL FROM:<a@c.example>\r\n"
 #define MAIL_OK "<mail a@c.example>250 2.1.0 Ok\n"
 #define RCPT "RCPT TO:<b@mx.example>\r\n"
@@ -107,7 +119,7 @@ static const struct script scripts[] = {
 	    .want = BANNER "250 2.0.0 Ok\n252 2.5.2 Cannot say; send mail and see\n"
 	    "501 5.5.4 Expected an address\n<refused VRFY >502 5.5.1 Command not implemented\n"
 	    "<refused EXPN >214 2.0.0 See RFC 5321\n"
-	    "502 5.5.1 Command not implemented\n<refused AUTH >"
+	    "502 5.5.1 AUTH is not offered\n<refused AUTH >"
 	    "500 5.5.2 Command not recognized\n<refused command >"
 	    "500 5.5.2 Command not recognized\n<refused command >" BYE, .end = SMTP_SERVER_END_QUIT },
 	{ .name = "arguments where there are none", .steps = { EHLO, "RSET x\r\n", "DATA x\r\n",
@@ -274,6 +286,181 @@ static const struct script scripts[] = {
 	    "123\r\n1234\r\n.\r\n" }, .want = TO_DATA_OK "<body *><abort>"
 	    "554 5.6.0 A line is longer than this server takes\n<refused DATA >" },
 
+
+	/* Chunks (RFC 3030). */
+	{ .name = "a message in one chunk", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 9 LAST\r\n.\r\nabc\r\n.QUIT\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin><body .\\r\\nabc\\r\\n.\\r\\n>" QUEUED BYE,
+	    .end = SMTP_SERVER_END_QUIT },
+	{ .name = "chunks that split line ends", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 3\r\nab\rBDAT 2\r\n\n\rBDAT 0\r\nRSET x\r\nBDAT 4 last\r\n\nc\r\nRSET\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>250 2.0.0 3 octets received\n"
+	    "250 2.0.0 2 octets received\n250 2.0.0 0 octets received\n501 5.5.4 No argument is allowed here\n"
+	    "<body ab\\r\\n><refused RSET ><body \\r\\nc\\r\\n>" QUEUED "250 2.0.0 Ok\n" },
+	{ .name = "a last chunk of nothing", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 1\r\nxBDAT 0 LAST\r\n" MAIL RCPT "BDAT 0 LAST\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>250 2.0.0 1 octets received\n<body x\\r\\n>" QUEUED
+	    MAIL_OK RCPT_OK "<begin>" QUEUED },
+	{ .name = "commands within a chunk are its octets", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 12\r\nRSET\r\nQUIT\r\nRSET\r\nBDAT 5 LAST\r\nabcde" RCPT },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>250 2.0.0 12 octets received\n"
+	    "250 2.0.0 Ok\n<abort>503 5.5.1 Say MAIL first\n<refused BDAT >"
+	    "503 5.5.1 Say MAIL first\n<refused RCPT TO:<b@mx.example>>" },
+	{ .name = "chunks and DATA do not mix", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 1\r\nxDATA\r\n", RCPT MAIL "BDAT 1 LAST\r\ny" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>250 2.0.0 1 octets received\n"
+	    "503 5.5.1 The message comes in chunks\n<body x><refused DATA >"
+	    "503 5.5.1 The message has begun already\n<refused RCPT TO:<b@mx.example>>"
+	    "503 5.5.1 A transaction is open already\n<refused MAIL FROM:<a@c.example>>"
+	    "<body y\\r\\n>" QUEUED },
+	{ .name = "a chunk without sense ends the session", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 0x10\r\nMAIL\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "501 5.5.4 Expected BDAT size [LAST]\n<refused BDAT ><close>",
+	    .end = SMTP_SERVER_END_CHUNK },
+	{ .name = "a chunk with another word", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 10 LASTING\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "501 5.5.4 Expected BDAT size [LAST]\n<refused BDAT ><close>",
+	    .end = SMTP_SERVER_END_CHUNK },
+	{ .name = "a chunk without end", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 18446744073709551615 LAST\r\nMAIL" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "552 5.3.4 The message is larger than this server takes\n"
+	    "<refused BDAT ><close>", .end = SMTP_SERVER_END_CHUNK,
+	    .fail = "a chunk of 18446744073709551615 octets was refused" },
+	{ .name = "a chunk beyond 64 bits", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 99999999999999999999999\r\nMAIL" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "552 5.3.4 The message is larger than this server takes\n"
+	    "<refused BDAT ><close>", .end = SMTP_SERVER_END_CHUNK },
+	{ .name = "chunks that are too large together", .offers = SMTP_CAP_CHUNKING,
+	    .limits = { .size = 10, .swallow = 10 }, .steps = { EHLO,
+	    MAIL RCPT "BDAT 6\r\nabcdefBDAT 5\r\nQUIT\nBDAT 1 LAST\r\nxDATA\r\n", "RSET\r\n" },
+	    .want = BANNER "250-mx.example\n250-PIPELINING\n250-SIZE 10\n250-8BITMIME\n250-CHUNKING\n"
+	    "250 ENHANCEDSTATUSCODES\n" MAIL_OK RCPT_OK
+	    "<begin>250 2.0.0 6 octets received\n552 5.3.4 The message is larger than this server takes\n"
+	    "<body *><abort><refused BDAT >503 5.5.1 A chunk before was refused: say RSET\n<refused BDAT >"
+	    "503 5.5.1 The message comes in chunks\n<refused DATA >250 2.0.0 Ok\n" },
+	{ .name = "a chunk at fault", .offers = SMTP_CAP_CHUNKING, .limits = { .text_line = 4 },
+	    .steps = { EHLO, MAIL RCPT "BDAT 6\r\nabcdefBDAT 2 LAST\r\n\r\n" MAIL },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>"
+	    "554 5.6.0 A line is longer than this server takes\n<abort><refused BDAT >"
+	    "503 5.5.1 A chunk before was refused: say RSET\n<refused BDAT >"
+	    "503 5.5.1 A transaction is open already\n<refused MAIL FROM:<a@c.example>>",
+	    .in_pieces = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin><body *><abort>"
+	    "554 5.6.0 A line is longer than this server takes\n<refused BDAT >"
+	    "503 5.5.1 A chunk before was refused: say RSET\n<refused BDAT >"
+	    "503 5.5.1 A transaction is open already\n<refused MAIL FROM:<a@c.example>>" },
+	{ .name = "LF alone in a chunk", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 4 LAST\r\na\nb\r" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin><body *>554 5.6.0 LF alone" ENDS_IN "\n<abort>"
+	    "<refused BDAT ><close>", .end = SMTP_SERVER_END_LINE },
+	{ .name = "CR alone at the end of chunks", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 2 LAST\r\na\rNOOP\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin><body *>554 5.6.0 CR alone" ENDS_IN "\n<abort>"
+	    "<refused BDAT ><close>", .end = SMTP_SERVER_END_LINE },
+	{ .name = "chunks out of place are read and dropped", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    "BDAT 6\r\nQUIT\r\n" MAIL "BDAT 6 LAST\r\nQUIT\r\nRSET\r\n" },
+	    .want = BANNER HI_CHUNKS "503 5.5.1 Say MAIL first\n<refused BDAT >" MAIL_OK
+	    "554 5.5.1 No valid recipients\n<refused BDAT >250 2.0.0 Ok\n" },
+	{ .name = "the file of a chunk cannot be opened", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    "MAIL FROM:<full@c.example>\r\n" RCPT "BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n" MAIL },
+	    .want = BANNER HI_CHUNKS "<mail full@c.example>250 2.1.0 Ok\n" RCPT_OK
+	    "<begin>452 4.3.1 Disk full\n<refused BDAT >503 5.5.1 Say MAIL first\n<refused BDAT >" MAIL_OK },
+	{ .name = "chunks that are not offered are dropped all the same", .steps = { EHLO,
+	    MAIL RCPT "BDAT 6\r\nQUIT\r\nRSET\r\n" },
+	    .want = BANNER HI MAIL_OK RCPT_OK "502 5.5.1 CHUNKING is not offered\n<refused BDAT >250 2.0.0 Ok\n" },
+	{ .name = "a chunk before TLS", .tls = SMTP_SERVER_TLS_REQUIRED, .offers = SMTP_CAP_CHUNKING,
+	    .steps = { EHLO, "BDAT 6\r\nQUIT\r\nNOOP\r\n" },
+	    .want = BANNER "250-mx.example\n250-PIPELINING\n250-SIZE 52428800\n250-8BITMIME\n250-STARTTLS\n"
+	    "250-CHUNKING\n250 ENHANCEDSTATUSCODES\n"
+	    "530 5.7.0 Must issue a STARTTLS command first\n<refused BDAT >250 2.0.0 Ok\n" },
+	{ .name = "closed inside a chunk", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    MAIL RCPT "BDAT 6\r\nab", "<eof>" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin><body ab><abort><close>", .end = SMTP_SERVER_END_EOF,
+	    .fail = "message: the client closed the connection" },
+
+	/* DSN (RFC 3461). */
+	{ .name = "DSN", .offers = SMTP_CAP_DSN, .steps = { EHLO,
+	    "MAIL FROM:<a@c.example> ret=hdrs ENVID=QQ314159+20x\r\n"
+	    "RCPT TO:<b@mx.example> NOTIFY=delay,Success ORCPT=rfc822;B+2Bc@mx.example\r\n"
+	    "RCPT TO:<c@mx.example> NOTIFY=NEVER\r\n" },
+	    .want = BANNER HI_DSN "<mail a@c.example ret=HDRS envid=QQ314159+20x>250 2.1.0 Ok\n"
+	    "<rcpt b@mx.example notify=SUCCESS,DELAY orcpt=rfc822;B+2Bc@mx.example>250 2.1.5 Ok\n"
+	    "<rcpt c@mx.example notify=NEVER>250 2.1.5 Ok\n" },
+	{ .name = "DSN with faults", .offers = SMTP_CAP_DSN, .steps = { EHLO,
+	    "MAIL FROM:<a@c.example> RET=X\r\nMAIL FROM:<a@c.example> ENVID=\r\n"
+	    "MAIL FROM:<a@c.example> ENVID=a+0D+0Ab\r\nMAIL FROM:<a@c.example> ENVID=a+00b\r\n"
+	    "MAIL FROM:<a@c.example> ENVID=a+0\r\n" MAIL
+	    "RCPT TO:<b@mx.example> NOTIFY=NEVER,DELAY\r\nRCPT TO:<b@mx.example> NOTIFY=\r\n"
+	    "RCPT TO:<b@mx.example> NOTIFY=DELAY,\r\nRCPT TO:<b@mx.example> ORCPT=b@mx.example\r\n"
+	    "RCPT TO:<b@mx.example> ORCPT=rfc822;a+0Ab\r\nRCPT TO:<b@mx.example> ORCPT=rfc822;\r\n" },
+	    .want = BANNER HI_DSN "501 5.5.4 Expected RET=FULL or RET=HDRS\n<refused MAIL FROM:<a@c.example> RET=X>"
+	    NO_ENVID "<refused MAIL FROM:<a@c.example> ENVID=>" NO_ENVID
+	    "<refused MAIL FROM:<a@c.example> ENVID=a+0D+0Ab>" NO_ENVID
+	    "<refused MAIL FROM:<a@c.example> ENVID=a+00b>" NO_ENVID "<refused MAIL FROM:<a@c.example> ENVID=a+0>"
+	    MAIL_OK NO_NOTIFY "<refused RCPT TO:<b@mx.example> NOTIFY=NEVER,DELAY>" NO_NOTIFY
+	    "<refused RCPT TO:<b@mx.example> NOTIFY=>" NO_NOTIFY "<refused RCPT TO:<b@mx.example> NOTIFY=DELAY,>"
+	    NO_ORCPT "<refused RCPT TO:<b@mx.example> ORCPT=b@mx.example>"
+	    NO_ORCPT "<refused RCPT TO:<b@mx.example> ORCPT=rfc822;a+0Ab>"
+	    NO_ORCPT "<refused RCPT TO:<b@mx.example> ORCPT=rfc822;>" },
+	{ .name = "DSN that is not offered", .steps = { EHLO, "MAIL FROM:<a@c.example> RET=FULL\r\n" },
+	    .want = BANNER HI "555 5.5.4 Parameter not recognized\n<refused MAIL FROM:<a@c.example> RET=FULL>" },
+
+	/* SMTPUTF8 (RFC 6531). */
+	{ .name = "SMTPUTF8", .offers = SMTP_CAP_SMTPUTF8, .steps = { EHLO,
+	    "MAIL FROM:<\xc3\xa9@\xc3\xa9.example> SMTPUTF8\r\nRCPT TO:<\xe4\xb8\xad.a@mx.example>\r\n" },
+	    .want = BANNER HI_UTF8 "<mail \xc3\xa9@\xc3\xa9.example utf8>250 2.1.0 Ok\n"
+	    "<rcpt \xe4\xb8\xad.a@mx.example>250 2.1.5 Ok\n" },
+	{ .name = "UTF-8 without SMTPUTF8", .offers = SMTP_CAP_SMTPUTF8, .steps = { EHLO,
+	    "MAIL FROM:<\xc3\xa9@c.example>\r\nMAIL FROM:<a@c.example> SMTPUTF8=1\r\n"
+	    "MAIL FROM:<\xc3@c.example> SMTPUTF8\r\n" MAIL "RCPT TO:<b@\xc3\xa9.example>\r\n" },
+	    .want = BANNER HI_UTF8 "553 5.6.7 Addresses beyond ASCII need SMTPUTF8\n"
+	    "<refused MAIL FROM:<\xc3\xa9@c.example>>501 5.5.4 SMTPUTF8 has no value\n"
+	    "<refused MAIL FROM:<a@c.example> SMTPUTF8=1>501 5.1.7 expected UTF-8 in the address\n"
+	    "<refused MAIL FROM:<\xc3@c.example> SMTPUTF8>" MAIL_OK
+	    "553 5.6.7 Addresses beyond ASCII need SMTPUTF8\n<refused RCPT TO:<b@\xc3\xa9.example>>" },
+
+	/* REQUIRETLS (RFC 8689). */
+	{ .name = "REQUIRETLS", .tls = SMTP_SERVER_TLS_PREFERRED, .offers = SMTP_CAP_REQUIRETLS, .steps = { EHLO,
+	    "MAIL FROM:<a@c.example> REQUIRETLS\r\n", "STARTTLS\r\n", "<tls>", EHLO,
+	    "MAIL FROM:<a@c.example> REQUIRETLS\r\n" },
+	    .want = BANNER HI_TLS "555 5.5.4 Parameter not recognized\n<refused MAIL FROM:<a@c.example> REQUIRETLS>"
+	    "220 2.0.0 Ready to start TLS\n<tls>250-mx.example\n250-PIPELINING\n250-SIZE 52428800\n250-8BITMIME\n"
+	    "250-REQUIRETLS\n250 ENHANCEDSTATUSCODES\n<mail a@c.example requiretls>250 2.1.0 Ok\n" },
+
+	/* AUTH (RFC 4954): "\0u\0good" is AHUAZ29vZA==. */
+	{ .name = "AUTH PLAIN", .quiet = 1, .auth = SMTP_SERVER_AUTH_REQUIRED, .steps = { "<tls>", "<greet>", EHLO,
+	    MAIL, "AUTH plain AHUAZ29vZA==\r\n", "AUTH PLAIN AHUAZ29vZA==\r\n",
+	    "MAIL FROM:<a@c.example> AUTH=<>\r\nAUTH PLAIN\r\n" },
+	    .want = BANNER HI_AUTH "530 5.7.0 Authentication required\n<refused MAIL FROM:<a@c.example>>"
+	    "<auth u good>235 2.7.0 Authentication succeeded\n503 5.5.1 Authenticated already\n<refused AUTH >"
+	    "<mail a@c.example>250 2.1.0 Ok\n503 5.5.1 Authenticated already\n<refused AUTH >" },
+	{ .name = "AUTH PLAIN without initial response", .quiet = 1, .auth = SMTP_SERVER_AUTH_OFFERED,
+	    .steps = { "<tls>", "<greet>", EHLO, "AUTH PLAIN\r\n", "dQB1AGdvb2Q=\r\n", MAIL },
+	    .want = BANNER HI_AUTH "334 \n<auth u good>235 2.7.0 Authentication succeeded\n" MAIL_OK },
+	{ .name = "AUTH LOGIN", .quiet = 1, .auth = SMTP_SERVER_AUTH_OFFERED, .steps = { "<tls>", "<greet>", EHLO,
+	    "AUTH LOGIN\r\n", "dQ==\r\n", "Z29vZA==\r\n" },
+	    .want = BANNER HI_AUTH "334 VXNlcm5hbWU6\n334 UGFzc3dvcmQ6\n<auth u good>"
+	    "235 2.7.0 Authentication succeeded\n" },
+	{ .name = "AUTH that fails", .quiet = 1, .auth = SMTP_SERVER_AUTH_OFFERED, .limits = { .auth_failures = 1 },
+	    .steps = { "<tls>", "<greet>", EHLO, "AUTH LOGIN dQ==\r\n", "*\r\n", "AUTH PLAIN AHUAbGF0ZXI=\r\n",
+	    "AUTH PLAIN AHUAYmFk\r\n", "AUTH PLAIN AHUAYmFk\r\n" },
+	    .want = BANNER HI_AUTH "334 UGFzc3dvcmQ6\n501 5.7.0 Authentication cancelled\n<refused AUTH >"
+	    "<auth u later>454 4.7.0 Not now\n<refused AUTH ><auth u bad>535 5.7.8 No\n<refused AUTH >"
+	    "<auth u bad>535 5.7.8 No\n421 4.7.0 mx.example too many failed attempts to authenticate\n"
+	    "<refused AUTH ><close>", .end = SMTP_SERVER_END_LIMIT },
+	{ .name = "AUTH without sense", .quiet = 1, .auth = SMTP_SERVER_AUTH_OFFERED, .steps = { "<tls>", "<greet>",
+	    EHLO, "AUTH\r\n", "AUTH CRAM-MD5\r\n", "AUTH PLAIN ?\r\n", "AUTH PLAIN dQ==\r\n",
+	    "AUTH PLAIN eAB1AGdvb2Q=\r\n" },
+	    .want = BANNER HI_AUTH "501 5.5.4 Expected AUTH mechanism\n<refused AUTH >"
+	    "504 5.5.4 Expected a mechanism that is offered\n<refused AUTH >" NO_SASL NO_SASL NO_SASL },
+	{ .name = "AUTH without TLS", .tls = SMTP_SERVER_TLS_PREFERRED, .auth = SMTP_SERVER_AUTH_OFFERED,
+	    .steps = { EHLO, "AUTH PLAIN AHUAZ29vZA==\r\n" },
+	    .want = BANNER HI_TLS "538 5.7.11 AUTH needs TLS: say STARTTLS first\n<refused AUTH >" },
+	{ .name = "bytes behind a line of AUTH", .quiet = 1, .auth = SMTP_SERVER_AUTH_OFFERED, .steps = { "<tls>",
+	    "<greet>", EHLO, "AUTH LOGIN\r\n", "dQ==\r\nZ29vZA==\r\n" },
+	    .want = BANNER HI_AUTH "334 VXNlcm5hbWU6\n" TURN "<refused AUTH ><close>",
+	    .in_pieces = BANNER HI_AUTH "334 VXNlcm5hbWU6\n334 UGFzc3dvcmQ6\n" TURN "<refused AUTH ><close>",
+	    .end = SMTP_SERVER_END_OUT_OF_TURN },
+
 	/* Limits of sessions. */
 	{ .name = "too many errors", .limits = { .errors = 1 }, .steps = { EHLO, "X\r\nX\r\nNOOP\r\n" },
 	    .want = BANNER HI "500 5.5.2 Command not recognized\n<refused command >"
@@ -398,16 +585,27 @@ show_mail(struct run *r)
 
 	buf_puts(&r->got, "<mail ");
 	mailbox_print(&r->got, &m->from);
-	if (m->size > 0)
-		buf_printf(&r->got, " size=%llu", (unsigned long long)m->size);
-	buf_printf(&r->got, "%s>", m->body8bit ? " 8bit" : "");
+	if (m->params.size > 0)
+		buf_printf(&r->got, " size=%llu", (unsigned long long)m->params.size);
+	if (m->params.ret != SMTP_RET_NONE)
+		buf_printf(&r->got, " ret=%s", smtp_ret_text(m->params.ret));
+	if (m->params.envid[0] != '\0')
+		buf_printf(&r->got, " envid=%s", m->params.envid);
+	buf_printf(&r->got, "%s%s%s>", m->params.body8bit ? " 8bit" : "", m->params.utf8 ? " utf8" : "",
+	    m->params.requiretls ? " requiretls" : "");
 }
 
 static void
 show_rcpt(struct run *r)
 {
+	char notify[SMTP_NOTIFY_TEXT_MAX];
+
 	buf_puts(&r->got, "<rcpt ");
 	mailbox_print(&r->got, &r->s.rcpt);
+	if (r->s.rcpt_params.notify != 0)
+		buf_printf(&r->got, " notify=%s", smtp_notify_text(notify, r->s.rcpt_params.notify));
+	if (r->s.rcpt_params.orcpt[0] != '\0')
+		buf_printf(&r->got, " orcpt=%s", r->s.rcpt_params.orcpt);
 	buf_puts(&r->got, ">");
 }
 
@@ -434,9 +632,22 @@ decide_rcpt(struct smtp_server *s)
 }
 
 static void
+decide_auth(struct smtp_server *s)
+{
+	if (strcmp(s->sasl.password, "good") == 0)
+		smtp_server_accept(s);
+	else if (strcmp(s->sasl.password, "later") == 0)
+		smtp_server_answer(s, 454, "4.7.0", "Not now");
+	else
+		smtp_server_answer(s, 535, "5.7.8", "No");
+}
+
+static void
 decide(struct smtp_server *s, enum smtp_server_want want)
 {
-	if (want == SMTP_SERVER_MAIL)
+	if (want == SMTP_SERVER_AUTH)
+		decide_auth(s);
+	else if (want == SMTP_SERVER_MAIL)
 		decide_mail(s);
 	else if (want == SMTP_SERVER_RCPT)
 		decide_rcpt(s);
@@ -483,6 +694,10 @@ act(struct run *r, enum smtp_server_want want)
 		return 1;
 	case SMTP_SERVER_RCPT:
 		show_rcpt(r);
+		answer(r, want);
+		return 1;
+	case SMTP_SERVER_AUTH:
+		buf_printf(&r->got, "<auth %s %s>", r->s.sasl.user, r->s.sasl.password);
 		answer(r, want);
 		return 1;
 	case SMTP_SERVER_BEGIN:
@@ -597,13 +812,14 @@ set_limits(struct smtp_server_limits *to, const struct smtp_server_limits *from)
 	SET(errors);
 	SET(junk);
 	SET(messages);
+	SET(auth_failures);
 }
 
 static void
 start(struct run *r, const struct script *sc, int late)
 {
-	struct smtp_server_conf conf = { .name = "mx.example", .tls = sc->tls,
-	    .limits = SMTP_SERVER_LIMITS };
+	struct smtp_server_conf conf = { .name = "mx.example", .tls = sc->tls, .offers = sc->offers,
+	    .auth = sc->auth, .limits = SMTP_SERVER_LIMITS };
 
 	set_limits(&conf.limits, &sc->limits);
 	memset(r, 0, sizeof *r);
@@ -629,7 +845,7 @@ hide_body(struct buf *b)
 {
 	char *abort_at = strstr(b->p, "<abort>"), *body, *end;
 
-	if (abort_at == NULL || strstr(b->p, "refused DATA") == NULL)
+	if (abort_at == NULL || (strstr(b->p, "refused DATA") == NULL && strstr(b->p, "refused BDAT") == NULL))
 		return;
 	if ((body = strstr(b->p, "<body ")) != NULL && (end = strchr(body, '>')) != NULL && end + 1 == abort_at) {
 		memmove(body, abort_at, strlen(abort_at) + 1);

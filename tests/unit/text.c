@@ -287,9 +287,28 @@ test_timestamp(void)
 	}
 }
 
+static void
+test_base64(void)
+{
+	static const struct { const char *in, *want; } rows[] = { { "", "" }, { "Zg==", "f" }, { "Zm8=", "fo" },
+		{ "Zm9v", "foo" }, { "Zm9vYg==", "foob" }, { "+/+/", "\xfb\xff\xbf" }, { "Zg=", NULL },
+		{ "Zg", NULL }, { "Zh==", NULL }, { "Zm9=", NULL }, { "Z===", NULL }, { "====", NULL },
+		{ "Zg==Zg==", NULL }, { "Zm9v\n", NULL }, { "Z-9v", NULL }, { "Zm9vYmFyYmF6", NULL } };
+	uint8_t got[9];
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		long n = text_unbase64(rows[i].in, got, 8);
+
+		unit_int(n, rows[i].want != NULL ? (long)strlen(rows[i].want) : -1, "base64 \"%s\"", rows[i].in);
+		unit_ok(n < 1 || memcmp(got, rows[i].want, n) == 0, "and its octets");
+	}
+}
+
 int
 main(void)
 {
+	test_base64();
 	test_timestamp();
 	test_buf();
 	test_escape();
