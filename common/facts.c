@@ -52,6 +52,7 @@ facts_free(struct facts *f)
 	sts_policy_clear(&f->sts);
 	free(f->tlsrpt_why);
 	tlsrpt_clear(&f->tlsrpt);
+	free(f->recipient);
 	free(f->domain);
 	free(f);
 }
