@@ -50,7 +50,7 @@ enum facts_tlsa {
 /* RFC 8461: what is known of the domain's MTA-STS policy. */
 enum facts_sts {
 	FACTS_STS_NOT_ASKED,
-	FACTS_STS_NONE,		/* no valid record, or none could be had and none was kept; sts_why says which */
+	FACTS_STS_NONE,		/* no record (sts_why is NULL), or none could be had and none was kept (it says why) */
 	FACTS_STS_FOUND		/* sts holds; fetched now, or kept from before */
 };
 
@@ -101,7 +101,7 @@ struct facts {
 	size_t hosts_left_out;	/* beyond FACTS_HOSTS_MAX: nothing is known of them */
 	size_t addrs_left_out;	/* addresses that are not looked at, of all hosts */
 	enum facts_sts sts_state;
-	char *sts_why;		/* NONE, or FOUND where the kept one stands in: in words; else NULL */
+	char *sts_why;		/* NONE with a record, or FOUND where the kept one stands in: in words; else NULL */
 	char *sts_id;		/* of the record; NULL where there is none */
 	int64_t sts_fetched;	/* FOUND: when it was fetched, seconds since 1970 */
 	struct sts_policy sts;

@@ -208,17 +208,18 @@ answer_with(struct sts_lookup *l, struct sts_entry *e, const char *why)
 }
 
 /*
- * No policy can be had now: RFC 8461 5.1, one that is kept stays in force; without it there is none.
+ * No policy can be had now: RFC 8461 5.1, one that is kept stays in force; without it there is none, which
+ * is nothing to be told of a domain that publishes none.
  */
 static void
-fall_back(struct sts_lookup *l, const char *why)
+fall_back(struct sts_lookup *l, const char *why, int published)
 {
 	struct sts_result r = { .state = FACTS_STS_NONE };
 	struct sts_entry e;
 	char time[TEXT_TIME_MAX], *text;
 
 	if (!get_kept(l->s, l->domain, &e)) {
-		r.why = xstrdup(why);
+		r.why = published ? xstrdup(why) : NULL;
 		answer(l, &r);
 		return;
 	}
@@ -263,7 +264,7 @@ got_nothing(struct getting *g, const char *why)
 	note_failed(s, g->domain, g->id, text);
 	while ((l = waiting_for(s, g)) != NULL) {
 		l->getting = NULL;
-		fall_back(l, text);
+		fall_back(l, text, 1);
 	}
 	free(text);
 }
@@ -362,10 +363,10 @@ fetch_for(struct sts_lookup *l)
 	struct fail f = FAIL_INIT;
 
 	if (why != NULL)
-		fall_back(l, why);
+		fall_back(l, why, 1);
 	else if ((l->getting = get(l->s, l->domain, l->id, &f)) == NULL) {
 		complain(l->s, &f);
-		fall_back(l, f.text);
+		fall_back(l, f.text, 1);
 	}
 }
 
@@ -411,6 +412,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	struct txtrec *r = facts_txtrecs(a);
 	struct fail f = FAIL_INIT;
 	char *why = NULL;
+	int published = 1;
 
 	l->txt = NULL;
 	if (a->sec == DNS_BOGUS || a->sec == DNS_FAILED)
@@ -421,6 +423,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	else switch (sts_txt_select(r, a->n, l->id, &f)) {
 	case 0:
 		why = xstrdup("it has no record _mta-sts");
+		published = 0;
 		break;
 	case -1:
 		l->id[0] = '\0';
@@ -433,7 +436,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	if (why == NULL)
 		take_id(l);
 	else
-		fall_back(l, why);
+		fall_back(l, why, published);
 	free(why);
 }
 

@@ -118,20 +118,38 @@ load_cert(SSL *ssl, const char *name)
 	fclose(fp);
 }
 
+/* The name in the hello, which the library shows only once the version is settled; RFC 6066 3. */
 static int
-on_name(SSL *ssl, int *alert, void *arg)
+name_in_hello(SSL *ssl, char *name, size_t size)
+{
+	const unsigned char *p;
+	size_t n;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) != 1 || n < 5 || n - 5 >= size)
+		return -1;
+	memcpy(name, p + 5, n - 5);
+	name[n - 5] = '\0';
+	return 0;
+}
+
+static int
+on_hello(SSL *ssl, int *alert, void *arg)
 {
 	struct site *s = arg;
-	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	char name[256];
 
 	(void)alert;
-	note("hello", name != NULL ? name : "-");
-	if (name == NULL || read_site(s, name) == -1)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	if (name_in_hello(ssl, name, sizeof name) == -1) {
+		note("hello", "-");
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	note("hello", name);
+	if (read_site(s, name) == -1)
+		return SSL_CLIENT_HELLO_ERROR;
 	load_cert(ssl, s->cert);
 	if (is(s, "tls11"))
 		SSL_set_max_proto_version(ssl, TLS1_1_VERSION);
-	return SSL_TLSEXT_ERR_OK;
+	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 static void
@@ -157,8 +175,9 @@ answer_chunked(SSL *ssl, const struct site *s)
 {
 	size_t half = s->len / 2;
 	char size[32];
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-	put(ssl, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n", 75);
+	put(ssl, head, sizeof head - 1);
 	put(ssl, size, snprintf(size, sizeof size, "%zx\r\n", half));
 	put(ssl, s->text, half);
 	put(ssl, size, snprintf(size, sizeof size, "\r\n%zx\r\n", s->len - half));
@@ -265,8 +284,7 @@ serve(int fd)
 
 	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
 	SSL_CTX_set_security_level(ctx, 0);
-	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
-	SSL_CTX_set_tlsext_servername_arg(ctx, &site);
+	SSL_CTX_set_client_hello_cb(ctx, on_hello, &site);
 	ssl = SSL_new(ctx);
 	SSL_set_fd(ssl, fd);
 	if (SSL_accept(ssl) != 1) {
