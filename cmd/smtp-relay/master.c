@@ -65,7 +65,7 @@ struct master {
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
-	char *newdir;
+	char *newdir, *stsdir;
 	int newfd;
 	int signals;
 	struct child *child;		/* the roles, then room for workers that retired */
@@ -320,6 +320,7 @@ open_spool(struct master *m, struct fail *f)
 	if (spool_make(dir, m->user.uid, m->queue_user.uid, m->queue_user.gid, f) == -1)
 		return -1;
 	m->newdir = file_join(dir, "new");
+	m->stsdir = file_join(dir, SPOOL_STS);
 	if ((m->newfd = open(m->newdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", m->newdir);
 	return 0;
@@ -431,6 +432,7 @@ master_free(struct master *m)
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
+	free(m->stsdir);
 	free(m);
 }
 
@@ -510,14 +512,14 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 	out_main(&start);
 }
 
-/* Resolving needs no file once the context is made. */
+/* Resolving needs no file once the context is made; kept policies are in its root directory. */
 static void
 become_route(const struct master *m, const struct child *c, int sock, int queue)
 {
-	struct route_start start = { .conf = m->conf, .queue = queue };
+	struct route_start start = { .conf = m->conf, .trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	route_main(&start);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "log.h"
 #include "tool.h"
 
 static void
@@ -328,6 +329,28 @@ settle_destination(struct check *c)
 	return xasprintf("[%s]", hop->next.host);
 }
 
+void
+check_complain(void *arg, const struct fail *f)
+{
+	(void)arg;
+	talk(NULL, "warning: %s", f->text);
+}
+
+/* What all questions of a run go through. */
+static int
+open_dns(struct check_env *env, struct fail *f)
+{
+	struct sts_source_conf conf = { .dir = env->conf.dir, .cache = env->sts_cache,
+		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
+
+	if (env->dns != NULL)
+		return 0;
+	if ((env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
+		return -1;
+	env->sts = sts_source_new(env->base, env->dns, &conf);
+	return 0;
+}
+
 struct check *
 check_start(struct check_env *env, const char *destination, void (*fn)(struct check *, void *),
     void *arg, struct fail *f)
@@ -346,9 +369,11 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	conf.want_tlsa = policy_wants_tlsa(&c->policy);
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
-	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)
+	else if (open_dns(env, f) == 0) {
+		conf.want_tlsrpt = 1;
+		conf.sts = policy_wants_sts(&c->policy) ? env->sts : NULL;
 		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
-	else {
+	} else {
 		check_free(c);
 		c = NULL;
 	}

@@ -1,17 +1,22 @@
 /*
  * tlscheck - would mail go to this destination encrypted, authenticated, in clear, or not at all?
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "check.h"
 #include "conf.h"
+#include "file.h"
+#include "lint.h"
 #include "log.h"
 #include "name.h"
 #include "ossl.h"
+#include "spool.h"
 #include "text.h"
 #include "tls.h"
 #include "tool.h"
@@ -20,6 +25,7 @@ static const char usage[] =
     "usage: tlscheck [-jqv] [-c CONF] [-d DIR] [-l LEVEL] [--dane SETTING] [--sts SETTING] [--fallback WHEN]\n"
     "                [--fqdn-check YESNO] [--tls-min VERSION] [--anchor FILE] [--resolver WHERE]\n"
     "                [--root-hints FILE] [--port N] [-t TIME] [--ehlo NAME] DESTINATION...\n"
+    "       tlscheck [-j] --lint KIND FILE\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
     "                       routes, anchor, resolver, port and CAs; not with -l to --tls-min\n"
@@ -27,6 +33,10 @@ static const char usage[] =
     "                       required-verify or required-verify-hosted\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
     "      --sts SETTING    none or follow (default)\n"
+    "      --sts-cache DIR  keep MTA-STS policies there, and use those kept (default: none are kept; with -c\n"
+    "                       those of that relay are used)\n"
+    "      --lint KIND      does FILE (or -) hold a good record or policy?  sts-txt, sts-policy, tlsrpt-txt\n"
+    "                       or tlsa; nothing is asked\n"
     "      --fallback WHEN  to clear text: before-220 (default), after-220, both or never\n"
     "      --fqdn-check YESNO  whether certificates' names must be fully qualified to count: no (default)\n"
     "      --tls-min VERSION  lowest version where a CA's word is needed: 1.2 (default), 1.3, 1.1, 1.0\n"
@@ -43,7 +53,7 @@ static const char usage[] =
     "  -h, --help           this text\n"
     "  -V, --version        the version\n";
 
-enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO };
+enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO, OPT_STS_CACHE, OPT_LINT };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -53,6 +63,8 @@ static const struct option options[] = {
 	{ "fallback", required_argument, NULL, OPT_POLICY + POLICY_KEY_FALLBACK },
 	{ "fqdn-check", required_argument, NULL, OPT_POLICY + POLICY_KEY_FQDN_CHECK },
 	{ "tls-min", required_argument, NULL, OPT_POLICY + POLICY_KEY_TLS_MIN },
+	{ "sts-cache", required_argument, NULL, OPT_STS_CACHE },
+	{ "lint", required_argument, NULL, OPT_LINT },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
 	{ "resolver", required_argument, NULL, OPT_RESOLVER },
@@ -84,6 +96,7 @@ struct settings {
 	struct out_conf out;
 	const char *conf_file;
 	struct conf *relay;
+	const char *lint;	/* a kind; NULL: not asked for */
 	const char *dir;	/* -d; NULL: not given */
 	unsigned given;		/* settings of the policy, a bit for each key */
 	int port_given;
@@ -133,6 +146,14 @@ take_policy(struct settings *s, enum policy_key key, const char *word)
 	s->given |= 1U << key;
 }
 
+static void
+take_lint(struct settings *s, const char *kind)
+{
+	if (!lint_is_kind(kind))
+		tool_usage("lint: expected %s, not \"%.100s\"", LINT_KINDS, kind);
+	s->lint = kind;
+}
+
 static char *
 ehlo_or_usage(const char *name)
 {
@@ -173,6 +194,8 @@ read_options(int argc, char **argv, struct settings *s)
 		case OPT_POLICY + POLICY_KEY_TLS_MIN:
 			take_policy(s, (enum policy_key)(ch - OPT_POLICY), optarg);
 			break;
+		case OPT_STS_CACHE: s->conf.sts_cache = optarg; break;
+		case OPT_LINT: take_lint(s, optarg); break;
 		case 'd': s->dir = optarg; break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
@@ -246,6 +269,25 @@ settle(struct settings *s)
 		s->conf.ehlo = own_name();
 	s->conf.dns.timeout_ms = s->conf.timeout_ms;
 	s->conf.dir = s->dir == NULL && s->relay != NULL ? s->relay->dir : tool_dir(s->dir);
+}
+
+/* The cache that is named; else, for the relay's eyes, what the relay keeps, where we may read it. */
+static int
+open_sts_cache(const struct settings *s, struct sts_cache **cache, struct fail *f)
+{
+	char *kept;
+
+	if (s->conf.sts_cache != NULL)
+		return (*cache = sts_cache_open(s->conf.sts_cache, time(NULL), f)) != NULL ? 0 : -1;
+	if (s->relay == NULL)
+		return 0;
+	kept = file_join(s->relay->spool, SPOOL_STS);
+	if (access(kept, R_OK | X_OK) == 0)
+		*cache = sts_cache_read(kept);
+	else if (errno != ENOENT)
+		talk(kept, "what the relay keeps of MTA-STS cannot be read: %s", strerror(errno));
+	free(kept);
+	return 0;
 }
 
 /* "domain", "[host]", "[address]" in the form that lookup wants; exits where it is none of them. */
@@ -335,6 +377,8 @@ on_printed(evutil_socket_t fd, short what, void *arg)
 	}
 	if (r->printed < r->n)
 		return;
+	sts_source_free(r->env.sts);
+	r->env.sts = NULL;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
 }
@@ -381,6 +425,8 @@ run_clear(struct run *r)
 	}
 	free(r->check);
 	free(r->destination);
+	sts_source_free(r->env.sts);
+	sts_cache_free(r->env.sts_cache);
 	dns_free(r->env.dns);
 	SSL_CTX_free(r->env.tls);
 	SSL_CTX_free(r->env.tls_strict);
@@ -401,6 +447,11 @@ main(int argc, char **argv)
 	tool_init("tlscheck", usage);
 	ossl_init();
 	read_options(argc, argv, &s);
+	if (s.lint != NULL) {
+		if (argc - optind != 1)
+			tool_usage("lint: expected one file");
+		return tool_finish(lint(s.lint, argv[optind], s.out.json));
+	}
 	if (optind == argc)
 		tool_usage("no destination");
 	settle(&s);
@@ -413,6 +464,8 @@ main(int argc, char **argv)
 		r.destination[i] = destination_of(argv[optind + i]);
 	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
 	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
+		return tool_failed(&r.fail);
+	if (open_sts_cache(&s, &r.env.sts_cache, &r.fail) == -1)
 		return tool_failed(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();

@@ -214,6 +214,8 @@ out_json(const struct check *c, struct fail *f)
 	json_set(o, "hosts", hosts);
 	json_set_int(o, "hosts_left_out", (int64_t)c->facts->hosts_left_out);
 	json_set_int(o, "addresses_left_out", (int64_t)c->facts->addrs_left_out);
+	json_set(o, "sts", out_sts_json(c->facts));
+	json_set(o, "tlsrpt", out_tlsrpt_json(c->facts));
 	json_set(o, "trace", trace_array(&c->plan.trace));
 	rc = json_line(stdout, o, f);
 	json_decref(o);

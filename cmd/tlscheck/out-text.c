@@ -177,6 +177,7 @@ out_text(const struct check *c, const struct out_conf *conf)
 			if (conf->verbose)
 				print_details(&c->probe[i]);
 		}
+		out_sts(c->facts, conf->verbose);
 	}
 	print_unasked(c);
 	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
