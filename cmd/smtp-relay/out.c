@@ -218,6 +218,8 @@ log_host(const struct delivery *d, const struct contact *c, const char *verb, en
 	log_key(&l, "reached", verdict_name(c->verdict.word));
 	log_key(&l, "rule", c->verdict.rule);
 	log_tls(&l, c);
+	if (c->verdict.testing != NULL)
+		log_key(&l, "sts-testing", c->verdict.testing);
 	log_key(&l, "reason", c->verdict.why);
 	log_send(&l);
 }
