@@ -36,6 +36,7 @@
 #include "spool.h"
 #include "table.h"
 #include "tls.h"
+#include "trust.h"
 
 #define DEMO_IDENTITY "_demo"
 #define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
@@ -59,11 +60,12 @@ struct child {
 struct master {
 	const struct conf *conf;
 	struct in_listener *listener;
-	SSL_CTX *client_tls;		/* of out */
+	SSL_CTX *client_tls, *client_strict;	/* of out */
+	struct trust *trust;		/* of out; NULL: the lists could not be read */
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
-	char *newdir;
+	char *newdir, *stsdir;
 	int newfd;
 	int signals;
 	struct child *child;		/* the roles, then room for workers that retired */
@@ -246,6 +248,31 @@ reload_identities(struct master *m, struct fail *f)
 	return rc;
 }
 
+/* ---- trusted CAs ---- */
+
+/*
+ * out has no folder to read them from: it is born with them.  Where no destination's level needs them
+ * the relay goes on without; MTA-STS then refuses what it would have to verify.
+ */
+static int
+load_trust(struct master *m, struct fail *f)
+{
+	struct trust *trust = trust_open(m->conf->dir, f);
+	struct log_line l;
+
+	if (trust == NULL && conf_needs_trust(m->conf))
+		return -1;
+	if (trust == NULL) {
+		log_event(&l, LOG_LEVEL_WARN, "master", "trust");
+		log_key(&l, "warning", f->text);
+		log_send(&l);
+		*f = (struct fail)FAIL_INIT;
+	}
+	trust_free(m->trust);
+	m->trust = trust;
+	return 0;
+}
+
 /* ---- sockets ---- */
 
 static socklen_t
@@ -293,6 +320,7 @@ open_spool(struct master *m, struct fail *f)
 	if (spool_make(dir, m->user.uid, m->queue_user.uid, m->queue_user.gid, f) == -1)
 		return -1;
 	m->newdir = file_join(dir, "new");
+	m->stsdir = file_join(dir, SPOOL_STS);
 	if ((m->newfd = open(m->newdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", m->newdir);
 	return 0;
@@ -327,6 +355,12 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 		tell(report, &f, spool_check(c->spool, &f), &errors);
 	if (anchor[0] != '\0')
 		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
+	if (c->dir[0] != '\0' && conf_needs_trust(c)) {
+		struct trust *trust = trust_open(c->dir, &f);
+
+		tell(report, &f, trust != NULL ? 0 : -1, &errors);
+		trust_free(trust);
+	}
 	return errors;
 }
 
@@ -352,7 +386,8 @@ master_new(const struct conf *c, struct fail *f)
 		    bind_listener(&m->listener[i], f) == -1)
 			goto fail;
 	ossl_wipe_end();
-	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL)
+	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
+	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL || load_trust(m, f) == -1)
 		goto fail;
 	return m;
 fail:
@@ -390,11 +425,14 @@ master_free(struct master *m)
 	if (m->signals != -1)
 		close(m->signals);
 	SSL_CTX_free(m->client_tls);
+	SSL_CTX_free(m->client_strict);
+	trust_free(m->trust);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
+	free(m->stsdir);
 	free(m);
 }
 
@@ -465,7 +503,8 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 static void
 become_out(const struct master *m, const struct child *c, int sock, int queue)
 {
-	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .queue = queue };
+	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .tls_strict = m->client_strict,
+		.trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -473,14 +512,14 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 	out_main(&start);
 }
 
-/* Resolving needs no file once the context is made. */
+/* Resolving needs no file once the context is made; kept policies are in its root directory. */
 static void
 become_route(const struct master *m, const struct child *c, int sock, int queue)
 {
-	struct route_start start = { .conf = m->conf, .queue = queue };
+	struct route_start start = { .conf = m->conf, .trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	route_main(&start);
 }
@@ -819,14 +858,15 @@ begin_stop(struct master *m)
 
 /* ---- SIGHUP ---- */
 
-static size_t
-count_free(const struct master *m)
+/* Of one kind as many may have retired as there are generations. */
+static int
+has_room(const struct master *m, enum child_kind kind)
 {
 	size_t i, n = 0;
 
 	for (i = m->nroles; i < m->nchildren; i++)
-		n += m->child[i].state == CHILD_DOWN;
-	return n;
+		n += m->child[i].state != CHILD_DOWN && m->child[i].kind == kind;
+	return n + m->conf->workers <= m->conf->workers * (size_t)MASTER_GENERATIONS;
 }
 
 /* Takes the worker out of its place, which is for another then. */
@@ -842,7 +882,8 @@ retire(struct master *m, struct child *c)
 	c->state = CHILD_DOWN;
 	c->not_before = 0;
 	/* Sessions are numbered under the name, and both are in the log at once. */
-	snprintf(c->name, sizeof c->name, "in-%d-%u", (int)(c - m->child) / 2, m->generation);
+	snprintf(c->name, sizeof c->name, "%s-%d-%u", c->kind == CHILD_IN ? "in" : "out",
+	    (int)(c - m->child) / 2, m->generation);
 	if (order_send(to->sock, "retire\n", 7, -1, &f) != 1)
 		kill(to->pid, SIGKILL);
 }
@@ -853,13 +894,14 @@ retire_all(struct master *m)
 	size_t i;
 
 	for (i = 1; i < m->nroles; i++)
-		if (m->child[i].kind == CHILD_IN && m->child[i].state != CHILD_DOWN)
+		if ((m->child[i].kind == CHILD_IN || m->child[i].kind == CHILD_OUT) &&
+		    m->child[i].state != CHILD_DOWN)
 			retire(m, &m->child[i]);
 }
 
 /* Makes room: those who retired first have had the most time. */
 static void
-stop_oldest(struct master *m)
+stop_oldest(struct master *m, enum child_kind kind)
 {
 	struct child *oldest = NULL;
 	size_t i;
@@ -867,14 +909,15 @@ stop_oldest(struct master *m)
 	for (i = m->nroles; i < m->nchildren; i++) {
 		struct child *c = &m->child[i];
 
-		if (c->state != CHILD_DOWN && (oldest == NULL || c->not_before < oldest->not_before))
+		if (c->state != CHILD_DOWN && c->kind == kind &&
+		    (oldest == NULL || c->not_before < oldest->not_before))
 			oldest = c;
 	}
 	if (oldest != NULL)
 		tell_stop(oldest);
 }
 
-/* SIGHUP: new certificates for new sessions.  What cannot be read changes nothing. */
+/* SIGHUP: new certificates for new sessions, and the lists of CAs.  What cannot be read changes nothing. */
 static void
 reload(struct master *m)
 {
@@ -882,12 +925,12 @@ reload(struct master *m)
 
 	if (!m->reload || m->stopping || !m->was_ready)
 		return;
-	if (count_free(m) < m->conf->workers) {
-		stop_oldest(m);
+	if (!has_room(m, CHILD_IN) || !has_room(m, CHILD_OUT)) {
+		stop_oldest(m, has_room(m, CHILD_IN) ? CHILD_OUT : CHILD_IN);
 		return;
 	}
 	m->reload = 0;
-	if (reload_identities(m, &f) == -1) {
+	if (load_trust(m, &f) == -1 || reload_identities(m, &f) == -1) {
 		say(LOG_LEVEL_ERROR, "reload-failed", "reason", f.text);
 		return;
 	}
@@ -1002,7 +1045,7 @@ make_children(struct master *m)
 	size_t i;
 
 	m->nroles = 2 + 2 * (size_t)m->conf->workers;
-	m->nchildren = m->nroles + m->conf->workers * (size_t)MASTER_GENERATIONS;
+	m->nchildren = m->nroles + 2 * m->conf->workers * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	m->child[0].kind = CHILD_QUEUE;
 	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");

@@ -198,8 +198,8 @@ log_tls(struct log_line *l, const struct contact *c)
 		return;
 	log_key(l, "protocol", c->tls.protocol);
 	log_key(l, "cipher", c->tls.cipher);
-	if (c->finding.matched >= 0) {
-		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->finding.matched]);
+	if (c->proof.dane.matched >= 0) {
+		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->proof.dane.matched]);
 
 		log_key(l, "tlsa", rdata);
 		free(rdata);
@@ -221,6 +221,8 @@ log_host(const struct delivery *d, const struct contact *c, const char *verb, en
 	log_key(&l, "reached", verdict_name(c->verdict.word));
 	log_key(&l, "rule", c->verdict.rule);
 	log_tls(&l, c);
+	if (c->verdict.testing != NULL)
+		log_key(&l, "sts-testing", c->verdict.testing);
 	log_key(&l, "reason", c->verdict.why);
 	log_send(&l);
 }
@@ -298,6 +300,15 @@ free_later(struct line *ln)
 		alloc_failed();
 }
 
+/* Whose mail it is. */
+static const char *
+mail_domain(const struct delivery *d)
+{
+	const struct facts *f = d->plan->facts;
+
+	return f->recipient != NULL ? f->recipient : f->domain;
+}
+
 static char *
 key_of(const struct delivery *d)
 {
@@ -305,9 +316,9 @@ key_of(const struct delivery *d)
 	struct buf b = BUF_INIT;
 	char addr[INET6_ADDRSTRLEN];
 
-	/* Names that usage 2 may rest on differ with the domain. */
+	/* Names that usage 2 and the local level may rest on differ with the domain. */
 	buf_printf(&b, "%s %u %s %d\n", facts_addr_text(&h->host->addr[d->addr], addr), d->port,
-	    h->need == PLAN_DANE ? d->plan->facts->domain : "", (int)d->plan->facts->mx_sec);
+	    h->need == PLAN_DANE || h->check ? mail_domain(d) : "", (int)d->plan->facts->mx_sec);
 	pack_host(&b, &d->plan->plan, h);
 	return buf_steal(&b);
 }
@@ -581,7 +592,7 @@ connect_line(struct delivery *d, char *key)
 	struct out *o = d->out;
 	struct line *ln = xcalloc(1, sizeof *ln);
 	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
-		.ehlo = o->start->conf->hostname };
+		.tls_strict = o->start->tls_strict, .trust = o->start->trust, .ehlo = o->start->conf->hostname };
 	struct contact_target target = { .port = d->port };
 	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
@@ -764,6 +775,17 @@ take_journal(struct out *o, int fd)
 	tell(o, &b);
 }
 
+/* No more orders come: what is under way is the last. */
+static void
+finish_off(struct out *o)
+{
+	if (o->stopping)
+		return;
+	o->stopping = 1;
+	if (o->deliveries == 0)
+		end(o);
+}
+
 static void
 on_record(void *arg, struct order *o)
 {
@@ -773,6 +795,10 @@ on_record(void *arg, struct order *o)
 
 	if (o->n == 1 && strcmp(o->v[0], "journal") == 0 && o->fd != -1) {
 		take_journal(out, o->fd);
+		return;
+	}
+	if (o->n == 1 && strcmp(o->v[0], "retire") == 0) {
+		finish_off(out);
 		return;
 	}
 	d = xcalloc(1, sizeof *d);
@@ -812,10 +838,20 @@ on_stop(void *arg)
 
 	if (o->stopping)
 		return;
-	o->stopping = 1;
-	if (o->deliveries == 0)
-		end(o);
+	finish_off(o);
 	log_waiting(o);
+}
+
+/* Another with the lists of CAs of now takes over; queue says when nothing more is on its way. */
+static void
+on_master_record(void *arg, struct order *r)
+{
+	struct out *o = arg;
+
+	if (r->fd != -1)
+		close(r->fd);
+	if (strcmp(r->v[0], "retire") == 0)
+		channel_send(o->queue, "retire", 6, -1);
 }
 
 void
@@ -826,6 +862,7 @@ out_main(const struct out_start *start)
 	o.start = start;
 	o.journal.fd = -1;
 	o.role.stop = on_stop;
+	o.role.record = on_master_record;
 	o.role.arg = &o;
 	role_begin(&o.role, &start->role);
 	role_drop(&start->role);

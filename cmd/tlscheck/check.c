@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "log.h"
+#include "tool.h"
 
 static void
 finish(struct check *c)
@@ -193,6 +195,21 @@ leave_out(struct probe *p)
 	p->check->facts->addrs_left_out++;
 }
 
+/* Without lists no chain is trusted: the verdicts say so, and the run could not do all that it should. */
+static void
+load_trust(struct check_env *env)
+{
+	struct fail f = FAIL_INIT;
+
+	if (env->trust_tried)
+		return;
+	env->trust_tried = 1;
+	if ((env->trust = trust_open(env->conf.dir, &f)) != NULL)
+		return;
+	env->trust_failed = 1;
+	tool_failed(&f);
+}
+
 static void
 probe_hosts(struct check *c)
 {
@@ -201,6 +218,8 @@ probe_hosts(struct check *c)
 	if (c->env->conf.relay != NULL)
 		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->facts);
 	policy_plan(&c->policy, c->facts, &c->plan);
+	if (plan_wants_trust(&c->plan))
+		load_trust(c->env);
 	make_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */
 	c->open = c->nprobe + 1;
@@ -310,6 +329,28 @@ settle_destination(struct check *c)
 	return xasprintf("[%s]", hop->next.host);
 }
 
+void
+check_complain(void *arg, const struct fail *f)
+{
+	(void)arg;
+	talk(NULL, "warning: %s", f->text);
+}
+
+/* What all questions of a run go through. */
+static int
+open_dns(struct check_env *env, struct fail *f)
+{
+	struct sts_source_conf conf = { .dir = env->conf.dir, .cache = env->sts_cache,
+		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
+
+	if (env->dns != NULL)
+		return 0;
+	if ((env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
+		return -1;
+	env->sts = sts_source_new(env->base, env->dns, &conf);
+	return 0;
+}
+
 struct check *
 check_start(struct check_env *env, const char *destination, void (*fn)(struct check *, void *),
     void *arg, struct fail *f)
@@ -325,12 +366,14 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	c->arg = arg;
 	to = settle_destination(c);
 	conf.port = c->port;
-	conf.want_tlsa = c->policy.dane != POLICY_DANE_NONE;
+	conf.want_tlsa = policy_wants_tlsa(&c->policy);
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
-	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)
+	else if (open_dns(env, f) == 0) {
+		conf.want_tlsrpt = 1;
+		conf.sts = policy_wants_sts(&c->policy) ? env->sts : NULL;
 		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
-	else {
+	} else {
 		check_free(c);
 		c = NULL;
 	}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include <event2/event.h>
+#include <jansson.h>
 #include <openssl/ssl.h>
 
 #include "conf.h"
@@ -20,10 +21,14 @@
 #include "facts.h"
 #include "lookup.h"
 #include "policy.h"
+#include "sts_cache.h"
+#include "sts_lookup.h"
+#include "trust.h"
 
 #define CHECKS_MAX 100		/* destinations under way at once */
 #define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
 #define PROBES_OF_CHECK_MAX 8	/* of one destination: it must not crowd out the others */
+#define FETCH_PATIENCE 4	/* times the timeout: for a policy's lookup, connection, handshake and answer */
 #define ADDRESSES_MAX 128	/* of one destination that are connected to at all */
 #define DESCRIPTORS_SPARE 600	/* for the DNS (512 sockets) and the rest */
 
@@ -31,6 +36,8 @@ struct check_conf {
 	struct policy policy;
 	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
 	struct dns_conf dns;
+	const char *dir;	/* root of all state, with the lists of CAs */
+	const char *sts_cache;	/* folder of kept MTA-STS policies; NULL: none is kept */
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
 	char *ehlo;
@@ -40,7 +47,11 @@ struct check_env {
 	struct check_conf conf;
 	struct event_base *base;
 	struct dns *dns;	/* made at the first question */
-	SSL_CTX *tls;
+	SSL_CTX *tls, *tls_strict;
+	struct sts_cache *sts_cache;
+	struct sts_source *sts;	/* made with dns */
+	struct trust *trust;	/* the enabled lists of CAs; made at the first need */
+	int trust_tried, trust_failed;
 	size_t probing, probes_max;	/* connections now, and at most */
 	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */
@@ -86,6 +97,9 @@ struct check *check_start(struct check_env *, const char *destination,
     void (*fn)(struct check *, void *), void *arg, struct fail *);
 void check_free(struct check *);
 
+/* What the cache of policies could not do. */
+void check_complain(void *, const struct fail *);
+
 /* Sets how many connections there may be, by what the system allows. */
 void check_env_init(struct check_env *);
 
@@ -99,6 +113,12 @@ struct out_conf {
 	int quiet;	/* the domain's verdict only */
 	int json;
 };
+
+/* The MTA-STS policy and the TLS-RPT record of a domain in lines for a postmaster; as JSON, null where they
+ * were not asked for. */
+void out_sts(const struct facts *, int verbose);
+json_t *out_sts_json(const struct facts *);
+json_t *out_tlsrpt_json(const struct facts *);
 
 /* One check in words; one JSON object on a line. */
 void out_text(const struct check *, const struct out_conf *);

@@ -94,8 +94,8 @@ print_records(const struct probe *p)
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
 			use = verify_use_name(VERIFY_USE_UNUSABLE);
-		else if (i < p->contact.finding.nuse)
-			use = verify_use_name(p->contact.finding.use[i]);
+		else if (i < p->contact.proof.dane.nuse)
+			use = verify_use_name(p->contact.proof.dane.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
@@ -177,6 +177,7 @@ out_text(const struct check *c, const struct out_conf *conf)
 			if (conf->verbose)
 				print_details(&c->probe[i]);
 		}
+		out_sts(c->facts, conf->verbose);
 	}
 	print_unasked(c);
 	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
