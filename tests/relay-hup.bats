@@ -231,4 +231,11 @@ none_retired() { [ -z "$(retired)" ]; }
 	sed -i 's/^hostname .*/hostname mx9.example/' conf
 	relay_start
 	openssl x509 -in etc/certs/_demo/cert.pem -noout -checkhost mx9.example | grep -q 'does match'
+	relay_stop
+	# What somebody stored under its name stays.
+	mkcert -d etc -f -n _demo other.example > /dev/null
+	own=$(stored _demo)
+	relay_start
+	[ "$(stored _demo)" = "$own" ]
+	[ "$(shown)" = "$own" ]
 }

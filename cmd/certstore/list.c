@@ -37,7 +37,7 @@ make_row(struct row *r, const struct identity *id, const struct used *u)
 	char *used = used_by(u, id->name), day[DESCRIBE_DAY_MAX];
 	EVP_PKEY *key;
 
-	r->v[NAME] = text_escape(id->name, strlen(id->name));
+	r->v[NAME] = xstrdup(id->name);
 	r->v[USED] = used[0] != '\0' ? xstrdup(used) : xstrdup("-");
 	free(used);
 	if (id->cert != NULL) {
@@ -62,6 +62,15 @@ rows_add(struct rows *rows, const struct identity *id, const struct used *u)
 	make_row(&rows->v[rows->n++], id, u);
 }
 
+/* In characters: names of identities are UTF-8. */
+static int
+width_of(const char *s)
+{
+	int n = text_utf8_chars(s);
+
+	return n == -1 ? (int)strlen(s) : n;
+}
+
 /* Columns as wide as their widest word, two blanks between them; the last ones as they come. */
 static void
 rows_print(const struct rows *rows)
@@ -71,13 +80,14 @@ rows_print(const struct rows *rows)
 
 	for (i = 0; i < rows->n; i++)
 		for (c = 0; c < SUBJECT; c++)
-			if ((len = (int)strlen(rows->v[i].v[c])) > width[c])
+			if ((len = width_of(rows->v[i].v[c])) > width[c])
 				width[c] = len;
 	for (i = 0; i < rows->n; i++) {
 		char **v = rows->v[i].v;
 
-		printf("%-*s  %-*s  %-*s  %-*s  %s  by %s\n", width[NAME], v[NAME], width[UNTIL],
-		    v[UNTIL], width[KEY], v[KEY], width[USED], v[USED], v[SUBJECT], v[ISSUER]);
+		for (c = 0; c < SUBJECT; c++)
+			printf("%s%*s", v[c], width[c] - width_of(v[c]) + 2, "");
+		printf("%s  by %s\n", v[SUBJECT], v[ISSUER]);
 	}
 }
 
@@ -163,6 +173,16 @@ static void
 put_escaped(const char *key, const char *value)
 {
 	put_taken(key, text_escape(value, strlen(value)));
+}
+
+/* What this machine calls something stays as it is, so that it can be copied; what is no text is escaped. */
+static void
+put_path(const char *key, const char *value)
+{
+	if (text_utf8_chars(value) != -1)
+		put(key, value);
+	else
+		put_escaped(key, value);
 }
 
 static void
@@ -302,10 +322,10 @@ print_identity(const struct settings *s, const struct identity *id, const struct
 {
 	char *used = used_by(u, id->name), *path = identity_path(s->dir, id->name);
 
-	put_escaped("name", id->name);
-	put_escaped("path", path);
+	put("name", id->name);
+	put_path("path", path);
 	if (id->version != NULL)
-		put_escaped("version", id->version);
+		put_path("version", id->version);
 	put("used", used[0] != '\0' ? used : "-");
 	if (id->cert != NULL)
 		print_cert(id->cert);

@@ -173,7 +173,8 @@ is_for(const X509 *cert, const char *hostname)
 	return found;
 }
 
-/* A listener without a certificate of its own still encrypts: RFC 7435. */
+/* A listener without a certificate of its own still encrypts: RFC 7435.  What somebody stored under this name, and is
+ * not for demonstration, is theirs. */
 static int
 refresh_demo(const struct conf *c, struct fail *f)
 {
@@ -182,7 +183,7 @@ refresh_demo(const struct conf *c, struct fail *f)
 
 	if (identity_exists(c->dir, DEMO_IDENTITY) &&
 	    identity_load(c->dir, DEMO_IDENTITY, IDENTITY_NEED_KEY, &id, NULL) == 0)
-		good = !ends_soon(id.cert) && is_for(id.cert, c->hostname);
+		good = !cert_is_demo(id.cert) || (!ends_soon(id.cert) && is_for(id.cert, c->hostname));
 	identity_clear(&id);
 	return good ? 0 : make_demo(c, f);
 }
@@ -915,9 +916,12 @@ look_at_demo(struct master *m)
 	if (uptime() < m->demo_look)
 		return;
 	m->demo_look = uptime() + DEMO_LOOK_S;
-	for (i = 0; i < m->nlisteners; i++)
-		if (shows_demo(&m->listener[i]) && ends_soon(SSL_CTX_get0_certificate(m->listener[i].tls)))
+	for (i = 0; i < m->nlisteners; i++) {
+		const X509 *cert = shows_demo(&m->listener[i]) ? SSL_CTX_get0_certificate(m->listener[i].tls) : NULL;
+
+		if (cert != NULL && cert_is_demo(cert) && ends_soon(cert))
 			m->renew = 1;
+	}
 }
 
 /* SIGHUP: new certificates for new sessions.  What cannot be read changes nothing. */
