@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
@@ -13,6 +14,7 @@
 #include "json.h"
 #include "key.h"
 #include "log.h"
+#include "progress.h"
 #include "subject.h"
 #include "text.h"
 #include "tlsa.h"
@@ -137,7 +139,10 @@ cmd_list(const struct settings *s, char **operands)
 	if (names_stored(s, &names, &f) == -1)
 		return tool_failed(&f);
 	used_read(&u, s);
-	for (i = 0; i < names.n && !ferror(stdout); i++) {
+	/* Lines that come as they are found show by themselves how far it is. */
+	if (!s->json || !isatty(STDOUT_FILENO))
+		progress_begin("reading identities", names.n);
+	for (i = 0; i < names.n && !ferror(stdout); i++, progress_step()) {
 		struct identity id;
 
 		if (identity_load(s->dir, names.v[i], IDENTITY_PENDING | IDENTITY_GLANCE, &id, &f) == -1 ||
@@ -145,6 +150,7 @@ cmd_list(const struct settings *s, char **operands)
 			status = tool_worse(status, tool_failed(&f));
 		identity_clear(&id);
 	}
+	progress_end();
 	rows_print(&rows);
 	rows_clear(&rows);
 	used_clear(&u);

@@ -22,6 +22,7 @@
 #include "ossl.h"
 #include "p12_write.h"
 #include "pbe.h"
+#include "progress.h"
 #include "secret.h"
 #include "text.h"
 #include "tool.h"
@@ -362,8 +363,12 @@ export(struct order *o, const struct identity *id, struct fail *f)
 	int rc = -1;
 
 	cert_warn_demo(o->name, id->cert);
-	if (check_output(o, f) == -1 || read_pass(o, &pass, f) == -1 ||
-	    p12_write(&p12, pass.p, &out, f) == -1)
+	if (check_output(o, f) == -1 || read_pass(o, &pass, f) == -1)
+		goto out;
+	progress_begin("deriving keys from the passphrase", 0);
+	rc = p12_write(&p12, pass.p, &out, f);
+	progress_end();
+	if (rc == -1)
 		goto out;
 	rc = file_write_or_stdout(o->output, 0600, o->force ? FILE_REPLACE : 0, out.p, out.len, f);
 	if (rc == 0)

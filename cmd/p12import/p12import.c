@@ -25,6 +25,7 @@
 #include "p12.h"
 #include "p12import.h"
 #include "pem.h"
+#include "progress.h"
 #include "replace.h"
 #include "secret.h"
 #include "text.h"
@@ -195,8 +196,10 @@ open_file(const struct order *o, struct p12 *p12, struct fail *f)
 
 	if (p12_needs_pass(p12))
 		rc = secret_read_of(&o->secret, input_name(o), &pass, f);
+	progress_begin("deriving keys from the passphrase", 0);
 	if (rc == 0 && (rc = p12_open(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == -1)
 		fail_prefix(f, "%.300s", input_name(o));
+	progress_end();
 	buf_wipe(&pass);
 	return rc;
 }
