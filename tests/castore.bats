@@ -402,6 +402,7 @@ takes() {
 		pid = os.fork()
 		if pid == 0:
 		    os.dup2(theirs, 2)
+		    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 		    os.close(ours)
 		    os.execv(sys.argv[1], sys.argv[1:])
 		os.close(theirs)

@@ -283,7 +283,10 @@ check_output(const struct order *o, struct fail *f)
 static int
 read_pass(struct order *o, struct buf *pass, struct fail *f)
 {
-	if (secret_read(&o->secret, "Passphrase for the new file", SECRET_CONFIRM, pass, f) == -1)
+	int rc = secret_read(&o->secret, "Passphrase for the new file", SECRET_CONFIRM, pass, f);
+
+	secret_clear(&o->secret);
+	if (rc == -1)
 		return -1;
 	if (pass->len == 0 && !o->force_empty)
 		return fail(f, FAIL_POLICY, "an empty passphrase protects nothing; --force-empty takes it");
@@ -368,6 +371,7 @@ export(struct order *o, const struct identity *id, struct fail *f)
 	progress_begin("deriving keys from the passphrase", 0);
 	rc = p12_write(&p12, pass.p, &out, f);
 	progress_end();
+	buf_wipe(&pass);
 	if (rc == -1)
 		goto out;
 	rc = file_write_or_stdout(o->output, 0600, o->force ? FILE_REPLACE : 0, out.p, out.len, f);

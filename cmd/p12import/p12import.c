@@ -189,7 +189,7 @@ read_file(const struct order *o, struct fail *f)
 }
 
 static int
-open_file(const struct order *o, struct p12 *p12, struct fail *f)
+open_file(struct order *o, struct p12 *p12, struct fail *f)
 {
 	struct buf pass = BUF_INIT;
 	int rc = 0;
@@ -201,6 +201,7 @@ open_file(const struct order *o, struct p12 *p12, struct fail *f)
 		fail_prefix(f, "%.300s", input_name(o));
 	progress_end();
 	buf_wipe(&pass);
+	secret_clear(&o->secret);
 	return rc;
 }
 
@@ -501,7 +502,7 @@ import(const struct order *o, const struct p12 *p12, struct picks *p, struct fai
 }
 
 static int
-run(const struct order *o, struct fail *f)
+run(struct order *o, struct fail *f)
 {
 	struct p12 *p12 = read_file(o, f);
 	struct picks picks;
