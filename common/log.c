@@ -7,6 +7,8 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "progress.h"
+
 static const char *prog = "mtatls";
 static enum log_level lowest = LOG_LEVEL_INFO;
 static void sink_stderr(enum log_level, const char *, void *);
@@ -42,6 +44,7 @@ talk(const char *subject, const char *fmt, ...)
 	}
 	buf_printf(&b, "%s\n", text);
 	fflush(stdout);
+	progress_hide();
 	fwrite(b.p, 1, b.len, stderr);
 	buf_clear(&b);
 }

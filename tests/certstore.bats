@@ -198,6 +198,18 @@ usage_error() {
 	[ "$(wc -l < list.json)" -eq 3 ]
 }
 
+@test "list, show: a name beyond ASCII stays as it is, and takes a column for each character" {
+	mkcert -n 'Ärzte e.V.' mx.example > /dev/null
+	mkcert -n 'a.example' mx.example > /dev/null
+	run -0 certstore list
+	[[ "${lines[0]}" == 'a.example   '[0-9]* ]]
+	[[ "${lines[1]}" == 'Ärzte e.V.  '[0-9]* ]]
+	run -0 certstore show 'Ärzte e.V.'
+	[ "${lines[0]}" = 'name Ärzte e.V.' ]
+	[ "${lines[1]}" = "path $(at 'Ärzte e.V.')" ]
+	[ "${lines[2]}" = 'version .versions/Ärzte e.V./1' ]
+}
+
 @test "a configuration that does not parse is a word on stderr" {
 	mkcert b.example > /dev/null
 	echo 'nonsense' > "$MTATLS_DIR/smtp-relay.conf"
@@ -448,7 +460,7 @@ usage_error() {
 	sign issuing r.csr c.pem
 	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout o.key -subj /CN=mx.example -out o.csr 2>/dev/null
 	sign issuing o.csr other.pem
-	refused 1 "mx.example: wrong key: none of the 1 certificate is for the identity's key" install mx.example other.pem
+	refused 1 "mx.example: wrong key: the certificate is not for the identity's key" install mx.example other.pem
 	refused 1 "mx.example: wrong key: none of the 3 certificates is for the identity's key" \
 	    install mx.example other.pem issuing.pem middle.pem
 	openssl req -new -key "$(at mx.example)/key.pem" -subj /CN=www.example -addext subjectAltName=DNS:www.example -out w.csr
@@ -582,7 +594,7 @@ usage_error() {
 	certstore --ca root.pem -k k1.pem install acme.example 1b.pem
 	cmp "$(at acme.example)/cert.pem" 1b.pem
 	refused 1 'acme.example: has another key; -f replaces it by the one in k2.pem' --ca root.pem -k k2.pem install acme.example 2.pem
-	refused 1 'wrong key: none of the 1 certificate is for the key in k2.pem' --ca root.pem -f -k k2.pem install acme.example 1.pem
+	refused 1 'wrong key: the certificate is not for the key in k2.pem' --ca root.pem -f -k k2.pem install acme.example 1.pem
 	certstore --ca root.pem -f -k k2.pem install acme.example 2.pem
 	[ "$(openssl pkey -in "$(at acme.example)/key.pem" -pubout)" = "$(openssl pkey -in k2.pem -pubout)" ]
 	certstore rollback acme.example

@@ -151,6 +151,26 @@ walk() {
 	walk mx.example -- "$BIN/certstore" install mx.example c.pem
 }
 
+# A key that comes along, in PEM and in PKCS #12.
+other_key() {
+	openssl req -x509 -newkey ed25519 -nodes -subj /CN=mx.example -addext subjectAltName=DNS:mx.example -addext \
+	    basicConstraints=CA:FALSE -days 30 -keyout o.key -out o.pem 2> /dev/null
+	echo secret > pass
+	openssl pkcs12 -export -inkey o.key -in o.pem -passout file:pass -out o.p12
+}
+
+@test "killed at any step: install with a key" {
+	make_state
+	other_key
+	walk mx.example -- "$BIN/certstore" -f -k o.key install mx.example o.pem
+}
+
+@test "killed at any step: p12import" {
+	make_state
+	other_key
+	walk mx.example -- "$BIN/p12import" -f --pass-file pass o.p12
+}
+
 @test "killed at any step: rollback" {
 	make_state
 	walk mx.example -- "$BIN/certstore" rollback mx.example
@@ -182,10 +202,14 @@ on_small_disk() {
 
 @test "a small disk that is full: a clear error, the old state" {
 	make_state
+	other_key
 	local command
 	for command in 'csrgen mx.example' 'csrgen --next mx.example' 'csrgen other.example' 'mkcert -f mx.example' \
 	    'mkcert other.example' 'certstore install mx.example c.pem' 'certstore rollback mx.example' \
-	    'certstore rename mx.example new.example'; do
+	    'certstore rename mx.example new.example' 'certstore -f -k o.key install mx.example o.pem' \
+	    'p12import -f --pass-file pass o.p12' 'p12import -n other --pass-file pass o.p12' \
+	    "p12export --pass-file pass -o $MTATLS_DIR/certs/x.p12 mx.example" "mkcert -o $MTATLS_DIR/certs/x.pem mx.example" \
+	    "certstore --with-key -o $MTATLS_DIR/certs/x.pem export mx.example"; do
 		# shellcheck disable=SC2086
 		run on_small_disk "$BIN"/$command
 		[ "$status" -ne 77 ] || skip "no tmpfs here"

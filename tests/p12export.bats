@@ -253,6 +253,42 @@ at_terminal() {
 	run ! grep -F swordfish trace
 }
 
+# TOOL ARG...: what a core shows of passphrase and key while the tool waits to write into the FIFO out.
+core_shows() {
+	local pid
+	mkfifo out
+	"$@" 3>&- &
+	pid=$!
+	# It sleeps only where it opens the FIFO, which has no reader yet.
+	timeout 30 bash -c "until grep -q '^State:.S' /proc/$pid/status; do :; done"
+	gcore -o dump $pid > log 2>&1 || { timeout 10 cat out > /dev/null; wait $pid; cat log; return 1; }
+	timeout 10 cat out > copy
+	wait $pid
+	[ -s copy ]
+	/usr/bin/python3 - dump.$pid "$certs/key.pem" <<-'PY'
+	import subprocess, sys
+	text = subprocess.check_output(["openssl", "ec", "-in", sys.argv[2], "-noout", "-text"], stderr=subprocess.DEVNULL, text=True)
+	d = bytes.fromhex("".join(text.split("priv:")[1].split("pub:")[0].replace(":", "").split()))[-32:]
+	core = open(sys.argv[1], "rb").read()
+	assert b"out" in core
+	needles = {"passphrase": b"swordfish-sw", "as BMPString": "swordfish-sw".encode("utf-16-be"), "DER": d[4:28], "BIGNUM": d[::-1][4:28]}
+	shown = [what for what, needle in needles.items() if needle in core]
+	assert not shown, shown
+	PY
+	rm -f out dump.*
+}
+
+@test "a core taken by gdb shows neither passphrase nor key" {
+	command -v gcore > /dev/null || skip 'no gcore'
+	[[ $BIN != */asan/* ]] || skip 'the memory of the sanitizers is too much for a core'
+	identity mx.example
+	WORD=swordfish-swordfish core_shows "$BIN/p12export" --pass-env WORD -o out mx.example
+	core_shows "$BIN/p12export" --pass-fd 9 --pbmac1 -o out mx.example 9<<< swordfish-swordfish
+	"$BIN/p12export" --pass-fd 9 -o in.p12 mx.example 9<<< swordfish-swordfish
+	WORD=swordfish-swordfish core_shows "$BIN/p12import" --pass-env WORD -o out in.p12
+	core_shows "$BIN/p12import" --pass-fd 9 -o out in.p12 9<<< swordfish-swordfish
+}
+
 @test "a demonstration certificate is warned of" {
 	identity --demo mx.example
 	run -0 --separate-stderr p12export --pass-file pass -o x.p12 mx.example

@@ -184,3 +184,58 @@ none_retired() { [ -z "$(retired)" ]; }
 	relay_stop
 	exec 5>&- 6>&-
 }
+
+# Six days and a half on: time(3) and, for the hourly look, the monotonic clock.
+@test "the demonstration certificate is made, warned of, renewed while the relay runs, and for another hostname" {
+	export MTATLS_SYSTEM_CA=/dev/null
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred domains relay.example" \
+	    "listen own 127.0.0.1@$RELAY_PORT2 type public tls preferred cert mine domains relay.example"
+	head -c 4096 /dev/zero > faults
+	chmod 666 faults
+	export FAULTS_FILE=$RELAY/faults ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0:verify_asan_link_order=0
+	RELAY_PREFIX=(env LD_PRELOAD="$BUILD/lab/faults.so")
+	[ ! -e etc/certs/_demo ]
+	relay_start
+	logged ' master certificate listener=in identity=_demo warning="a demonstration certificate: for trials only"'
+	run ! logged 'certificate listener=own'
+	openssl x509 -in etc/certs/_demo/cert.pem -noout -checkhost relay.example | grep -q 'does match'
+	first=$(stored _demo)
+	[ "$(shown)" = "$first" ]
+	run -0 --separate-stderr tlscheck --port "$RELAY_PORT" "[127.0.0.1]"
+	[[ "$stderr" == *': a demonstration certificate: for trials only'* ]]
+	# Of a certificate that was put in by hand nothing is read before its SIGHUP.
+	own=$(stored mine)
+	mkcert -d etc -f -n mine relay.example > /dev/null
+	printf 'clock * 0 ahead=3700 later=561600' | dd of=faults conv=notrunc 2> /dev/null
+	relay_await 20 logged ' master renewed identity=_demo'
+	[ "$(stored _demo)" != "$first" ]
+	[ "$(shown)" = "$(stored _demo)" ]
+	openssl s_client -connect "127.0.0.1:$RELAY_PORT2" -starttls smtp < /dev/null 2> /dev/null |
+	    openssl x509 -noout -fingerprint -sha256 > out
+	[ "$(cat out)" = "$own" ]
+	logged_times 2 'master certificate listener=in identity=_demo warning='
+	# What cannot be renewed stays, and is told.
+	second=$(stored _demo)
+	mv etc/certs etc/away
+	: > etc/certs
+	printf 'clock * 0 ahead=7400 later=1123200' | dd of=faults conv=notrunc 2> /dev/null
+	relay_await 20 logged ' master renewal-failed reason='
+	rm etc/certs
+	mv etc/away etc/certs
+	[ "$(shown)" = "$second" ]
+	relay_stop
+	head -c 4096 /dev/zero > faults
+	relay_start
+	[ "$(stored _demo)" = "$second" ]
+	relay_stop
+	sed -i 's/^hostname .*/hostname mx9.example/' conf
+	relay_start
+	openssl x509 -in etc/certs/_demo/cert.pem -noout -checkhost mx9.example | grep -q 'does match'
+	relay_stop
+	# What somebody stored under its name stays.
+	mkcert -d etc -f -n _demo other.example > /dev/null
+	own=$(stored _demo)
+	relay_start
+	[ "$(stored _demo)" = "$own" ]
+	[ "$(shown)" = "$own" ]
+}

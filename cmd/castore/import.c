@@ -19,6 +19,7 @@
 #include "log.h"
 #include "p12.h"
 #include "pem.h"
+#include "progress.h"
 
 struct import {
 	const struct settings *set;
@@ -169,8 +170,12 @@ read_pem(struct import *im, const struct buf *b, struct fail *f)
 
 	if (pem_read_some(b->p, b->len, &items, on_damage, im, f) == -1)
 		return fail_prefix(f, "%.300s", im->what);
-	for (i = 0; i < items.n; i++)
+	progress_begin("reading certificates", items.n);
+	for (i = 0; i < items.n; i++) {
 		take_item(im, &items.v[i]);
+		progress_step();
+	}
+	progress_end();
 	pem_list_clear(&items);
 	return 0;
 }
@@ -186,9 +191,11 @@ read_p12(struct import *im, const struct buf *b, struct fail *f)
 
 	if (rc == 0 && p12_needs_pass(p12))
 		rc = secret_read_of(&im->set->secret, im->what, &pass, f);
+	progress_begin("deriving keys from the passphrase", 0);
 	if (rc == 0 &&
 	    (all = p12_certs(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == NULL)
 		rc = fail_prefix(f, "%.300s", im->what);
+	progress_end();
 	buf_wipe(&pass);
 	p12_free(p12);
 	while (rc == 0 && sk_X509_num(all) > 0)

@@ -6,6 +6,7 @@
 #include "alloc.h"
 #include "cert.h"
 #include "pem.h"
+#include "progress.h"
 
 void
 roll_clear(struct roll *r)
@@ -84,7 +85,8 @@ roll_read(const char *dir, enum trust_list which, const struct trust_state *st, 
 
 	if (trust_list_read(dir, which, st, &items, f) == -1)
 		return -1;
-	for (i = 0; rc == 0 && i < items.n; i++)
+	progress_begin("reading certificates", items.n);
+	for (i = 0; rc == 0 && i < items.n; i++, progress_step())
 		if ((cert = pem_get1_cert(&items.v[i], f)) != NULL)
 			roll_add(r, cert);
 		else {
@@ -92,6 +94,7 @@ roll_read(const char *dir, enum trust_list which, const struct trust_state *st, 
 			rc = fail_prefix(f, "%.300s", path);
 			free(path);
 		}
+	progress_end();
 	pem_list_clear(&items);
 	return rc;
 }

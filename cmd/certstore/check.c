@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
@@ -16,6 +17,7 @@
 #include "json.h"
 #include "key.h"
 #include "log.h"
+#include "progress.h"
 #include "text.h"
 #include "trust.h"
 #include "verify.h"
@@ -308,8 +310,11 @@ cmd_check(const struct settings *s, char **operands)
 	used_read(&c.used, s);
 	c.id = xcalloc(names.n + 1, sizeof *c.id);
 	c.served = xcalloc(names.n + 1, sizeof *c.served);
-	for (i = 0; i < names.n && !ferror(stdout); i++)
+	if (!isatty(STDOUT_FILENO))
+		progress_begin("checking identities", names.n);
+	for (i = 0; i < names.n && !ferror(stdout); i++, progress_step())
 		status = tool_worse(status, check_one(&c, names.v[i]));
+	progress_end();
 	if (s->hosts != NULL)
 		status = tool_worse(status, cluster_check(s, c.served, c.nserved));
 	check_clear(&c);

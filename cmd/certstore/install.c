@@ -161,6 +161,7 @@ find_leaf(struct install *in, struct fail *f)
 {
 	EVP_PKEY *keys[] = { in->given, in->id.key, in->id.next_key };
 	int n = sk_X509_num(in->heap);
+	char which[64];
 	size_t i;
 
 	for (i = 0; i < sizeof keys / sizeof keys[0] && in->leaf == NULL; i++)
@@ -169,11 +170,15 @@ find_leaf(struct install *in, struct fail *f)
 			in->key = keys[i];
 	if (in->leaf != NULL)
 		return 0;
+	if (n == 1)
+		snprintf(which, sizeof which, "the certificate is not");
+	else
+		snprintf(which, sizeof which, "none of the %d certificates is", n);
 	if (in->given != NULL)
-		return fail(f, FAIL_POLICY, "%.200s: wrong key: none of the %d certificate%s is for the key "
-		    "in %.200s", in->id.name, n, n == 1 ? "" : "s", in->s->key_file);
-	return fail(f, FAIL_POLICY, "%.200s: wrong key: none of the %d certificate%s is for the identity's "
-	    "key%s", in->id.name, n, n == 1 ? "" : "s", in->id.next_key != NULL ? " or its next key" : "");
+		return fail(f, FAIL_POLICY, "%.200s: wrong key: %s for the key in %.200s", in->id.name, which,
+		    in->s->key_file);
+	return fail(f, FAIL_POLICY, "%.200s: wrong key: %s for the identity's key%s", in->id.name, which,
+	    in->id.next_key != NULL ? " or its next key" : "");
 }
 
 /* A key of its own comes with the certificate: it replaces another only with -f. */

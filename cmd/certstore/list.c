@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "cert.h"
@@ -13,6 +14,7 @@
 #include "json.h"
 #include "key.h"
 #include "log.h"
+#include "progress.h"
 #include "subject.h"
 #include "text.h"
 #include "tlsa.h"
@@ -37,7 +39,7 @@ make_row(struct row *r, const struct identity *id, const struct used *u)
 	char *used = used_by(u, id->name), day[DESCRIBE_DAY_MAX];
 	EVP_PKEY *key;
 
-	r->v[NAME] = text_escape(id->name, strlen(id->name));
+	r->v[NAME] = xstrdup(id->name);
 	r->v[USED] = used[0] != '\0' ? xstrdup(used) : xstrdup("-");
 	free(used);
 	if (id->cert != NULL) {
@@ -62,6 +64,15 @@ rows_add(struct rows *rows, const struct identity *id, const struct used *u)
 	make_row(&rows->v[rows->n++], id, u);
 }
 
+/* In characters: names of identities are UTF-8. */
+static int
+width_of(const char *s)
+{
+	int n = text_utf8_chars(s);
+
+	return n == -1 ? (int)strlen(s) : n;
+}
+
 /* Columns as wide as their widest word, two blanks between them; the last ones as they come. */
 static void
 rows_print(const struct rows *rows)
@@ -71,13 +82,14 @@ rows_print(const struct rows *rows)
 
 	for (i = 0; i < rows->n; i++)
 		for (c = 0; c < SUBJECT; c++)
-			if ((len = (int)strlen(rows->v[i].v[c])) > width[c])
+			if ((len = width_of(rows->v[i].v[c])) > width[c])
 				width[c] = len;
 	for (i = 0; i < rows->n; i++) {
 		char **v = rows->v[i].v;
 
-		printf("%-*s  %-*s  %-*s  %-*s  %s  by %s\n", width[NAME], v[NAME], width[UNTIL],
-		    v[UNTIL], width[KEY], v[KEY], width[USED], v[USED], v[SUBJECT], v[ISSUER]);
+		for (c = 0; c < SUBJECT; c++)
+			printf("%s%*s", v[c], width[c] - width_of(v[c]) + 2, "");
+		printf("%s  by %s\n", v[SUBJECT], v[ISSUER]);
 	}
 }
 
@@ -127,7 +139,10 @@ cmd_list(const struct settings *s, char **operands)
 	if (names_stored(s, &names, &f) == -1)
 		return tool_failed(&f);
 	used_read(&u, s);
-	for (i = 0; i < names.n && !ferror(stdout); i++) {
+	/* Lines that come as they are found show by themselves how far it is. */
+	if (!s->json || !isatty(STDOUT_FILENO))
+		progress_begin("reading identities", names.n);
+	for (i = 0; i < names.n && !ferror(stdout); i++, progress_step()) {
 		struct identity id;
 
 		if (identity_load(s->dir, names.v[i], IDENTITY_PENDING | IDENTITY_GLANCE, &id, &f) == -1 ||
@@ -135,6 +150,7 @@ cmd_list(const struct settings *s, char **operands)
 			status = tool_worse(status, tool_failed(&f));
 		identity_clear(&id);
 	}
+	progress_end();
 	rows_print(&rows);
 	rows_clear(&rows);
 	used_clear(&u);
@@ -163,6 +179,16 @@ static void
 put_escaped(const char *key, const char *value)
 {
 	put_taken(key, text_escape(value, strlen(value)));
+}
+
+/* What this machine calls something stays as it is, so that it can be copied; what is no text is escaped. */
+static void
+put_path(const char *key, const char *value)
+{
+	if (text_utf8_chars(value) != -1)
+		put(key, value);
+	else
+		put_escaped(key, value);
 }
 
 static void
@@ -302,10 +328,10 @@ print_identity(const struct settings *s, const struct identity *id, const struct
 {
 	char *used = used_by(u, id->name), *path = identity_path(s->dir, id->name);
 
-	put_escaped("name", id->name);
-	put_escaped("path", path);
+	put("name", id->name);
+	put_path("path", path);
 	if (id->version != NULL)
-		put_escaped("version", id->version);
+		put_path("version", id->version);
 	put("used", used[0] != '\0' ? used : "-");
 	if (id->cert != NULL)
 		print_cert(id->cert);

@@ -26,6 +26,7 @@
 #include "name.h"
 #include "ossl.h"
 #include "pem.h"
+#include "progress.h"
 #include "subject.h"
 #include "text.h"
 #include "tool.h"
@@ -222,8 +223,15 @@ make_order(struct job *j, struct fail *f)
 static EVP_PKEY *
 new_key(struct job *j, const char *type, struct fail *f)
 {
+	EVP_PKEY *key;
+
 	j->made_key = 1;
-	return j->key_file != NULL ? key_from_file(j->key_file, f) : key_generate(type, f);
+	if (j->key_file != NULL)
+		return key_from_file(j->key_file, f);
+	progress_begin("making the key", 0);
+	key = key_generate(type, f);
+	progress_end();
+	return key;
 }
 
 /* Where no type was asked for, the next key is of the current one's. */

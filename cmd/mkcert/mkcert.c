@@ -24,6 +24,7 @@
 #include "mkcert.h"
 #include "name.h"
 #include "ossl.h"
+#include "progress.h"
 #include "replace.h"
 #include "request.h"
 #include "signer.h"
@@ -269,8 +270,12 @@ get_key(const struct order *o, struct fail *f)
 {
 	EVP_PKEY *key;
 
-	if (o->key_file == NULL)
-		return key_generate(o->type != NULL ? o->type : KEY_TYPE_DEFAULT, f);
+	if (o->key_file == NULL) {
+		progress_begin("making the key", 0);
+		key = key_generate(o->type != NULL ? o->type : KEY_TYPE_DEFAULT, f);
+		progress_end();
+		return key;
+	}
 	if ((key = key_from_file(o->key_file, f)) != NULL && file_is_exposed(o->key_file))
 		talk(o->key_file, "others than its owner may read this key");
 	return key;

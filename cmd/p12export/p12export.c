@@ -22,6 +22,7 @@
 #include "ossl.h"
 #include "p12_write.h"
 #include "pbe.h"
+#include "progress.h"
 #include "secret.h"
 #include "text.h"
 #include "tool.h"
@@ -282,7 +283,10 @@ check_output(const struct order *o, struct fail *f)
 static int
 read_pass(struct order *o, struct buf *pass, struct fail *f)
 {
-	if (secret_read(&o->secret, "Passphrase for the new file", SECRET_CONFIRM, pass, f) == -1)
+	int rc = secret_read(&o->secret, "Passphrase for the new file", SECRET_CONFIRM, pass, f);
+
+	secret_clear(&o->secret);
+	if (rc == -1)
 		return -1;
 	if (pass->len == 0 && !o->force_empty)
 		return fail(f, FAIL_POLICY, "an empty passphrase protects nothing; --force-empty takes it");
@@ -362,8 +366,13 @@ export(struct order *o, const struct identity *id, struct fail *f)
 	int rc = -1;
 
 	cert_warn_demo(o->name, id->cert);
-	if (check_output(o, f) == -1 || read_pass(o, &pass, f) == -1 ||
-	    p12_write(&p12, pass.p, &out, f) == -1)
+	if (check_output(o, f) == -1 || read_pass(o, &pass, f) == -1)
+		goto out;
+	progress_begin("deriving keys from the passphrase", 0);
+	rc = p12_write(&p12, pass.p, &out, f);
+	progress_end();
+	buf_wipe(&pass);
+	if (rc == -1)
 		goto out;
 	rc = file_write_or_stdout(o->output, 0600, o->force ? FILE_REPLACE : 0, out.p, out.len, f);
 	if (rc == 0)

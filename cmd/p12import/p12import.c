@@ -25,6 +25,7 @@
 #include "p12.h"
 #include "p12import.h"
 #include "pem.h"
+#include "progress.h"
 #include "replace.h"
 #include "secret.h"
 #include "text.h"
@@ -188,16 +189,19 @@ read_file(const struct order *o, struct fail *f)
 }
 
 static int
-open_file(const struct order *o, struct p12 *p12, struct fail *f)
+open_file(struct order *o, struct p12 *p12, struct fail *f)
 {
 	struct buf pass = BUF_INIT;
 	int rc = 0;
 
 	if (p12_needs_pass(p12))
 		rc = secret_read_of(&o->secret, input_name(o), &pass, f);
+	progress_begin("deriving keys from the passphrase", 0);
 	if (rc == 0 && (rc = p12_open(p12, pass.p != NULL ? pass.p : "", pass.len, f)) == -1)
 		fail_prefix(f, "%.300s", input_name(o));
+	progress_end();
 	buf_wipe(&pass);
+	secret_clear(&o->secret);
 	return rc;
 }
 
@@ -498,7 +502,7 @@ import(const struct order *o, const struct p12 *p12, struct picks *p, struct fai
 }
 
 static int
-run(const struct order *o, struct fail *f)
+run(struct order *o, struct fail *f)
 {
 	struct p12 *p12 = read_file(o, f);
 	struct picks picks;

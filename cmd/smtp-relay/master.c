@@ -27,6 +27,7 @@
 #include "issue.h"
 #include "key.h"
 #include "log.h"
+#include "name.h"
 #include "order.h"
 #include "ossl.h"
 #include "out.h"
@@ -40,6 +41,7 @@
 
 #define DEMO_IDENTITY "_demo"
 #define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
+#define DEMO_LOOK_S 3600	/* how often its end is looked at */
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
 
@@ -73,8 +75,8 @@ struct master {
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
-	int stopping, failed, was_ready, detach, reload;
-	time_t stop_until;
+	int stopping, failed, was_ready, detach, reload, renew;
+	time_t stop_until, demo_look;
 };
 
 static void
@@ -153,7 +155,28 @@ make_demo(const struct conf *c, struct fail *f)
 	return rc;
 }
 
-/* A listener without a certificate of its own still encrypts: RFC 7435. */
+static int
+ends_soon(const X509 *cert)
+{
+	return cert_not_after(cert) <= time(NULL) + DEMO_RENEW_S;
+}
+
+static int
+is_for(const X509 *cert, const char *hostname)
+{
+	struct cert_names names = CERT_NAMES_INIT;
+	size_t i;
+	int found = 0;
+
+	cert_dns_names(cert, &names);
+	for (i = 0; i < names.n && !found; i++)
+		found = name_matches(hostname, names.v[i]);
+	cert_names_clear(&names);
+	return found;
+}
+
+/* A listener without a certificate of its own still encrypts: RFC 7435.  What somebody stored under this name, and is
+ * not for demonstration, is theirs. */
 static int
 refresh_demo(const struct conf *c, struct fail *f)
 {
@@ -162,7 +185,7 @@ refresh_demo(const struct conf *c, struct fail *f)
 
 	if (identity_exists(c->dir, DEMO_IDENTITY) &&
 	    identity_load(c->dir, DEMO_IDENTITY, IDENTITY_NEED_KEY, &id, NULL) == 0)
-		good = cert_not_after(id.cert) > time(NULL) + DEMO_RENEW_S;
+		good = !cert_is_demo(id.cert) || (!ends_soon(id.cert) && is_for(id.cert, c->hostname));
 	identity_clear(&id);
 	return good ? 0 : make_demo(c, f);
 }
@@ -226,9 +249,16 @@ out:
 	return rc;
 }
 
-/* All listeners' identities anew, or none: a half is worse than the old ones. */
 static int
-reload_identities(struct master *m, struct fail *f)
+shows_demo(const struct in_listener *l)
+{
+	return l->tls != NULL && l->conf->cert == NULL;
+}
+
+/* The identities of all listeners, or of those that show the demonstration certificate, are read anew, or
+ * none: a half is worse than the old ones. */
+static int
+reload_identities(struct master *m, int demo_only, struct fail *f)
 {
 	SSL_CTX **tls = xcalloc(m->nlisteners, sizeof *tls), *old;
 	size_t i;
@@ -236,8 +266,11 @@ reload_identities(struct master *m, struct fail *f)
 
 	ossl_wipe_again();
 	for (i = 0; i < m->nlisteners && rc == 0; i++)
-		rc = load_identity(m->listener[i].conf, m->conf, 0, &tls[i], f);
+		if (!demo_only || shows_demo(&m->listener[i]))
+			rc = load_identity(m->listener[i].conf, m->conf, 0, &tls[i], f);
 	for (i = 0; i < m->nlisteners; i++) {
+		if (demo_only && !shows_demo(&m->listener[i]))
+			continue;
 		old = m->listener[i].tls;
 		if (rc == 0)
 			m->listener[i].tls = tls[i];
@@ -917,26 +950,50 @@ stop_oldest(struct master *m, enum child_kind kind)
 		tell_stop(oldest);
 }
 
+/* A relay that runs for longer than the demonstration certificate lasts shows the next one, unasked. */
+static void
+look_at_demo(struct master *m)
+{
+	size_t i;
+
+	if (uptime() < m->demo_look)
+		return;
+	m->demo_look = uptime() + DEMO_LOOK_S;
+	for (i = 0; i < m->nlisteners; i++) {
+		const X509 *cert = shows_demo(&m->listener[i]) ? SSL_CTX_get0_certificate(m->listener[i].tls) : NULL;
+
+		if (cert != NULL && cert_is_demo(cert) && ends_soon(cert))
+			m->renew = 1;
+	}
+}
+
 /* SIGHUP: new certificates for new sessions, and the lists of CAs.  What cannot be read changes nothing. */
 static void
 reload(struct master *m)
 {
 	struct fail f = FAIL_INIT;
+	int demo_only = !m->reload;
 
-	if (!m->reload || m->stopping || !m->was_ready)
+	if ((!m->reload && !m->renew) || m->stopping || !m->was_ready)
 		return;
 	if (!has_room(m, CHILD_IN) || !has_room(m, CHILD_OUT)) {
 		stop_oldest(m, has_room(m, CHILD_IN) ? CHILD_OUT : CHILD_IN);
 		return;
 	}
-	m->reload = 0;
-	if (load_trust(m, &f) == -1 || reload_identities(m, &f) == -1) {
-		say(LOG_LEVEL_ERROR, "reload-failed", "reason", f.text);
+	m->reload = m->renew = 0;
+	if ((!demo_only && load_trust(m, &f) == -1) || reload_identities(m, demo_only, &f) == -1) {
+		if (demo_only)
+			say(LOG_LEVEL_ERROR, "renewal-failed", "reason", f.text);
+		else
+			say(LOG_LEVEL_ERROR, "reload-failed", "reason", f.text);
 		return;
 	}
 	m->generation++;
 	retire_all(m);
-	say(LOG_LEVEL_INFO, "reloaded", "conf", m->conf->file);
+	if (demo_only)
+		say(LOG_LEVEL_INFO, "renewed", "identity", DEMO_IDENTITY);
+	else
+		say(LOG_LEVEL_INFO, "reloaded", "conf", m->conf->file);
 }
 
 static void
@@ -1073,6 +1130,7 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 		return -1;
 	}
 	while (!m->stopping || !all_down(m, 0)) {
+		look_at_demo(m);
 		reload(m);
 		start_missing(m);
 		wait_for_something(m);

@@ -19,7 +19,7 @@
  * TIMES	how many calls it hits, 1 unless said; * for all that follow.
  *
  * A text with "ahead=SECONDS" in it, as in "clock * 0 ahead=200", sets the monotonic clock forward by so much, of
- * which a process hears when it is woken by something else.
+ * which a process hears when it is woken by something else; "later=SECONDS" sets time(3) forward.
  *
  * FAULTS_TRACE names a file to which each call is appended as "PID CALL PATH RESULT".
  *
@@ -500,18 +500,38 @@ ftruncate(int fd, off_t size)
 	CALL(int, "ftruncate", path, get_ftruncate()(fd, size));
 }
 
+/* The seconds behind this word in the rules. */
+static long
+seconds_of(const char *word)
+{
+	char text[TEXT_SIZE], *at;
+
+	if (state->text[0] == '\0')
+		return 0;
+	memcpy(text, state->text, sizeof text);
+	text[sizeof text - 1] = '\0';
+	return (at = strstr(text, word)) != NULL ? strtol(at + strlen(word), NULL, 10) : 0;
+}
+
 /* Timers of event loops follow this one; of the other clocks mail has its dates. */
 int
 clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	char text[TEXT_SIZE], *ahead;
 	int rc = get_clock_gettime()(clock, ts);
 
-	if (rc == -1 || (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE) || state->text[0] == '\0')
-		return rc;
-	memcpy(text, state->text, sizeof text);
-	text[sizeof text - 1] = '\0';
-	if ((ahead = strstr(text, "ahead=")) != NULL)
-		ts->tv_sec += strtol(ahead + strlen("ahead="), NULL, 10);
+	if (rc == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE))
+		ts->tv_sec += seconds_of("ahead=");
 	return rc;
+}
+
+time_t
+time(time_t *t)
+{
+	struct timespec ts;
+
+	get_clock_gettime()(CLOCK_REALTIME, &ts);
+	ts.tv_sec += seconds_of("later=");
+	if (t != NULL)
+		*t = ts.tv_sec;
+	return ts.tv_sec;
 }
