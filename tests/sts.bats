@@ -271,8 +271,8 @@ relay_sts() {
 
 send_to() {
 	run lab_ns say "$RELAY_PORT" = 'EHLO client.example\r\n' = 'MAIL FROM:<a@relay.example>\r\n' = \
-	    "RCPT TO:<b@$1>\r\n" = 'DATA\r\n' = 'From: a\r\n\r\nx\r\n.\r\n' =
-	[[ $output == *" 354 250" ]]
+	    "RCPT TO:<b@$1>\r\n" = 'DATA\r\n' = 'From: a\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n' =
+	[[ $output == *" 354 250"* ]] || { echo "said: $output"; return 1; }
 }
 
 has_logged() {
