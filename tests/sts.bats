@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2154 # stderr is run's
+# shellcheck disable=SC2034,SC2154 # stderr is run's, some variables are for lab/relay.bash
 # MTA-STS as tlscheck and the relay follow it: every policy host of sts.rows, what is kept and for how long,
 # what castore's lists say of policy hosts.  All of it in the lab's namespace, where policy hosts have port 443.
 

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # STATUS STDOUT STDERR KIND TEXT: the text by way of a file and of stdin; stderr without "tlscheck: FILE".
 lint() {
 	local want=$1 out=$2 err=$3 kind=$4 file=$BATS_TEST_TMPDIR/file
-	printf "$5" > "$file"
+	printf %b "$5" > "$file"
 	run --separate-stderr "$BIN/tlscheck" --lint "$kind" "$file"
 	if [ "$status" -ne "$want" ] || [ "$output" != "$out" ] || [ "${stderr#"tlscheck: $file"}" != "$err" ]; then
 		printf '%s: %s\nstatus %s\nstdout: %s\nstderr: %s\n' "$kind" "$5" "$status" "$output" "$stderr"
