@@ -341,6 +341,7 @@ static int
 open_dns(struct check_env *env, struct fail *f)
 {
 	struct sts_source_conf conf = { .dir = env->conf.dir, .cache = env->sts_cache,
+		.guard = env->conf.relay != NULL && !env->conf.relay->loopback_mx,
 		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
 
 	if (env->dns != NULL)
