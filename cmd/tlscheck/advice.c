@@ -146,7 +146,7 @@ advise_session(struct maker *m, const struct judged_host *jh)
 {
 	const struct shown *s = jh->shown;
 
-	if (s == NULL || s->asked <= SHOWN_CLEAR || s->tls)
+	if (s == NULL || s->asked == SHOWN_NOTHING)
 		return;
 	switch (s->end) {
 	case SEEN_NO_STARTTLS:
