@@ -61,7 +61,14 @@ say_where(struct buf *b, const struct judged *j, size_t n)
 static const char *
 method_of(const struct judged_host *jh)
 {
-	return jh->host->need == PLAN_DANE ? "DANE" : NULL;
+	switch (jh->host->need) {
+	case PLAN_DANE:
+		return "DANE";
+	case PLAN_STS:
+		return "MTA-STS";
+	default:
+		return "a trusted CA";
+	}
 }
 
 static void
@@ -118,7 +125,7 @@ say_skipped(const struct judged *j)
 	const struct judged_host *jh = j->n > 0 ? &j->v[0] : NULL;
 	char *host, *text;
 
-	if (jh == NULL || jh->finding.result != VERIFY_NO_MATCH || jh->finding.depth >= 0)
+	if (jh == NULL || jh->proof.dane.result != VERIFY_NO_MATCH || jh->proof.dane.depth >= 0)
 		return xstrdup(j->verdict.why);
 	host = text_escape(jh->host->host->name, strlen(jh->host->host->name));
 	text = xasprintf("mail would not be delivered: the certificate of %s matches none of its TLSA records", host);

@@ -37,7 +37,7 @@
 #define BAD "tlsa found\ntlsa-base mx.a.test\nrecord 3 1 1 " OTHER "\n"
 #define NONE "tlsa absent\n"
 #define READY "connection 192.0.2.1 tls ready greeted\n"
-#define TLS READY "tls TLSv1.3 TLS_AES_256_GCM_SHA384 256 0 x25519 ECDSA-SHA256\n" PEM
+#define TLS READY "tls TLSv1.3 TLS_AES_256_GCM_SHA384 256 0 x25519 ECDSA-SHA256 safe\n" PEM
 #define END "end\n"
 
 static char first_error[256];
@@ -167,12 +167,12 @@ static const struct {
 	{ HOST NONE READY READY END, "f:14: a second connection to this address" },
 	{ HOST NONE READY "address 192.0.2.2\n" END, "f:14: address does not belong here" },
 	{ HOST NONE READY "pem x\n" END, "f:14: no tls before it" },
-	{ HOST NONE READY "tls TLSv1.3 c 256 0 g s\n" END, NULL },
-	{ HOST NONE READY "tls TLSv1.3 c 256 2 g s\n" END, NULL },
-	{ HOST NONE "connection 192.0.2.1 clear ready greeted\ntls TLSv1.3 c 256 0 g s\n" PEM END,
-	    "f:25: a connection that did not try TLS cannot tell of it" },
-	{ HOST NONE "connection 192.0.2.1 tls handshake-failed greeted\ntls TLSv1.3 c 256 0 g s\n" PEM END,
-	    "f:25: a connection with TLS cannot have ended so" },
+	{ HOST NONE READY "tls TLSv1.3 c 256 0 g s safe\n" END, NULL },
+	{ HOST NONE READY "tls TLSv1.3 c 256 2 g s safe\n" END, NULL },
+	{ HOST NONE "connection 192.0.2.1 clear ready greeted\ntls TLSv1.3 c 256 0 g s safe\n" PEM END,
+	    "f:26: a connection that did not try TLS cannot tell of it" },
+	{ HOST NONE "connection 192.0.2.1 tls handshake-failed greeted\ntls TLSv1.3 c 256 0 g s safe\n" PEM END,
+	    "f:26: a connection with TLS cannot have ended so" },
 	{ HOST NONE "connection 192.0.2.1 tls ready not-greeted\n" END,
 	    "f:14: a connection that was not greeted cannot have ended so" },
 	{ HOST NONE "connection 192.0.2.1 clear injection greeted\n" END,
@@ -246,7 +246,7 @@ static const struct {
 	    "connection 192.0.2.2 tls no-connection not-greeted\ntext refused\n" END, POLICY_TLS_PREFERRED,
 	    POLICY_DANE_OPPORTUNISTIC, VERDICT_AUTH,
 	    "mail is encrypted and verified by DANE at 1 of 2 MX hosts; 1 of 2 addresses could not be asked",
-	    "no-connection no-tlsa" },
+	    "no-connection" },
 	{ HEAD "mx found insecure\nhost mx.a.test 10\naddresses found secure\naddress 192.0.2.1\n" DANE TLS END,
 	    POLICY_TLS_PREFERRED, POLICY_DANE_OPPORTUNISTIC, VERDICT_ENC,
 	    "mail is encrypted, and verified by DANE at its MX host, but the MX records are not signed",
