@@ -530,6 +530,8 @@ check_form(const struct settings *s, int operands)
 		tool_usage("--chain judges names, not destinations: --name");
 	if (offline && s->offline.nname == 0)
 		tool_usage("--chain needs --name");
+	if (offline && (s->offline.ntlsa > 0 || s->offline.tlsa_file != NULL) && text_is_address(s->name[0]))
+		tool_usage("TLSA records belong to a host: the first --name is an address");
 	if (!offline && (s->offline.nname > 0 || s->offline.ntlsa > 0 || s->offline.tlsa_file != NULL))
 		tool_usage("--name, --tlsa and --tlsa-file belong to --chain");
 	if (offline && (s->conf_file != NULL || s->show.save != NULL))

@@ -179,6 +179,7 @@ level_array(const struct levels *levels)
 		json_set_str(o, "tls_level", policy_tls_name(levels->v[i].tls));
 		json_set_str(o, "dane", policy_dane_name(levels->v[i].dane));
 		set_verdict(o, &levels->v[i].verdict);
+		json_set_str(o, "answer", levels->v[i].answer);
 		json_push(a, o);
 	}
 	return a;

@@ -310,7 +310,7 @@ print_level_reasons(const struct levels *levels)
 	for (i = 0; i < levels->n; i++)
 		printf("    tls %s, dane %s: %s: %s [%s]\n", policy_tls_name(levels->v[i].tls),
 		    policy_dane_name(levels->v[i].dane), verdict_name(levels->v[i].verdict.word),
-		    levels->v[i].verdict.why, levels->v[i].verdict.rule);
+		    levels->v[i].answer, levels->v[i].verdict.rule);
 }
 
 /* ---- the report ---- */
