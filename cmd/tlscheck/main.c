@@ -1,6 +1,7 @@
 /*
  * tlscheck - would mail go to this destination encrypted, authenticated, in clear, or not at all?
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,14 @@
 #include "check.h"
 #include "conf.h"
 #include "file.h"
+#include "lint.h"
 #include "log.h"
 #include "name.h"
 #include "offline.h"
 #include "ossl.h"
 #include "progress.h"
 #include "show.h"
+#include "spool.h"
 #include "text.h"
 #include "tls.h"
 #include "tool.h"
@@ -28,6 +31,7 @@ static const char usage[] =
     "usage: tlscheck [OPTION]... [--save FILE] DESTINATION...\n"
     "       tlscheck [OPTION]... --replay FILE [DESTINATION...]\n"
     "       tlscheck [OPTION]... --chain FILE --name REF... [--tlsa RECORD]... [--tlsa-file FILE]\n"
+    "       tlscheck [-j] --lint KIND FILE\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
     "                       routes, anchor, resolver, port and CAs; not with -l to --tls-min\n"
@@ -35,6 +39,10 @@ static const char usage[] =
     "                       required-verify or required-verify-hosted\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
     "      --sts SETTING    none or follow (default)\n"
+    "      --sts-cache DIR  keep MTA-STS policies there, and use those kept (default: none are kept; with -c\n"
+    "                       those of that relay are used)\n"
+    "      --lint KIND      does FILE (or -) hold a good record or policy?  sts-txt, sts-policy, tlsrpt-txt\n"
+    "                       or tlsa; nothing is asked\n"
     "      --fallback WHEN  to clear text: before-220 (default), after-220, both or never\n"
     "      --fqdn-check YESNO  whether certificates' names must be fully qualified to count: no (default)\n"
     "      --tls-min VERSION  lowest version where a CA's word is needed: 1.2 (default), 1.3, 1.1, 1.0\n"
@@ -66,7 +74,7 @@ static const char usage[] =
     "  -V, --version        the version\n";
 
 enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO,
-	OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT };
+	OPT_STS_CACHE, OPT_LINT, OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT };
 
 #define SHORT_OPTIONS ":c:d:l:t:w:jNqTvhV"
 
@@ -78,6 +86,8 @@ static const struct option options[] = {
 	{ "fallback", required_argument, NULL, OPT_POLICY + POLICY_KEY_FALLBACK },
 	{ "fqdn-check", required_argument, NULL, OPT_POLICY + POLICY_KEY_FQDN_CHECK },
 	{ "tls-min", required_argument, NULL, OPT_POLICY + POLICY_KEY_TLS_MIN },
+	{ "sts-cache", required_argument, NULL, OPT_STS_CACHE },
+	{ "lint", required_argument, NULL, OPT_LINT },
 	{ "table", no_argument, NULL, 'T' },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
 	{ "resolver", required_argument, NULL, OPT_RESOLVER },
@@ -121,6 +131,7 @@ struct settings {
 	struct show_conf show;
 	const char *conf_file;
 	struct conf *relay;
+	const char *lint;	/* a kind; NULL: not asked for */
 	const char *dir;	/* -d; NULL: not given */
 	unsigned given;		/* settings of the policy, a bit for each key */
 	int port_given;
@@ -173,6 +184,14 @@ take_policy(struct settings *s, enum policy_key key, const char *word)
 	if (policy_set(&s->conf.policy, key, word, &f) == -1)
 		tool_usage("%s", f.text);
 	s->given |= 1U << key;
+}
+
+static void
+take_lint(struct settings *s, const char *kind)
+{
+	if (!lint_is_kind(kind))
+		tool_usage("lint: expected %s, not \"%.100s\"", LINT_KINDS, kind);
+	s->lint = kind;
 }
 
 /* --time */
@@ -332,6 +351,8 @@ read_options(int argc, char **argv, struct settings *s)
 		case OPT_POLICY + POLICY_KEY_TLS_MIN:
 			take_policy(s, (enum policy_key)(ch - OPT_POLICY), optarg);
 			break;
+		case OPT_STS_CACHE: s->conf.sts_cache = optarg; break;
+		case OPT_LINT: take_lint(s, optarg); break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
 		case OPT_HINTS: s->conf.dns.root_hints = optarg; break;
@@ -406,6 +427,25 @@ settle(struct settings *s)
 	s->show.judge.cas = &s->cas;
 }
 
+/* The cache that is named; else, for the relay's eyes, what the relay keeps, where we may read it. */
+static int
+open_sts_cache(const struct settings *s, struct sts_cache **cache, struct fail *f)
+{
+	char *kept;
+
+	if (s->conf.sts_cache != NULL)
+		return (*cache = sts_cache_open(s->conf.sts_cache, time(NULL), f)) != NULL ? 0 : -1;
+	if (s->relay == NULL)
+		return 0;
+	kept = file_join(s->relay->spool, SPOOL_STS);
+	if (access(kept, R_OK | X_OK) == 0)
+		*cache = sts_cache_read(kept);
+	else if (errno != ENOENT)
+		talk(kept, "what the relay keeps of MTA-STS cannot be read: %s", strerror(errno));
+	free(kept);
+	return 0;
+}
+
 /* "domain", "[host]", "[address]" in the form that lookup wants; exits where it is none of them. */
 static char *
 destination_of(const char *word)
@@ -464,6 +504,8 @@ on_printed(evutil_socket_t fd, short what, void *arg)
 	}
 	if (r->printed < r->n)
 		return;
+	sts_source_free(r->env.sts);
+	r->env.sts = NULL;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
 	progress_end(&r->progress);
@@ -511,6 +553,8 @@ run_clear(struct run *r)
 	}
 	free(r->check);
 	free(r->destination);
+	sts_source_free(r->env.sts);
+	sts_cache_free(r->env.sts_cache);
 	dns_free(r->env.dns);
 	SSL_CTX_free(r->env.tls);
 	SSL_CTX_free(r->env.tls_strict);
@@ -648,6 +692,8 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
 	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
 		tool_die(&r.fail);
+	if (open_sts_cache(s, &r.env.sts_cache, &r.fail) == -1)
+		tool_die(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
 	check_env_init(&r.env);
@@ -683,6 +729,11 @@ main(int argc, char **argv)
 	tool_init("tlscheck", usage);
 	ossl_init();
 	read_options(argc, argv, &s);
+	if (s.lint != NULL) {
+		if (argc - optind != 1)
+			tool_usage("lint: expected one file");
+		return tool_finish(lint(s.lint, argv[optind], s.show.out.json));
+	}
 	check_form(&s, argc - optind);
 	settle(&s);
 	s.show.out.colour = wants_colour();

@@ -378,6 +378,8 @@ out_text(const struct report *r, const struct out_conf *conf)
 	print_unasked(j);
 	if (!conf->quiet && !conf->offline && j->n > 0)
 		print_table(j, conf);
+	if (!conf->quiet && !conf->offline)
+		out_sts(j->evidence->facts, conf->verbose);
 	if (r->levels != NULL) {
 		print_levels(j, r->levels, conf);
 		if (conf->verbose)
