@@ -327,6 +327,35 @@ some_domains() {
 	[ -z "$stderr" ]
 }
 
+# The examples of the page, a line for each.
+examples() {
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/s/^\.Dl \$ //p' "$BATS_TEST_DIRNAME/../man/tlscheck.1" | sed 's/\\(dq/"/g'
+}
+
+@test "the examples of tlscheck(1)" {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	"$BIN/tlscheck" "${LAB_OPTS[@]}" --save kept good.test > /dev/null
+	sed -n 's/^pem //p' kept > chain.pem
+	cat > try <<- 'END'
+		tlscheck() {
+			case " $* " in
+			*" --chain "* | *" --replay "*) "$BIN/tlscheck" "$@" ;;
+			*) "$BIN/tlscheck" $LAB "$@" ;;
+			esac
+		}
+		tlsa-gen() { "$BIN/tlsa-gen" "$@"; }
+		set -o pipefail
+	END
+	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 0) line at=0
+	while IFS= read -r line; do
+		run --separate-stderr env BIN="$BIN" LAB="${LAB_OPTS[*]}" bash -c '. ./try; eval "$1"' example "$line" < /dev/null
+		echo "$line: $status: $output $stderr"
+		[ "$status" -eq "${wanted[at]}" ]
+		at=$((at + 1))
+	done < <(examples)
+	[ "$at" -eq "${#wanted[@]}" ]
+}
+
 @test "what a server says is printed escaped" {
 	check -v banner-junk.plain.test ehlo-garbage.plain.test banner-http.plain.test
 	run ! env LC_ALL=C grep -q '[^[:print:][:space:]]' <<< "$output"
