@@ -153,6 +153,8 @@ probe_object(const struct probe *p)
 	json_set_int(o, "preference", fh->preference);
 	json_set_str(o, "address", p->addr != NULL ? facts_addr_text(p->addr, addr) : NULL);
 	set_verdict(o, &p->verdict);
+	json_set_bool(o, "bound", p->verdict.bound);
+	json_set_str(o, "sts_testing", p->verdict.testing);
 	json_set_str(o, "need", p->host->act == PLAN_TRY ? plan_need_name(p->host->need) : NULL);
 	json_set_str(o, "address_dnssec",
 	    fh->addrs == FACTS_ADDRS_FOUND ? dns_sec_name(fh->addrs_sec) : NULL);
@@ -207,6 +209,11 @@ out_json(const struct check *c, struct fail *f)
 	set_verdict(o, &c->verdict);
 	json_set_str(o, "tls_level", policy_tls_name(c->plan.policy.tls));
 	json_set_str(o, "dane", policy_dane_name(c->plan.policy.dane));
+	json_set_str(o, "sts_setting", policy_word(&c->plan.policy, POLICY_KEY_STS));
+	json_set_str(o, "requiretls", policy_word(&c->plan.policy, POLICY_KEY_REQUIRETLS));
+	json_set_str(o, "fallback", policy_word(&c->plan.policy, POLICY_KEY_FALLBACK));
+	json_set_str(o, "tls_min", policy_word(&c->plan.policy, POLICY_KEY_TLS_MIN));
+	json_set_bool(o, "fqdn_check", c->plan.policy.fqdn_check);
 	json_set_str(o, "mx", mx_name(c->facts->mx));
 	json_set_str(o, "mx_dnssec", dns_sec_name(c->facts->mx_sec));
 	for (i = 0; i < c->nprobe; i++)
