@@ -339,14 +339,14 @@ examples() {
 	cat > try <<- 'END'
 		tlscheck() {
 			case " $* " in
-			*" --chain "* | *" --replay "*) "$BIN/tlscheck" "$@" ;;
+			*" --chain "* | *" --replay "* | *" --lint "*) "$BIN/tlscheck" "$@" ;;
 			*) "$BIN/tlscheck" $LAB "$@" ;;
 			esac
 		}
 		tlsa-gen() { "$BIN/tlsa-gen" "$@"; }
 		set -o pipefail
 	END
-	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 0) line at=0
+	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 0 0) line at=0
 	while IFS= read -r line; do
 		run --separate-stderr env BIN="$BIN" LAB="${LAB_OPTS[*]}" bash -c '. ./try; eval "$1"' example "$line" < /dev/null
 		echo "$line: $status: $output $stderr"
