@@ -71,8 +71,8 @@ judge_row() {
 		done <<< "$got"
 		[ -n "$found" ] || echo "$name: wanted $line, got: $got"
 	fi
-	[[ $(tail -n 1 "$dir/$name") == "$name.sts.test: $verdict: "* ]] ||
-		echo "$name: wanted $verdict: $(tail -n 1 "$dir/$name")"
+	[[ $(head -n 1 "$dir/$name") == "$name.sts.test: $verdict: "* ]] ||
+		echo "$name: wanted $verdict: $(head -n 1 "$dir/$name")"
 	[ ! -s "$dir/$name.err" ] || echo "$name: stderr: $(cat "$dir/$name.err")"
 }
 
@@ -157,9 +157,9 @@ mx *.absent-nodata.test' ]
 	lab_site kept.sts.test notfound sts
 	check --sts-cache "$CACHE" kept.sts.test
 	[[ $output == *"MTA-STS: enforce, id 1, "*"status 404; the policy fetched at "*" stays in force (RFC 8461 5.1)"* ]]
-	[[ ${lines[-1]} == "kept.sts.test: AUTH: "* ]]
+	[[ ${lines[0]} == "kept.sts.test: AUTH: "* ]]
 	check kept.sts.test
-	[[ ${lines[-1]} == "kept.sts.test: ENC: "* ]]
+	[[ ${lines[0]} == "kept.sts.test: ENC: "* ]]
 	# The same after a policy that is none, and where the certificate is wrong.
 	lab_site kept.sts.test good sts nonsense
 	check --sts-cache "$CACHE" kept.sts.test
@@ -192,7 +192,7 @@ mx *.absent-nodata.test' ]
 	lab_site change.sts.test good sts "${ENFORCE[0]}" "mode: none" "max_age: 86400"
 	check --sts-cache "$CACHE" change.sts.test
 	[[ $output == *"MTA-STS: none, id 1, max_age 86400"* ]]
-	[[ ${lines[-1]} == "change.sts.test: ENC: "* ]]
+	[[ ${lines[0]} == "change.sts.test: ENC: "* ]]
 	grep -qx 'mode none' "$CACHE/change.sts.test"
 }
 

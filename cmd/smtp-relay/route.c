@@ -150,10 +150,10 @@ static const struct channel_handlers handlers = { .record = on_record, .gone = o
 static void
 complain(void *arg, const struct fail *f)
 {
+	const struct route *r = arg;
 	struct log_line l;
 
-	(void)arg;
-	log_event(&l, LOG_LEVEL_WARN, "route", "sts-cache");
+	log_event(&l, LOG_LEVEL_WARN, r->start->role.name, "sts-failed");
 	log_key(&l, "reason", f->text);
 	log_send(&l);
 }
@@ -163,12 +163,12 @@ static void
 open_sts(struct route *r, const struct route_start *start)
 {
 	struct sts_source_conf conf = { .trust = start->trust, .dir = start->conf->dir, .background = 1,
-		.guard = !start->conf->loopback_mx, .complain = complain };
+		.guard = !start->conf->loopback_mx, .complain = complain, .arg = r };
 	struct fail f = FAIL_INIT;
 
 	r->cache = sts_cache_open(start->role.user != NULL ? "/" : start->role.root, time(NULL), &f);
 	if (r->cache == NULL)
-		complain(NULL, &f);
+		complain(r, &f);
 	conf.cache = r->cache;
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
 }
