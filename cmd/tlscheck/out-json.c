@@ -8,6 +8,7 @@
 #include "cert.h"
 #include "check.h"
 #include "json.h"
+#include "certs.h"
 #include "text.h"
 
 static json_t *
@@ -74,7 +75,7 @@ cert_object(const X509 *cert)
 	return o;
 }
 
-static json_t *
+json_t *
 tls_object(const struct tls_info *t)
 {
 	json_t *o = object(), *chain = array();

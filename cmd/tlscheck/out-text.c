@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "cert.h"
 #include "check.h"
+#include "certs.h"
 #include "text.h"
 
 static void
@@ -49,7 +50,7 @@ print_probe(const struct check *c, const struct probe *p)
 	free(host);
 }
 
-static void
+void
 print_cert(const X509 *cert, int depth)
 {
 	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
@@ -66,7 +67,7 @@ print_cert(const X509 *cert, int depth)
 	free(key);
 }
 
-static void
+void
 print_names(const X509 *cert)
 {
 	struct cert_names names = CERT_NAMES_INIT;
