@@ -160,6 +160,8 @@ sni_of(const struct contact *c)
 	const struct facts_host *fh = c->target.host->host;
 	const char *name = c->target.host->need == PLAN_DANE ? fh->tlsa_base : fh->name;
 
+	if (c->target.sni != NULL)
+		name = c->target.sni;
 	return text_is_address(name) ? NULL : name;
 }
 

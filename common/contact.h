@@ -54,6 +54,7 @@ struct contact_target {
 	const struct facts *facts;
 	const struct facts_addr *addr;
 	uint16_t port;
+	const char *sni;		/* in place of the name that the plan asks for; or NULL */
 };
 
 /* The fields are for reading. */

@@ -7,83 +7,39 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "alloc.h"
 
 static void
 finish(struct check *c)
 {
-	struct verdict *v = xcalloc(c->nprobe, sizeof *v);
-	size_t i;
-
-	/* Shallow copies: policy_domain() borrows them. */
-	for (i = 0; i < c->nprobe; i++)
-		v[i] = c->probe[i].verdict;
-	policy_domain(&c->plan, v, c->nprobe, &c->verdict);
-	free(v);
+	judge(c->evidence, &c->policy, &c->env->conf.judge, &c->judged);
 	c->done = 1;
 	c->fn(c, c->arg);
 }
 
-static size_t
-count_probes(const struct plan *plan)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < plan->nhost; i++)
-		n += plan->host[i].act == PLAN_TRY ? plan->host[i].host->naddr : 1;
-	return n;
-}
-
-static void
-add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *addr)
-{
-	struct probe *p = &c->probe[c->nprobe++];
-
-	p->check = c;
-	p->host = h;
-	p->addr = addr;
-}
-
-static int
-compare_addresses(const void *a, const void *b)
-{
-	const struct facts_addr *x = ((const struct probe *)a)->addr,
-				*y = ((const struct probe *)b)->addr;
-
-	if (x->family != y->family)
-		return x->family == AF_INET ? -1 : 1;
-	if (x->family == AF_INET)
-		return memcmp(&x->ip.v4, &y->ip.v4, sizeof x->ip.v4);
-	return memcmp(&x->ip.v6, &y->ip.v6, sizeof x->ip.v6);
-}
-
-/* Servers rotate their answers; a report that is compared with yesterday's should not. */
-static void
-add_addresses(struct check *c, const struct plan_host *h)
-{
-	size_t i, first = c->nprobe;
-
-	for (i = 0; i < h->host->naddr; i++)
-		if (policy_bars(&c->plan.policy, &h->host->addr[i]) == NULL)
-			add_probe(c, h, &h->host->addr[i]);
-	qsort(&c->probe[first], c->nprobe - first, sizeof *c->probe, compare_addresses);
-}
-
+/* Hosts in the plan's order, with all addresses to which connections may be made. */
 static void
 make_probes(struct check *c)
 {
-	size_t i;
+	const struct facts *f = c->evidence->facts;
+	size_t i, j, n = 0;
 
-	c->probe = xcalloc(count_probes(&c->plan), sizeof *c->probe);
-	for (i = 0; i < c->plan.nhost; i++) {
-		const struct plan_host *h = &c->plan.host[i];
+	for (i = 0; i < f->nhost; i++)
+		n += f->host[i].naddr;
+	c->probe = xcalloc(n + 1, sizeof *c->probe);
+	for (i = 0; i < c->plan.nhost; i++)
+		for (j = 0; j < c->plan.host[i].host->naddr && c->plan.host[i].act == PLAN_TRY; j++) {
+			struct probe *p = &c->probe[c->nprobe];
 
-		if (h->act == PLAN_TRY)
-			add_addresses(c, h);
-		else
-			add_probe(c, h, NULL);
-	}
+			if (policy_bars(&c->plan.policy, &c->plan.host[i].host->addr[j]) != NULL)
+				continue;
+			c->nprobe++;
+			p->check = c;
+			p->host = &c->plan.host[i];
+			p->addr = &p->host->host->addr[j];
+		}
 }
 
 /* ---- places for connections ---- */
@@ -143,7 +99,6 @@ unqueue(struct check *c)
 		env->queue_end = &(*env->queue_end)->next_queued;
 }
 
-/* The next probe that has an address; those without are judged already. */
 static struct probe *
 next_probe(struct check *c)
 {
@@ -187,35 +142,44 @@ check_probe_done(struct probe *p)
 static void
 leave_out(struct probe *p)
 {
-	p->verdict.word = VERDICT_INCONCLUSIVE;
-	p->verdict.rule = "local";
-	p->verdict.why = xasprintf("left out: more than %d addresses", ADDRESSES_MAX);
-	p->check->facts->addrs_left_out++;
+	struct shown *s = probe_evidence(p);
+
+	free(s->text);
+	s->text = xasprintf("left out: more than %d addresses", ADDRESSES_MAX);
+	p->check->evidence->facts->addrs_left_out++;
+	p->done = 1;
+	p->check->open--;
+}
+
+/*
+ * For one policy the connections are those that it asks for.  Where more than one is to be judged they are
+ * those of a relay that only wants to know: STARTTLS where it is offered, whatever it is worth.
+ */
+static void
+plan_probes(struct check *c)
+{
+	struct policy curious = c->policy;
+
+	if (c->env->conf.survey) {
+		curious.tls = POLICY_TLS_PREFERRED;
+		curious.dane = POLICY_DANE_NONE;
+	}
+	policy_plan(&curious, c->evidence->facts, &c->plan);
+	make_probes(c);
 }
 
 static void
 probe_hosts(struct check *c)
 {
-	size_t i, connections = 0;
+	size_t i;
 
 	if (c->env->conf.relay != NULL)
-		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->facts);
-	policy_plan(&c->policy, c->facts, &c->plan);
-	make_probes(c);
+		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->evidence->facts);
+	plan_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */
 	c->open = c->nprobe + 1;
-	for (i = 0; i < c->nprobe; i++) {
-		struct probe *p = &c->probe[i];
-
-		if (p->addr != NULL && connections++ < ADDRESSES_MAX)
-			continue;
-		if (p->addr != NULL)
-			leave_out(p);
-		else
-			policy_judge(p->host, NULL, &p->verdict);
-		p->done = 1;
-		c->open--;
-	}
+	for (i = ADDRESSES_MAX; i < c->nprobe; i++)
+		leave_out(&c->probe[i]);
 	enqueue(c);
 	start_probes(c->env);
 	if (--c->open == 0)
@@ -238,7 +202,7 @@ global_failure(struct facts *f)
 static void
 explain_failure(struct check *c)
 {
-	char **why = global_failure(c->facts), *old = *why;
+	char **why = global_failure(c->evidence->facts), *old = *why;
 
 	if (c->env->ill != DNS_WELL) {
 		*why = xasprintf("%s; %s", c->env->ill_text, old != NULL ? old : "no reason given");
@@ -285,7 +249,7 @@ on_facts(void *arg, struct facts *facts)
 	struct check *c = arg;
 
 	c->lookup = NULL;
-	c->facts = facts;
+	c->evidence->facts = facts;
 	if (global_failure(facts) == NULL)
 		probe_hosts(c);
 	else
@@ -325,7 +289,8 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	c->arg = arg;
 	to = settle_destination(c);
 	conf.port = c->port;
-	conf.want_tlsa = c->policy.dane != POLICY_DANE_NONE;
+	c->evidence = evidence_new(destination, c->port, time(NULL));
+	conf.want_tlsa = env->conf.survey || c->policy.dane != POLICY_DANE_NONE;
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
 	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)
@@ -350,9 +315,9 @@ check_free(struct check *c)
 	for (i = 0; i < c->nprobe; i++)
 		probe_clear(&c->probe[i]);
 	free(c->probe);
+	judged_clear(&c->judged);
 	plan_clear(&c->plan);
-	facts_free(c->facts);
-	verdict_clear(&c->verdict);
+	evidence_free(c->evidence);
 	free(c->destination);
 	free(c);
 }

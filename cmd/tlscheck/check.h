@@ -1,7 +1,7 @@
 /*
  * check - a destination examined: DNS facts, the plan, a probe of every address, the verdicts.
  *
- *	check_start -> lookup -> policy_plan -> probe (each host x address) -> policy_judge -> done
+ *	check_start -> lookup -> policy_plan -> probe (each host x address) -> evidence -> judge -> done
  *
  * All checks of a run share one struct check_env: one event loop, one DNS context, one TLS context.
  */
@@ -17,7 +17,9 @@
 #include "conf.h"
 #include "contact.h"
 #include "dns.h"
+#include "evidence.h"
 #include "facts.h"
+#include "judge.h"
 #include "lookup.h"
 #include "policy.h"
 
@@ -30,7 +32,9 @@
 struct check_conf {
 	struct policy policy;
 	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
+	struct judge_conf judge;
 	struct dns_conf dns;
+	int survey;		/* gather what any policy could ask for */
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
 	char *ehlo;
@@ -49,13 +53,12 @@ struct check_env {
 	char *ill_text;
 };
 
-/* One host x address, or a host to which no connection is made (address then is NULL). */
+/* A connection to one host x address. */
 struct probe {
 	struct check *check;
 	const struct plan_host *host;
 	const struct facts_addr *addr;
 	struct contact contact;	/* where it was started */
-	struct verdict verdict;	/* borrowed from the contact where there is one */
 	int started;
 	int done;
 };
@@ -66,14 +69,14 @@ struct check {
 	struct policy policy;
 	uint16_t port;
 	struct lookup *lookup;
-	struct facts *facts;
-	struct plan plan;
+	struct evidence *evidence;
+	struct plan plan;	/* of the connections */
 	struct probe *probe;
 	size_t nprobe, open;
 	size_t next, running;	/* the first probe not started; those connected */
 	struct check *next_queued;
 	int queued;
-	struct verdict verdict;
+	struct judged judged;
 	struct check *next_waiting;
 	int done;
 	void (*fn)(struct check *, void *);
@@ -94,14 +97,7 @@ void probe_start(struct probe *);
 void probe_clear(struct probe *);
 void check_probe_done(struct probe *);
 
-struct out_conf {
-	int verbose;	/* the trace, certificates and TLSA records too */
-	int quiet;	/* the domain's verdict only */
-	int json;
-};
-
-/* One check in words; one JSON object on a line. */
-void out_text(const struct check *, const struct out_conf *);
-int out_json(const struct check *, struct fail *);
+/* Where what it showed belongs. */
+struct shown *probe_evidence(struct probe *);
 
 #endif

@@ -8,9 +8,12 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "file.h"
 #include "log.h"
 #include "name.h"
 #include "text.h"
+
+#define CA_FILE_MAX ((size_t)16 << 20) /* octets of --ca */
 
 int
 inspect_is_mail(const struct inspect *in)
@@ -576,6 +579,27 @@ start_more(struct run *r)
 	}
 }
 
+/* A list that is damaged is the user's to mend; where there is none, servers can be looked at still. */
+static int
+open_trust(struct inspect_env *env, struct fail *f)
+{
+	struct buf b = BUF_INIT;
+
+	if (env->conf.ca == NULL)
+		env->trust = trust_open(env->conf.dir, f);
+	else {
+		if (file_read(env->conf.ca, CA_FILE_MAX, &b, f) == -1)
+			return -1;
+		if ((env->trust = trust_from_pem(b.p, b.len, f)) == NULL)
+			fail_prefix(f, "%s", env->conf.ca);
+		buf_clear(&b);
+	}
+	if (env->trust != NULL)
+		return 0;
+	env->trust_why = xstrdup(f->text);
+	return env->conf.ca != NULL || f->kind == FAIL_INPUT ? -1 : 0;
+}
+
 static enum tool_exit
 open_all(struct inspect_env *env)
 {
@@ -587,11 +611,8 @@ open_all(struct inspect_env *env)
 		return tool_failed(&f);
 	if ((env->base = event_base_new()) == NULL)
 		alloc_failed();
-	if ((env->trust = trust_open(env->conf.dir, &f)) == NULL) {
-		if (f.kind == FAIL_INPUT)
-			return tool_failed(&f);
-		env->trust_why = xstrdup(f.text);
-	}
+	if (open_trust(env, &f) == -1)
+		return tool_failed(&f);
 	if (env->conf.client == NULL)
 		return TOOL_YES;
 	if ((name = identity_find(env->conf.dir, env->conf.client, &f)) == NULL)

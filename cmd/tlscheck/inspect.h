@@ -38,6 +38,7 @@ struct inspect_conf {
 	int timeout_ms;
 	char *ehlo;
 	const char *dir;	/* of the store: castore's lists, identities */
+	const char *ca;		/* file of CAs in place of castore's lists; or NULL */
 	const char *client;	/* identity to present; NULL: none */
 	int level_given;	/* the policy's level is the user's word */
 	int json, quiet, verbose, pem;
