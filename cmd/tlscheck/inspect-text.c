@@ -102,10 +102,15 @@ print_records(const struct facts_host *fh, const struct finding *found)
 static void
 print_key(const struct inspect *in, const struct inspect_host *h, const struct inspect_key *k)
 {
-	printf("  %s certificate: ", k->step == SURVEY_FIRST ? "the" : survey_name(k->step));
-	print_verdict(&k->verdict);
-	print_tls(k->reach);
-	printf(": %s [%s]\n", k->verdict.why, k->verdict.rule);
+	printf("  %s certificate:", k->step == SURVEY_FIRST ? "the" : survey_name(k->step));
+	/* Where there is but one, the line above has said it. */
+	if (h->nkey > 1) {
+		printf(" ");
+		print_verdict(&k->verdict);
+		print_tls(k->reach);
+		printf(": %s [%s]", k->verdict.why, k->verdict.rule);
+	}
+	printf("\n");
 	print_chain(in, &k->reach->tls);
 	print_records(h->host->host, &k->dane);
 	if (k->pkix.result != VERIFY_NOT_ASKED)
@@ -164,7 +169,7 @@ print_client(const struct survey *s)
 
 	printf("    client certificate: %s", words[r->client]);
 	if (r->client != REACH_CLIENT_NOT_ASKED && r->client_cas > 0)
-		printf(" (the server names %d CAs)", r->client_cas);
+		printf(" (the server names %d CA%s)", r->client_cas, r->client_cas == 1 ? "" : "s");
 	if (r->client != REACH_CLIENT_NOT_ASKED)
 		printf(": %s", r->end == SEEN_READY ? "the server goes on" : r->text);
 	printf("\n");
@@ -174,7 +179,7 @@ static void
 print_post_quantum(const struct survey *s)
 {
 	if (s->answer[SURVEY_POST_QUANTUM] == SURVEY_CANNOT)
-		printf("    post-quantum key exchange: cannot be asked: %s has no %s\n",
+		printf("    post-quantum key exchange: cannot be asked: OpenSSL %s has no %s\n",
 		    OpenSSL_version(OPENSSL_VERSION_STRING), survey_name(SURVEY_POST_QUANTUM));
 	else
 		printf("    post-quantum key exchange (%s): %s\n", survey_name(SURVEY_POST_QUANTUM),

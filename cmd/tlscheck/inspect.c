@@ -115,10 +115,12 @@ judge_pkix_records(const struct facts_host *fh, struct inspect_key *k, STACK_OF(
 	say(&k->verdict, VERDICT_SKIP, "RFC 6698 2.1.1", "no TLSA record matches");
 }
 
-/* A client of these protocols has no clear text to fall back to, and takes no certificate unseen. */
+/* A client of these protocols does not fall back to clear text, and takes no certificate unseen. */
 static void
 judge_by_pkix(struct inspect_key *k)
 {
+	if (k->verdict.word == VERDICT_CLEAR)
+		say(&k->verdict, VERDICT_SKIP, k->verdict.rule, "no TLS: %s", k->reach->text);
 	if (k->verdict.word != VERDICT_ENC)
 		return;
 	if (k->pkix.result == VERIFY_MATCH)

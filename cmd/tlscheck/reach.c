@@ -319,6 +319,16 @@ on_tls_done(struct io *io, void *arg)
 		listen_on(r);
 }
 
+/*
+ * A server of a protocol that is not ours may close, as long as it does so in peace; but some say in no other
+ * way that they want another certificate.
+ */
+static int
+may_close(const struct reach *r, enum io_end end)
+{
+	return r->conf.proto == STARTTLS_NONE && end == IO_END_EOF && r->client == REACH_CLIENT_NOT_ASKED;
+}
+
 static void
 on_closed(struct io *io, enum io_end end, const struct fail *why, void *arg)
 {
@@ -329,11 +339,9 @@ on_closed(struct io *io, enum io_end end, const struct fail *why, void *arg)
 	if (!r->connected)
 		finish(r, SEEN_NO_CONNECTION, why->text);
 	else if (end == IO_END_INJECTION)
-		finish(r, SEEN_INJECTION, why->text);
+		finish(r, r->conf.proto == STARTTLS_NONE ? SEEN_PROTOCOL : SEEN_INJECTION, why->text);
 	else if (r->up)
-		/* A server of a protocol that is not ours may close, as long as it does so in peace. */
-		finish(r, r->conf.proto == STARTTLS_NONE && end == IO_END_EOF ? SEEN_READY : SEEN_TEMPORARY,
-		    why->text);
+		finish(r, may_close(r, end) ? SEEN_READY : SEEN_TEMPORARY, why->text);
 	else if (r->conf.proto == STARTTLS_NONE || r->smtp.stage == SMTP_STAGE_HANDSHAKE ||
 	    r->starttls.stage == STARTTLS_STAGE_HANDSHAKE)
 		finish(r, SEEN_HANDSHAKE_FAILED, why->text);
