@@ -120,6 +120,10 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 # The records between the relay's roles.
 $(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 
+# What tlscheck makes of evidence.
+$(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
+    evidence-read judge levels monitor)
+
 # The lab's own programs judge ours: they share no code with common/.
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

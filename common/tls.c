@@ -218,6 +218,8 @@ tls_info_get(SSL *ssl, struct tls_info *t)
 	t->cipher = SSL_get_cipher_name(ssl);
 	t->bits = SSL_get_cipher_bits(ssl, NULL);
 	t->resumed = SSL_session_reused(ssl);
+	t->renegotiates_safely = SSL_version(ssl) >= TLS1_3_VERSION ||
+	    SSL_get_secure_renegotiation_support(ssl) == 1;
 	get_group(ssl, t->group);
 	get_sigalg(ssl, t->sigalg);
 	get_chain(ssl, t);

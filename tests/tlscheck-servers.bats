@@ -190,7 +190,7 @@ says() {
 		pop3%SKIP: octets in clear text behind the go-ahead*\[RFC 2595 4\]%'+OK\r\n' '+OK\r\nSTLS\r\n.\r\n' '+OK\r\n+OK\r\n'
 		sieve%SKIP: octets in clear text behind the go-ahead*\[RFC 5804 2.2\]%'"STARTTLS"\r\nOK\r\n' 'OK\r\n"SASL" "PLAIN"\r\n'
 		ldap%SKIP: octets in clear text behind the go-ahead*\[RFC 4511 4.14\]%'' '0\x0c\x02\x01\x01x\x07\x0a\x01\x00\x04\x00\x04\x000\x0c'
-		imap%SKIP: no TLS: STARTTLS is not offered*%'* OK\r\n' '* CAPABILITY IMAP4rev1\r\na OK\r\n' 'z OK\r\n'
+		imap%SKIP: TLS is required, but STARTTLS is not offered*%'* OK\r\n' '* CAPABILITY IMAP4rev1\r\na OK\r\n' 'z OK\r\n'
 		imap%SKIP: the TLS handshake failed*%'* OK\r\n' '* CAPABILITY STARTTLS\r\na OK\r\n' 'b OK\r\n' 'no TLS at all\r\n'
 		imap%SKIP: does not speak IMAP: *220 mx ESMTP*\[RFC 9051 6.2.1\]%'220 mx ESMTP\r\n'
 		imap%INCONCLUSIVE: *BYE busy*%'* BYE busy\r\n'

@@ -47,19 +47,35 @@ leaf_of(const struct judged_host *jh)
 	return jh->shown != NULL && jh->shown->tls ? jh->shown->info.cert : NULL;
 }
 
+/* The certificate of this address, or of another of the same host where the plan connects to none. */
+static const X509 *
+leaf_of_host(const struct maker *m, const struct judged_host *jh)
+{
+	const struct evidence *ev = m->j->evidence;
+	size_t i, host = jh->host->host - ev->facts->host;
+
+	if (jh->shown != NULL)
+		return leaf_of(jh);
+	for (i = 0; i < ev->nshown; i++)
+		if (ev->shown[i].host == host && ev->shown[i].tls)
+			return ev->shown[i].info.cert;
+	return NULL;
+}
+
 /* "_25._tcp.mx.example. IN TLSA 3 1 1 HEX" of the key that the server showed; NULL: it showed none. */
 static char *
 record_for(const struct maker *m, const struct judged_host *jh)
 {
 	const struct facts_host *fh = jh->host->host;
 	const char *base = fh->tlsa_base != NULL ? fh->tlsa_base : fh->name;
+	const X509 *leaf = leaf_of_host(m, jh);
 	struct tlsa t = TLSA_INIT;
 	char *owner = NULL, *rdata = NULL, *line = NULL;
 
-	if (leaf_of(jh) == NULL || text_is_address(base) ||
+	if (leaf == NULL || text_is_address(base) ||
 	    (owner = tlsa_owner(base, m->j->evidence->port, "tcp", NULL)) == NULL)
 		return NULL;
-	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, leaf_of(jh), NULL) == 0) {
+	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, leaf, NULL) == 0) {
 		rdata = tlsa_rdata(&t);
 		line = xasprintf("%s IN TLSA %s", owner, rdata);
 	}
@@ -72,7 +88,7 @@ record_for(const struct maker *m, const struct judged_host *jh)
 static void
 advise_mismatch(struct maker *m, const struct judged_host *jh)
 {
-	const struct finding *found = &jh->finding;
+	const struct finding *found = &jh->proof.dane;
 	char *record = record_for(m, jh);
 
 	if (found->rule != NULL && strcmp(found->rule, "RFC 7672 3.2.2") == 0)
@@ -106,6 +122,8 @@ advise_no_proof(struct maker *m, const struct judged_host *jh)
 	case FACTS_TLSA_ABSENT:
 		if (record != NULL)
 			advise(m, "no-tlsa", "to let senders verify the server, publish \"%s\"", record);
+		else if (m->j->plan.policy.dane == POLICY_DANE_MANDATORY)
+			advise(m, "no-tlsa", "publish a TLSA record 3 1 1 of the server's key, which tlsa-gen makes");
 		break;
 	case FACTS_TLSA_INSECURE:
 		advise(m, "tlsa-unsigned", "sign the zone of its TLSA records with DNSSEC: unsigned they count for "
@@ -126,17 +144,57 @@ advise_tlsa(struct maker *m, const struct judged_host *jh)
 {
 	const struct facts_host *fh = jh->host->host;
 
-	if (m->j->plan.policy.dane == POLICY_DANE_NONE)
+	if (!policy_wants_tlsa(&m->j->plan.policy))
 		return;
 	if (fh->tlsa_state == FACTS_TLSA_FAILED)
 		advise(m, "tlsa-failed", "mend the DNS: its servers have to answer for the TLSA records, or prove "
 		    "that there are none; until then no mail comes from those who ask");
 	else if (fh->tlsa_state == FACTS_TLSA_FOUND && jh->host->usable == 0)
 		advise_unusable(m, jh);
-	else if (jh->finding.result == VERIFY_NO_MATCH)
+	else if (jh->proof.dane.result == VERIFY_NO_MATCH)
 		advise_mismatch(m, jh);
 	else if (jh->verdict.word != VERDICT_AUTH)
 		advise_no_proof(m, jh);
+}
+
+/* ---- a CA's word: the local level, MTA-STS ---- */
+
+static void
+advise_chain(struct maker *m, const struct finding *found)
+{
+	switch (found->reason) {
+	case VERIFY_REASON_EXPIRED:
+	case VERIFY_REASON_NOT_YET_VALID:
+		advise(m, "cert-dates", "install a certificate that is valid now, all of its chain: %s", found->why);
+		break;
+	case VERIFY_REASON_NAME:
+		advise(m, "cert-name", "install a certificate with a dNSName that is asked for: %s", found->why);
+		break;
+	case VERIFY_REASON_UNKNOWN_CA:
+		advise(m, "cert-ca", "install a certificate of a CA that senders trust, and send the intermediate "
+		    "certificates with it: %s", found->why);
+		break;
+	default:
+		advise(m, "cert-bad", "replace its certificate or chain: %s", found->why);
+		break;
+	}
+}
+
+static void
+advise_ca(struct maker *m, const struct judged_host *jh)
+{
+	const struct plan_host *h = jh->host;
+
+	if (h->act == PLAN_SKIP && h->need == PLAN_STS)
+		advise(m, "sts-mx", "add it to the mx patterns of the domain's MTA-STS policy, or take it out of the MX "
+		    "records");
+	else if (jh->proof.sts.result == VERIFY_NO_MATCH && h->need == PLAN_STS)
+		advise_chain(m, &jh->proof.sts);
+	else if (jh->proof.level.result == VERIFY_NO_MATCH)
+		advise_chain(m, &jh->proof.level);
+	if (jh->verdict.testing != NULL)
+		advise(m, "sts-testing", "before the MTA-STS policy leaves mode testing: it would refuse this host: %s",
+		    jh->verdict.testing);
 }
 
 /* ---- the session ---- */
@@ -146,7 +204,7 @@ advise_session(struct maker *m, const struct judged_host *jh)
 {
 	const struct shown *s = jh->shown;
 
-	if (s == NULL || s->asked <= SHOWN_CLEAR || s->tls)
+	if (s == NULL || s->asked == SHOWN_NOTHING)
 		return;
 	switch (s->end) {
 	case SEEN_NO_STARTTLS:
@@ -188,7 +246,7 @@ advise_session(struct maker *m, const struct judged_host *jh)
 static const char *
 whom_it_concerns(const struct judged_host *jh)
 {
-	if (jh->finding.result == VERIFY_MATCH && jh->finding.depth == 0)
+	if (jh->proof.dane.result == VERIFY_MATCH && jh->proof.dane.depth == 0)
 		return ": DANE does not mind, senders without DANE may";
 	return jh->verdict.word == VERDICT_AUTH ? "" : ": nobody can verify it then";
 }
@@ -217,8 +275,10 @@ advise_certificate(struct maker *m, const struct judged_host *jh)
 static void
 advise_protocol(struct maker *m, const struct judged_host *jh)
 {
-	const char *p = jh->shown != NULL && jh->shown->tls ? jh->shown->info.protocol : "";
+	const char *p = jh->shown != NULL && jh->shown->tls ? jh->shown->info.protocol : NULL;
 
+	if (p == NULL)
+		return;
 	if (strcmp(p, "TLSv1") == 0 || strcmp(p, "TLSv1.1") == 0)
 		advise(m, "old-protocol", "let it speak TLS 1.2 or 1.3: %s is withdrawn (RFC 8996)", p);
 }
@@ -273,6 +333,7 @@ advice_make(const struct judged *j, int warn_days, struct advice *out)
 		advise_addresses(&m, jh->host);
 		advise_session(&m, jh);
 		advise_tlsa(&m, jh);
+		advise_ca(&m, jh);
 		advise_certificate(&m, jh);
 		advise_protocol(&m, jh);
 	}

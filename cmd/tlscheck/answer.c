@@ -61,7 +61,14 @@ say_where(struct buf *b, const struct judged *j, size_t n)
 static const char *
 method_of(const struct judged_host *jh)
 {
-	return jh->host->need == PLAN_DANE ? "DANE" : NULL;
+	switch (jh->host->need) {
+	case PLAN_DANE:
+		return "DANE";
+	case PLAN_STS:
+		return "MTA-STS";
+	default:
+		return "a trusted CA";
+	}
 }
 
 static void
@@ -103,11 +110,27 @@ say_encrypted(struct buf *b, const struct judged *j)
 		buf_puts(b, "mail is encrypted, and verified");
 		say_methods(b, j);
 		say_where(b, j, count_hosts(j, VERDICT_AUTH));
-		buf_puts(b, ", but the MX records that name them are not signed");
+		buf_puts(b, ", but the MX records are not signed");
 		return;
 	}
-	buf_puts(b, "mail is encrypted, but nothing proves that it is the right server");
+	buf_puts(b, "mail is encrypted");
 	say_where(b, j, n);
+	buf_puts(b, ", but nothing proves that it reaches the right server");
+}
+
+/* The reason has digits that the table repeats. */
+static char *
+say_skipped(const struct judged *j)
+{
+	const struct judged_host *jh = j->n > 0 ? &j->v[0] : NULL;
+	char *host, *text;
+
+	if (jh == NULL || jh->proof.dane.result != VERIFY_NO_MATCH || jh->proof.dane.depth >= 0)
+		return xstrdup(j->verdict.why);
+	host = text_escape(jh->host->host->name, strlen(jh->host->host->name));
+	text = xasprintf("mail would not be delivered: the certificate of %s matches none of its TLSA records", host);
+	free(host);
+	return text;
 }
 
 char *
@@ -129,6 +152,7 @@ answer(const struct judged *j)
 		say_where(&b, j, count_hosts(j, VERDICT_CLEAR));
 		break;
 	case VERDICT_SKIP:
+		return say_skipped(j);
 	case VERDICT_NOMAIL:
 	case VERDICT_INCONCLUSIVE:
 		return xstrdup(j->verdict.why);

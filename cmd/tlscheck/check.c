@@ -163,6 +163,8 @@ plan_probes(struct check *c)
 	if (c->env->conf.survey) {
 		curious.tls = POLICY_TLS_PREFERRED;
 		curious.dane = POLICY_DANE_NONE;
+		curious.sts = POLICY_STS_NONE;
+		curious.fallback = POLICY_FALLBACK_BEFORE_220;
 	}
 	policy_plan(&curious, c->evidence->facts, &c->plan);
 	make_probes(c);
@@ -290,7 +292,7 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	to = settle_destination(c);
 	conf.port = c->port;
 	c->evidence = evidence_new(destination, c->port, time(NULL));
-	conf.want_tlsa = env->conf.survey || c->policy.dane != POLICY_DANE_NONE;
+	conf.want_tlsa = env->conf.survey || policy_wants_tlsa(&c->policy);
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
 	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)

@@ -44,7 +44,7 @@ struct check_env {
 	struct check_conf conf;
 	struct event_base *base;
 	struct dns *dns;	/* made at the first question */
-	SSL_CTX *tls;
+	SSL_CTX *tls, *tls_strict;
 	size_t probing, probes_max;	/* connections now, and at most */
 	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */

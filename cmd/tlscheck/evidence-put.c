@@ -51,7 +51,7 @@ put_record(struct buf *b, const struct tlsa *t)
 
 	text_hex(hex, t->data, t->len);
 	buf_printf(b, "record %u %u %u %.*s\n", t->usage, t->selector, t->mtype,
-	    (int)(n < RECORD_HEX ? n : RECORD_HEX), n > 0 ? hex : "\"\"");
+	    (int)(n == 0 ? 2 : n < RECORD_HEX ? n : RECORD_HEX), n > 0 ? hex : "\"\"");
 	for (at = RECORD_HEX; at < n; at += step) {
 		step = n - at < RECORD_HEX ? n - at : RECORD_HEX;
 		buf_printf(b, "record-more %.*s\n", (int)step, hex + at);
@@ -110,7 +110,7 @@ put_tls(struct buf *b, const struct tls_info *t)
 	put_number(b, t->resumed != 0);
 	table_put_word(b, t->group, strlen(t->group));
 	table_put_word(b, t->sigalg, strlen(t->sigalg));
-	buf_putc(b, '\n');
+	buf_puts(b, t->renegotiates_safely ? " safe\n" : " unsafe\n");
 	put_chain(b, t->chain);
 }
 
@@ -125,6 +125,8 @@ put_shown(struct buf *b, const struct facts_host *fh, const struct shown *s)
 	put(b, "banner", s->banner);
 	put(b, "ehlo", s->ehlo);
 	put(b, "starttls", s->starttls);
+	put(b, "ehlo-tls", s->ehlo_tls);
+	put(b, "fell-back", s->fell_back);
 	if (s->tls)
 		put_tls(b, &s->info);
 }
@@ -147,6 +149,7 @@ evidence_put(struct buf *b, const struct evidence *ev)
 	put(b, "time", text_time(when, ev->time));
 	buf_printf(b, "port %u\n", ev->port);
 	put(b, "asked", f->domain);
+	put(b, "recipient", f->recipient);
 	table_put(b, "mx", evidence_mx_name(f->mx), dns_sec_name(f->mx_sec), (char *)NULL);
 	put(b, "mx-why", f->mx_why);
 	put(b, "mx-canonical", f->mx_canonical);

@@ -27,10 +27,10 @@ struct reading {
 };
 
 enum { TIME = 0x1, PORT = 0x2, ASKED = 0x4, MX = 0x8, MX_WHY = 0x10, MX_CANONICAL = 0x20, LEFT_OUT = 0x40,
-	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400 };
+	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400, RECIPIENT = 0x800 };
 enum { CANONICAL = 0x1, ADDRESSES = 0x2, ADDRESSES_WHY = 0x4, TLSA = 0x8, TLSA_BASE = 0x10, TLSA_WHY = 0x20,
 	TLSA_DAMAGED = 0x40 };
-enum { TEXT = 0x1, BANNER = 0x2, EHLO = 0x4, STARTTLS = 0x8, TLS = 0x10 };
+enum { TEXT = 0x1, BANNER = 0x2, EHLO = 0x4, STARTTLS = 0x8, TLS = 0x10, EHLO_TLS = 0x20, FELL_BACK = 0x40 };
 
 /* ---- values ---- */
 
@@ -186,6 +186,14 @@ set_asked(void *ctx, const struct table_line *l, struct fail *f)
 	r->ev->facts = facts_new(name);
 	free(name);
 	return 0;
+}
+
+static int
+set_recipient(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts *facts = facts_of(ctx, RECIPIENT, l, f);
+
+	return facts == NULL ? -1 : take_name(&facts->recipient, l->v[0], f);
 }
 
 static int
@@ -565,6 +573,22 @@ set_starttls(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_ehlo_tls(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct shown *s = shown_of(ctx, EHLO_TLS, l, f);
+
+	return s == NULL ? -1 : take_text(&s->ehlo_tls, l->v[0], EVIDENCE_TEXT_MAX, f);
+}
+
+static int
+set_fell_back(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct shown *s = shown_of(ctx, FELL_BACK, l, f);
+
+	return s == NULL ? -1 : take_text(&s->fell_back, l->v[0], EVIDENCE_TEXT_MAX, f);
+}
+
+static int
 take_info_name(char dst[TLS_NAME_MAX], const char *s, struct fail *f)
 {
 	char *text = NULL;
@@ -579,6 +603,7 @@ take_info_name(char dst[TLS_NAME_MAX], const char *s, struct fail *f)
 static int
 set_tls(void *ctx, const struct table_line *l, struct fail *f)
 {
+	static const char *const safe_words[] = { "unsafe", "safe" };
 	struct shown *s = shown_of(ctx, TLS, l, f);
 	long long bits, resumed;
 
@@ -587,7 +612,8 @@ set_tls(void *ctx, const struct table_line *l, struct fail *f)
 	    take_number(l->v[2], 65535, "bits", &bits, f) == -1 ||
 	    take_number(l->v[3], 1, "resumed", &resumed, f) == -1 ||
 	    take_info_name(s->info.group, l->v[4], f) == -1 ||
-	    take_info_name(s->info.sigalg, l->v[5], f) == -1)
+	    take_info_name(s->info.sigalg, l->v[5], f) == -1 ||
+	    take_word(l->v[6], safe_words, 2, &s->info.renegotiates_safely, f) == -1)
 		return -1;
 	s->tls = 1;
 	s->info.protocol = s->protocol;
@@ -629,7 +655,9 @@ check_shown(const struct shown *s, struct fail *f)
 
 	if (s->tls && (!behind_tls || !s->greeted))
 		return fail(f, FAIL_INPUT, "a connection with TLS cannot have ended so");
-	if (s->asked <= SHOWN_CLEAR && (s->tls || about_tls))
+	if (s->fell_back != NULL && (s->tls || about_tls || s->end == SEEN_NO_STARTTLS))
+		return fail(f, FAIL_INPUT, "a connection that fell back to clear text cannot have ended so");
+	if (s->asked <= SHOWN_CLEAR && (s->tls || about_tls || s->fell_back != NULL))
 		return fail(f, FAIL_INPUT, "a connection that did not try TLS cannot tell of it");
 	if (!s->greeted && (about_tls || s->end == SEEN_READY || s->end == SEEN_NO_STARTTLS))
 		return fail(f, FAIL_INPUT, "a connection that was not greeted cannot have ended so");
@@ -717,6 +745,7 @@ static const struct table_row rows[] = {
 	{ "time", 1, 1, 0, set_time },
 	{ "port", 1, 1, 0, set_port },
 	{ "asked", 1, 1, 0, set_asked },
+	{ "recipient", 1, 1, 0, set_recipient },
 	{ "mx", 2, 2, 0, set_mx },
 	{ "mx-why", 1, 1, 0, set_mx_why },
 	{ "mx-canonical", 1, 1, 0, set_mx_canonical },
@@ -741,7 +770,9 @@ static const struct table_row rows[] = {
 	{ "banner", 1, 1, 0, set_banner },
 	{ "ehlo", 1, 1, 0, set_ehlo },
 	{ "starttls", 1, 1, 0, set_starttls },
-	{ "tls", 6, 6, 0, set_tls },
+	{ "ehlo-tls", 1, 1, 0, set_ehlo_tls },
+	{ "fell-back", 1, 1, 0, set_fell_back },
+	{ "tls", 7, 7, 0, set_tls },
 	{ "pem", 1, 2, 0, set_pem },
 	{ "end", 0, 0, 0, set_end },
 };

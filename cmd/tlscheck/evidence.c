@@ -24,6 +24,8 @@ shown_clear(struct shown *s)
 	free(s->banner);
 	free(s->ehlo);
 	free(s->starttls);
+	free(s->ehlo_tls);
+	free(s->fell_back);
 	free(s->protocol);
 	free(s->cipher);
 	tls_info_clear(&s->info);

@@ -42,7 +42,8 @@ struct shown {
 	int greeted;		/* EHLO or HELO was accepted in clear text */
 	int tls;		/* the handshake succeeded; info holds */
 	char *text;		/* escaped; never NULL */
-	char *banner, *ehlo, *starttls;	/* replies, escaped; NULL: none */
+	char *fell_back;	/* why the handshake failed, where end tells of a second connection, in clear */
+	char *banner, *ehlo, *starttls, *ehlo_tls;	/* replies, escaped; NULL: none */
 	struct tls_info info;
 	char *protocol, *cipher;	/* where info's are not static */
 };

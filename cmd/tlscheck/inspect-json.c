@@ -100,8 +100,8 @@ key_object(const struct inspect *in, const struct inspect_host *h, const struct 
 	json_set_str(o, "key", k->step == SURVEY_FIRST ? NULL : survey_name(k->step));
 	set_verdict(o, &k->verdict);
 	json_set(o, "tls", k->reach->up ? tls_object(&k->reach->tls) : json_null());
-	json_set(o, "tlsa", records(h->host->host, &k->dane));
-	json_set(o, "dane", finding_object(&k->dane));
+	json_set(o, "tlsa", records(h->host->host, &k->proof.dane));
+	json_set(o, "dane", finding_object(&k->proof.dane));
 	json_set(o, "pkix", finding_object(&k->pkix));
 	if (in->env->conf.pem)
 		json_set(o, "pem", pem_of(k->reach->tls.chain));

@@ -112,12 +112,12 @@ print_key(const struct inspect *in, const struct inspect_host *h, const struct i
 	}
 	printf("\n");
 	print_chain(in, &k->reach->tls);
-	print_records(h->host->host, &k->dane);
+	print_records(h->host->host, &k->proof.dane);
 	if (k->pkix.result != VERIFY_NOT_ASKED)
 		printf("    trusted CAs: %s: %s [%s]\n", k->pkix.result == VERIFY_MATCH ? "good" :
 		    verify_reason_name(k->pkix.reason), k->pkix.why, k->pkix.rule);
-	else if (in->env->trust == NULL)
-		printf("    trusted CAs: not asked: %s\n", in->env->trust_why);
+	else
+		printf("    trusted CAs: not asked: there is no list of them\n");
 }
 
 /* ---- the rest ---- */
@@ -249,6 +249,8 @@ inspect_text(const struct inspect *in)
 		for (i = 0; i < in->n; i++)
 			print_host(in, &in->v[i]);
 	}
+	if (!in->is_server && in->plan.kind == PLAN_HOSTS && !in->env->conf.quiet)
+		printf("%s: MTA-STS was not asked for: the verdicts do not rest on it\n", in->destination);
 	printf("%s: ", in->destination);
 	print_verdict(&in->verdict);
 	printf(": %s [%s]\n", in->verdict.why, in->verdict.rule);

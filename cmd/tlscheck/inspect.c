@@ -8,12 +8,9 @@
 
 #include "alloc.h"
 #include "cert.h"
-#include "file.h"
 #include "log.h"
 #include "name.h"
 #include "text.h"
-
-#define CA_FILE_MAX ((size_t)16 << 20) /* octets of --ca */
 
 int
 inspect_is_mail(const struct inspect *in)
@@ -98,7 +95,7 @@ judge_pkix_records(const struct facts_host *fh, struct inspect_key *k, STACK_OF(
 {
 	size_t i;
 
-	if (k->dane.result == VERIFY_MATCH || count_pkix_records(fh) == 0 || !k->reach->up)
+	if (k->proof.dane.result == VERIFY_MATCH || count_pkix_records(fh) == 0 || !k->reach->up)
 		return;
 	if (verified == NULL) {
 		say(&k->verdict, VERDICT_SKIP, "RFC 6698 2.1.1",
@@ -113,22 +110,6 @@ judge_pkix_records(const struct facts_host *fh, struct inspect_key *k, STACK_OF(
 			return;
 		}
 	say(&k->verdict, VERDICT_SKIP, "RFC 6698 2.1.1", "no TLSA record matches");
-}
-
-/* A client of these protocols does not fall back to clear text, and takes no certificate unseen. */
-static void
-judge_by_pkix(struct inspect_key *k)
-{
-	if (k->verdict.word == VERDICT_CLEAR)
-		say(&k->verdict, VERDICT_SKIP, k->verdict.rule, "no TLS: %s", k->reach->text);
-	if (k->verdict.word != VERDICT_ENC)
-		return;
-	if (k->pkix.result == VERIFY_MATCH)
-		say(&k->verdict, VERDICT_AUTH, k->pkix.rule, "%s", k->pkix.why);
-	else
-		say(&k->verdict, VERDICT_SKIP, k->pkix.rule != NULL ? k->pkix.rule : "local",
-		    "a client that verifies certificates refuses this one: %s",
-		    k->pkix.why != NULL ? k->pkix.why : "there is no list of trusted CAs");
 }
 
 /* What policy says of SMTP, in the words of the protocol at hand. */
@@ -146,29 +127,18 @@ judge_other(struct inspect *in, struct inspect_key *k, const struct facts_host *
 		    r->text);
 	else if (r->end == SEEN_REFUSED)
 		say(&k->verdict, VERDICT_SKIP, starttls_clause(in->proto), "refuses the session: %s", r->text);
-	else if (!in->env->conf.level_given)
-		judge_by_pkix(k);
 	k->verdict.rule = rule_of(in->proto, k->verdict.rule);
 	judge_pkix_records(fh, k, verified);
 }
 
 static void
-verify_by_records(struct inspect *in, const struct inspect_host *h, struct inspect_key *k)
+verify_by_plan(struct inspect *in, const struct inspect_host *h, struct inspect_key *k)
 {
-	const struct facts_host *fh = h->host->host;
-	const char *names[FACTS_NAMES_MAX];
-	struct verify_dane v = { .tlsa = fh->tlsa, .ntlsa = fh->ntlsa, .base = fh->tlsa_base,
-		.names = names, .now = time(NULL) };
+	struct proof_ask ask = { .host = h->host, .facts = in->facts, .trust = in->env->trust, .now = time(NULL) };
 	struct fail f = FAIL_INIT;
 
-	if (h->host->need != PLAN_DANE)
-		return;
-	v.nnames = facts_reference_names(in->facts, fh, names);
-	if (verify_dane(k->reach->tls.chain, &v, &k->dane, &f) == -1) {
-		k->dane.result = VERIFY_NO_MATCH;
-		k->dane.rule = "local";
-		k->dane.why = xstrdup(f.text);
-	}
+	if (proof_make(k->reach->tls.chain, &ask, &k->proof, &f) == -1)
+		talk(NULL, "%s: %s", in->destination, f.text);
 }
 
 static void
@@ -184,20 +154,38 @@ verify_by_cas(struct inspect *in, const struct inspect_host *h, struct inspect_k
 		talk(NULL, "%s: %s", in->destination, f.text);
 }
 
+/* The connection took whatever version there was; where a CA's word is needed, not every one will do. */
+static int
+is_below_min(const struct plan_host *h, const struct reach *r)
+{
+	static const char *const versions[] = { [POLICY_TLS_MIN_1_0] = "TLSv1", [POLICY_TLS_MIN_1_1] = "TLSv1.1",
+		[POLICY_TLS_MIN_1_2] = "TLSv1.2", [POLICY_TLS_MIN_1_3] = "TLSv1.3" };
+	unsigned i;
+
+	if (!r->up || !plan_need_is_strict(h->need))
+		return 0;
+	for (i = 0; i < h->tls_min; i++)
+		if (strcmp(r->tls.protocol, versions[i]) == 0)
+			return 1;
+	return 0;
+}
+
 static void
 judge_key(struct inspect_host *h, struct inspect_key *k)
 {
 	struct inspect *in = h->inspect;
 	struct seen seen = { .end = k->reach->end, .tls = k->reach->up, .text = k->reach->text,
-		.finding = &k->dane };
+		.proof = &k->proof };
 	STACK_OF(X509) *verified = NULL;
 
-	k->dane.matched = k->dane.depth = k->pkix.matched = k->pkix.depth = -1;
 	if (k->reach->up) {
-		verify_by_records(in, h, k);
+		verify_by_plan(in, h, k);
 		verify_by_cas(in, h, k, &verified);
 	}
 	policy_judge(h->host, &seen, &k->verdict);
+	if (is_below_min(h->host, k->reach))
+		say(&k->verdict, VERDICT_SKIP, "local", "%s is older than this level takes (tls-min)",
+		    k->reach->tls.protocol);
 	if (!inspect_is_mail(in))
 		judge_other(in, k, h->host->host, verified);
 	cert_chain_free(verified);
@@ -224,6 +212,7 @@ judge_host(struct inspect_host *h)
 	else
 		say(&h->verdict, k->verdict.word, k->verdict.rule, "with its %s certificate: %s",
 		    survey_name(k->step), k->verdict.why);
+	h->verdict.bound = k->verdict.bound;
 }
 
 static void
@@ -341,15 +330,30 @@ add_host(struct inspect *in, const struct plan_host *h, const struct facts_addr 
 	in->v[in->n++] = (struct inspect_host){ .inspect = in, .host = h, .addr = addr };
 }
 
+/*
+ * The options', but MTA-STS, which says nothing of single servers and is not asked for here.  Where none was
+ * given: clients of other protocols than mail's do not fall back to clear text, and take no certificate unseen.
+ */
+static const struct policy *
+policy_of(const struct inspect *in, struct policy *policy)
+{
+	*policy = in->env->conf.policy;
+	policy->sts = POLICY_STS_NONE;
+	if (!inspect_is_mail(in) && !in->env->conf.level_given)
+		policy->tls = POLICY_TLS_REQUIRED_VERIFY_HOSTED;
+	return policy;
+}
+
 static void
 on_facts(void *arg, struct facts *facts)
 {
 	struct inspect *in = arg;
+	struct policy policy;
 	size_t i, j, n = 0;
 
 	in->lookup = NULL;
 	in->facts = facts;
-	policy_plan(&in->env->conf.policy, facts, &in->plan);
+	policy_plan(policy_of(in, &policy), facts, &in->plan);
 	for (i = 0; i < in->plan.nhost; i++)
 		n += in->plan.host[i].host->naddr + 1;
 	in->v = xcalloc(n, sizeof *in->v);
@@ -494,7 +498,7 @@ inspect_clear(struct inspect *in)
 		if (h->surveyed)
 			survey_clear(&h->survey);
 		for (j = 0; j < h->nkey; j++) {
-			finding_clear(&h->key[j].dane);
+			proof_clear(&h->key[j].proof);
 			finding_clear(&h->key[j].pkix);
 			verdict_clear(&h->key[j].verdict);
 		}
@@ -581,27 +585,6 @@ start_more(struct run *r)
 	}
 }
 
-/* A list that is damaged is the user's to mend; where there is none, servers can be looked at still. */
-static int
-open_trust(struct inspect_env *env, struct fail *f)
-{
-	struct buf b = BUF_INIT;
-
-	if (env->conf.ca == NULL)
-		env->trust = trust_open(env->conf.dir, f);
-	else {
-		if (file_read(env->conf.ca, CA_FILE_MAX, &b, f) == -1)
-			return -1;
-		if ((env->trust = trust_from_pem(b.p, b.len, f)) == NULL)
-			fail_prefix(f, "%s", env->conf.ca);
-		buf_clear(&b);
-	}
-	if (env->trust != NULL)
-		return 0;
-	env->trust_why = xstrdup(f->text);
-	return env->conf.ca != NULL || f->kind == FAIL_INPUT ? -1 : 0;
-}
-
 static enum tool_exit
 open_all(struct inspect_env *env)
 {
@@ -613,8 +596,10 @@ open_all(struct inspect_env *env)
 		return tool_failed(&f);
 	if ((env->base = event_base_new()) == NULL)
 		alloc_failed();
-	if (open_trust(env, &f) == -1)
-		return tool_failed(&f);
+	/* Without castore's lists servers can be looked at still; a file that was named has to be there. */
+	env->trust = cas_get(env->conf.cas);
+	if (env->trust == NULL && env->conf.cas->file != NULL)
+		return TOOL_CANNOT;
 	if (env->conf.client == NULL)
 		return TOOL_YES;
 	if ((name = identity_find(env->conf.dir, env->conf.client, &f)) == NULL)
@@ -649,8 +634,6 @@ inspect_run(const struct inspect_conf *conf, char **words, size_t n)
 	free(r.to);
 	dns_free(r.env.dns);
 	identity_clear(&r.env.client);
-	trust_free(r.env.trust);
-	free(r.env.trust_why);
 	SSL_CTX_free(r.env.tls);
 	if (r.env.base != NULL)
 		event_base_free(r.env.base);

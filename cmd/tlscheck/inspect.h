@@ -14,16 +14,17 @@
 
 #include <event2/event.h>
 
+#include "cas.h"
 #include "dns.h"
 #include "facts.h"
 #include "identity.h"
 #include "lookup.h"
 #include "policy.h"
+#include "proof.h"
 #include "publish.h"
 #include "starttls.h"
 #include "survey.h"
 #include "tool.h"
-#include "trust.h"
 #include "verify.h"
 
 #define INSPECT_SURVEYS_MAX 8	 /* addresses of one destination at once */
@@ -38,7 +39,7 @@ struct inspect_conf {
 	int timeout_ms;
 	char *ehlo;
 	const char *dir;	/* of the store: castore's lists, identities */
-	const char *ca;		/* file of CAs in place of castore's lists; or NULL */
+	struct cas *cas;
 	const char *client;	/* identity to present; NULL: none */
 	int level_given;	/* the policy's level is the user's word */
 	int json, quiet, verbose, pem;
@@ -50,7 +51,8 @@ struct inspect_conf {
 struct inspect_key {
 	enum survey_step step;		/* that showed it */
 	const struct reach *reach;
-	struct finding dane, pkix;	/* VERIFY_NOT_ASKED where there are no records, no list of CAs */
+	struct proof proof;		/* what the plan asks */
+	struct finding pkix;		/* by the trusted CAs and the host's name, whatever the plan asks */
 	struct verdict verdict;
 };
 
@@ -72,8 +74,7 @@ struct inspect_env {
 	struct event_base *base;
 	struct dns *dns;
 	SSL_CTX *tls;
-	struct trust *trust;
-	char *trust_why;		/* why there is no list of CAs */
+	const struct trust *trust;	/* NULL: there is no list of CAs */
 	struct identity client;
 };
 

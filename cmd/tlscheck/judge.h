@@ -1,8 +1,8 @@
 /*
- * judge - what evidence is worth under a policy: pure, and the same for what was just seen, what
+ * judge - what evidence is worth under a policy: pure but for the CAs, and the same for what was just seen, what
  * was kept in a file and what stood in options.
  *
- *	evidence + policy -> policy_plan -> verify (each chain) -> policy_judge -> policy_domain
+ *	evidence + policy -> policy_plan -> proof (of each chain) -> policy_judge -> policy_domain
  *
  * Nothing is concluded from what a connection did not try: where the policy asks for more than the
  * evidence has, the verdict is INCONCLUSIVE and says so.
@@ -10,14 +10,14 @@
 #ifndef TLSCHECK_JUDGE_H
 #define TLSCHECK_JUDGE_H
 
+#include "cas.h"
 #include "evidence.h"
 #include "policy.h"
-#include "trust.h"
-#include "verify.h"
+#include "proof.h"
 
 struct judge_conf {
 	int64_t now;			/* seconds since 1970; 0: when the evidence was gathered */
-	const struct trust *trust;	/* for levels that ask for a CA; NULL: nothing verifies */
+	struct cas *cas;		/* for plans that ask for a CA; NULL: nothing is trusted */
 	const char *const *names;	/* further reference identities (--name), for every host */
 	size_t nnames;
 };
@@ -27,7 +27,7 @@ struct judged_host {
 	const struct plan_host *host;
 	const struct facts_addr *addr;
 	const struct shown *shown;	/* NULL: nothing was */
-	struct finding finding;
+	struct proof proof;
 	struct verdict verdict;
 };
 
@@ -39,6 +39,7 @@ struct judged {
 	struct judged_host *v;		/* hosts in the plan's order, their addresses sorted */
 	size_t n;
 	struct verdict verdict;
+	int sts_unasked;		/* hosts are judged for which MTA-STS, not asked for, might ask more */
 };
 
 void judge(const struct evidence *, const struct policy *, const struct judge_conf *, struct judged *);

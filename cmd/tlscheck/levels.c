@@ -35,6 +35,7 @@ levels_judge(const struct evidence *ev, const struct policy *policy, const struc
 		for (dane = 0; dane < LEVELS_DANE; dane++) {
 			p.tls = (enum policy_tls)tls;
 			p.dane = (enum policy_dane)dane;
+			p.sts = tls == POLICY_TLS_NO ? POLICY_STS_NONE : policy->sts;
 			add(ev, &p, conf, out);
 		}
 }

@@ -24,7 +24,7 @@ void levels_clear(struct levels *);
 /* NULL: the two contradict each other. */
 const struct level *levels_find(const struct levels *, enum policy_tls, enum policy_dane);
 
-#define LEVELS_TLS (POLICY_TLS_REQUIRED + 1)
+#define LEVELS_TLS (POLICY_TLS_REQUIRED_VERIFY_HOSTED + 1)
 #define LEVELS_DANE (POLICY_DANE_MANDATORY + 1)
 
 #endif

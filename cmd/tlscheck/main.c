@@ -26,21 +26,22 @@
 #define DAYS_MAX 36500
 
 static const char usage[] =
-    "usage: tlscheck [-jqTvN] [-c CONF] [-l LEVEL] [--dane SETTING] [--anchor FILE] [--resolver WHERE]\n"
-    "                [--root-hints FILE] [--port N] [-t TIME] [--ehlo NAME] [-w DAYS[,DAYS]]\n"
-    "                [--expect VERDICT] [--time WHEN] [--save FILE] DESTINATION...\n"
-    "       tlscheck --replay FILE [-jqTvN] [-c CONF] [-l LEVEL] [--dane SETTING] [--time WHEN]\n"
-    "                [DESTINATION...]\n"
-    "       tlscheck --chain FILE --name REF... [--tlsa RECORD]... [--tlsa-file FILE] [--ca FILE]\n"
-    "                [-d DIR] [--time WHEN] [-l LEVEL] [--dane SETTING] [-jqTvN]\n"
-    "       tlscheck [--starttls PROTOCOL] [--client NAME] [-d DIR] [-jqvC] [-l LEVEL] SERVER...\n"
-    "       tlscheck --survey|--publish[=PART] [-d DIR] [-jqvC] DOMAIN...\n"
+    "usage: tlscheck [OPTION]... [--save FILE] DESTINATION...\n"
+    "       tlscheck [OPTION]... [--starttls PROTOCOL] [--client NAME] SERVER...\n"
+    "       tlscheck [OPTION]... --survey|--publish[=PART] DOMAIN...\n"
+    "       tlscheck [OPTION]... --replay FILE [DESTINATION...]\n"
+    "       tlscheck [OPTION]... --chain FILE --name REF... [--tlsa RECORD]... [--tlsa-file FILE]\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
     "SERVER is host:port, [address]:port or host@port, or a host where --starttls says its port.\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
-    "                       routes, anchor, resolver and port; not with -l and --dane\n"
-    "  -l, --level LEVEL    tls level: no, preferred (default) or required\n"
+    "                       routes, anchor, resolver, port and CAs; not with -l to --tls-min\n"
+    "  -l, --level LEVEL    tls level: no, preferred (default), preferred-verify, required,\n"
+    "                       required-verify or required-verify-hosted\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
+    "      --sts SETTING    none or follow (default)\n"
+    "      --fallback WHEN  to clear text: before-220 (default), after-220, both or never\n"
+    "      --fqdn-check YESNO  whether certificates' names must be fully qualified to count: no (default)\n"
+    "      --tls-min VERSION  lowest version where a CA's word is needed: 1.2 (default), 1.3, 1.1, 1.0\n"
     "  -T, --table          the verdict under every level and DANE setting too\n"
     "      --anchor FILE    DNSSEC trust anchor (default " DNS_ROOT_ANCHOR ")\n"
     "      --resolver WHERE ADDR[@PORT][,...] or recursive (default: /etc/resolv.conf)\n"
@@ -75,16 +76,20 @@ static const char usage[] =
     "  -h, --help           this text\n"
     "  -V, --version        the version\n";
 
-enum { OPT_DANE = 256, OPT_ANCHOR, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO, OPT_SAVE, OPT_REPLAY,
-	OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT, OPT_STARTTLS, OPT_CLIENT, OPT_SURVEY,
-	OPT_PUBLISH };
+enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO,
+	OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT,
+	OPT_STARTTLS, OPT_CLIENT, OPT_SURVEY, OPT_PUBLISH };
 
 #define SHORT_OPTIONS ":c:d:l:t:w:CjNqTvhV"
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "level", required_argument, NULL, 'l' },
-	{ "dane", required_argument, NULL, OPT_DANE },
+	{ "dane", required_argument, NULL, OPT_POLICY + POLICY_KEY_DANE },
+	{ "sts", required_argument, NULL, OPT_POLICY + POLICY_KEY_STS },
+	{ "fallback", required_argument, NULL, OPT_POLICY + POLICY_KEY_FALLBACK },
+	{ "fqdn-check", required_argument, NULL, OPT_POLICY + POLICY_KEY_FQDN_CHECK },
+	{ "tls-min", required_argument, NULL, OPT_POLICY + POLICY_KEY_TLS_MIN },
 	{ "table", no_argument, NULL, 'T' },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
 	{ "resolver", required_argument, NULL, OPT_RESOLVER },
@@ -133,8 +138,11 @@ struct settings {
 	struct show_conf show;
 	const char *conf_file;
 	struct conf *relay;
-	int level_given, dane_given, port_given;
-	const char *replay, *dir, *ca;
+	const char *dir;	/* -d; NULL: not given */
+	unsigned given;		/* settings of the policy, a bit for each key */
+	int port_given;
+	struct cas cas;
+	const char *replay;
 	struct offline offline;
 	char **name;		/* of offline, which borrows them */
 	const char **tlsa;
@@ -173,17 +181,17 @@ take_level(struct settings *s, const char *word)
 
 	if (policy_parse_level(word, &s->conf.policy.tls, &f) == -1)
 		tool_usage("%s", f.text);
-	s->level_given = 1;
+	s->given |= 1U << POLICY_KEY_TLS;
 }
 
 static void
-take_dane(struct settings *s, const char *word)
+take_policy(struct settings *s, enum policy_key key, const char *word)
 {
 	struct fail f = FAIL_INIT;
 
-	if (policy_parse_dane(word, &s->conf.policy.dane, &f) == -1)
+	if (policy_set(&s->conf.policy, key, word, &f) == -1)
 		tool_usage("%s", f.text);
-	s->dane_given = 1;
+	s->given |= 1U << key;
 }
 
 /* --time */
@@ -289,7 +297,7 @@ read_offline_option(int ch, struct settings *s)
 	case OPT_NAME: take_name(s, optarg); break;
 	case OPT_TLSA: take_tlsa(s, optarg); break;
 	case OPT_TLSA_FILE: s->offline.tlsa_file = optarg; break;
-	case OPT_CA: s->ca = optarg; break;
+	case OPT_CA: s->cas.file = optarg; break;
 	case OPT_TIME: s->show.judge.now = time_or_usage(optarg); break;
 	default: return -1;
 	}
@@ -371,7 +379,13 @@ read_options(int argc, char **argv, struct settings *s)
 		switch (ch) {
 		case 'c': s->conf_file = optarg; break;
 		case 'l': take_level(s, optarg); break;
-		case OPT_DANE: take_dane(s, optarg); break;
+		case OPT_POLICY + POLICY_KEY_DANE:
+		case OPT_POLICY + POLICY_KEY_STS:
+		case OPT_POLICY + POLICY_KEY_FALLBACK:
+		case OPT_POLICY + POLICY_KEY_FQDN_CHECK:
+		case OPT_POLICY + POLICY_KEY_TLS_MIN:
+			take_policy(s, (enum policy_key)(ch - OPT_POLICY), optarg);
+			break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
 		case OPT_HINTS: s->conf.dns.root_hints = optarg; break;
@@ -411,8 +425,9 @@ read_relay(struct settings *s)
 
 	if (s->conf_file == NULL)
 		return;
-	if (s->level_given || s->dane_given)
-		tool_usage("-c says the policy: -l and --dane are not for use with it");
+	if (s->given != 0)
+		tool_usage("-c says the policy: -l, --dane, --sts, --fallback, --fqdn-check and --tls-min are not "
+		    "for use with it");
 	if ((s->relay = conf_read(s->conf_file, print_error, NULL, &f)) == NULL)
 		tool_die(&f);
 	s->conf.relay = s->relay;
@@ -433,13 +448,17 @@ settle(struct settings *s)
 
 	read_relay(s);
 	/* Inherited, DANE goes with TLS; asked for beside -l no, it is a contradiction. */
-	if (s->conf.policy.tls == POLICY_TLS_NO && !s->dane_given)
+	if (s->conf.policy.tls == POLICY_TLS_NO && !(s->given & 1U << POLICY_KEY_DANE))
 		s->conf.policy.dane = POLICY_DANE_NONE;
+	if (s->conf.policy.tls == POLICY_TLS_NO && !(s->given & 1U << POLICY_KEY_STS))
+		s->conf.policy.sts = POLICY_STS_NONE;
 	if (policy_check(&s->conf.policy, &f) == -1)
 		tool_usage("%s", f.text);
 	if (s->conf.ehlo == NULL)
 		s->conf.ehlo = own_name();
 	s->conf.dns.timeout_ms = s->conf.timeout_ms;
+	s->cas.dir = s->dir == NULL && s->relay != NULL ? s->relay->dir : tool_dir(s->dir);
+	s->show.judge.cas = &s->cas;
 }
 
 /* "domain", "[host]", "[address]" in the form that lookup wants; exits where it is none of them. */
@@ -549,6 +568,7 @@ run_clear(struct run *r)
 	free(r->destination);
 	dns_free(r->env.dns);
 	SSL_CTX_free(r->env.tls);
+	SSL_CTX_free(r->env.tls_strict);
 	event_base_free(r->env.base);
 	free(r->env.ill_text);
 }
@@ -678,7 +698,8 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	r.check = xcalloc(n, sizeof *r.check);
 	for (i = 0; i < n; i++)
 		r.destination[i] = destination_of(word[i]);
-	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL)
+	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
+	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
 		tool_die(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
@@ -717,8 +738,8 @@ run_inspection(struct settings *s, char **word, size_t n)
 	conf->timeout_ms = s->conf.timeout_ms;
 	conf->ehlo = s->conf.ehlo;
 	conf->dir = tool_dir(s->dir);
-	conf->level_given = s->level_given;
-	conf->ca = s->ca;
+	conf->level_given = (s->given & 1U << POLICY_KEY_TLS) != 0;
+	conf->cas = s->show.judge.cas;
 	conf->json = s->show.out.json;
 	conf->quiet = s->show.out.quiet;
 	conf->verbose = s->show.out.verbose;
@@ -735,6 +756,7 @@ settings_clear(struct settings *s)
 	free(s->name);
 	free(s->tlsa);
 	free(s->conf.ehlo);
+	cas_clear(&s->cas);
 	conf_free(s->relay);
 }
 
@@ -745,6 +767,7 @@ main(int argc, char **argv)
 		.show.monitor = { .expect = VERDICT_CLEAR, .warn_days = -1, .critical_days = -1 } };
 	struct show sh;
 	enum tool_exit status;
+	int rc;
 
 	tool_init("tlscheck", usage);
 	ossl_init();
@@ -772,6 +795,7 @@ main(int argc, char **argv)
 		run_replay(&s, &sh, argv + optind);
 	else
 		run_online(&s, &sh, argv + optind, argc - optind);
+	rc = show_finish(&sh);
 	settings_clear(&s);
-	return show_finish(&sh);
+	return rc;
 }

@@ -111,7 +111,7 @@ records(const struct judged_host *jh)
 			json_set_str(o, "use", verify_use_name(VERIFY_USE_UNUSABLE));
 		else
 			json_set_str(o, "use",
-			    i < jh->finding.nuse ? verify_use_name(jh->finding.use[i]) : NULL);
+			    i < jh->proof.dane.nuse ? verify_use_name(jh->proof.dane.use[i]) : NULL);
 		json_set_str(o, "why", why);
 		json_push(a, o);
 		free(rdata);
@@ -139,6 +139,7 @@ host_object(const struct judged_host *jh)
 	json_set_int(o, "preference", fh->preference);
 	json_set_str(o, "address", jh->addr != NULL ? facts_addr_text(jh->addr, addr) : NULL);
 	set_verdict(o, &jh->verdict);
+	json_set_str(o, "sts_testing", jh->verdict.testing);
 	json_set_str(o, "need", jh->host->act == PLAN_TRY ? plan_need_name(jh->host->need) : NULL);
 	json_set_str(o, "address_dnssec",
 	    fh->addrs == FACTS_ADDRS_FOUND ? dns_sec_name(fh->addrs_sec) : NULL);
@@ -206,6 +207,7 @@ set_policy(json_t *o, const struct policy *p)
 {
 	json_set_str(o, "tls_level", policy_tls_name(p->tls));
 	json_set_str(o, "dane", policy_dane_name(p->dane));
+	json_set_str(o, "sts", policy_word(p, POLICY_KEY_STS));
 }
 
 static void
@@ -213,6 +215,7 @@ set_facts(json_t *o, const struct facts *f)
 {
 	json_set_str(o, "mx", evidence_mx_name(f->mx));
 	json_set_str(o, "mx_dnssec", dns_sec_name(f->mx_sec));
+	json_set_str(o, "sts_state", evidence_sts_name(f->sts_state));
 	json_set_int(o, "hosts_left_out", (int64_t)f->hosts_left_out);
 	json_set_int(o, "addresses_left_out", (int64_t)f->addrs_left_out);
 }

@@ -193,8 +193,8 @@ print_records(const struct judged_host *jh)
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
 			use = verify_use_name(VERIFY_USE_UNUSABLE);
-		else if (i < jh->finding.nuse)
-			use = verify_use_name(jh->finding.use[i]);
+		else if (i < jh->proof.dane.nuse)
+			use = verify_use_name(jh->proof.dane.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
@@ -215,9 +215,10 @@ print_tls(const struct tls_info *t)
 {
 	int i, n = t->chain != NULL ? sk_X509_num(t->chain) : 0;
 
-	printf("    TLS: %s %s, %d bits%s%s%s%s\n", t->protocol, t->cipher, t->bits,
-	    t->group[0] != '\0' ? ", group " : "", t->group, t->sigalg[0] != '\0' ? ", signed with " : "",
-	    t->sigalg);
+	if (t->protocol != NULL)
+		printf("    TLS: %s %s, %d bits%s%s%s%s\n", t->protocol, t->cipher, t->bits,
+		    t->group[0] != '\0' ? ", group " : "", t->group,
+		    t->sigalg[0] != '\0' ? ", signed with " : "", t->sigalg);
 	if (n > 0)
 		print_names(sk_X509_value(t->chain, 0));
 	for (i = 0; i < n; i++)
@@ -237,6 +238,7 @@ print_host(const struct judged_host *jh)
 		print_reply("banner", jh->shown->banner);
 		print_reply("EHLO", jh->shown->ehlo);
 		print_reply("STARTTLS", jh->shown->starttls);
+		print_reply("EHLO inside TLS", jh->shown->ehlo_tls);
 		if (jh->shown->tls)
 			print_tls(&jh->shown->info);
 	}
@@ -339,6 +341,9 @@ print_unasked(const struct judged *j)
 	char addr[INET6_ADDRSTRLEN];
 	size_t i;
 
+	if (j->sts_unasked)
+		printf("%s: not asked: whether the domain has an MTA-STS policy, which may ask for more\n",
+		    j->evidence->destination);
 	if (j->verdict.word == VERDICT_INCONCLUSIVE)
 		return;
 	for (i = 0; i < j->n; i++) {

@@ -34,7 +34,8 @@ keep(struct probe *p)
 	struct contact *c = &p->contact;
 	struct shown *s = probe_evidence(p);
 
-	s->asked = p->host->need == PLAN_CLEAR ? SHOWN_CLEAR : SHOWN_LAX;
+	s->asked = p->host->need == PLAN_CLEAR ? SHOWN_CLEAR :
+	    plan_need_is_strict(p->host->need) ? SHOWN_STRICT : SHOWN_LAX;
 	s->end = c->seen.end;
 	s->tls = c->seen.tls;
 	s->greeted = c->client.ehlo.code / 100 == 2;
@@ -43,6 +44,8 @@ keep(struct probe *p)
 	s->banner = printed(&c->client.banner);
 	s->ehlo = printed(&c->client.ehlo);
 	s->starttls = printed(&c->client.starttls);
+	s->ehlo_tls = printed(&c->client.ehlo_tls);
+	s->fell_back = c->fell_back != NULL ? xstrdup(c->fell_back) : NULL;
 	s->info = c->tls;
 	c->tls = (struct tls_info){ .chain = NULL };
 }
@@ -87,11 +90,14 @@ void
 probe_start(struct probe *p)
 {
 	const struct check_env *env = p->check->env;
-	struct contact_conf conf = { .base = env->base, .tls = env->tls, .ehlo = env->conf.ehlo,
+	struct contact_conf conf = { .base = env->base, .tls = env->tls,
+		.tls_strict = env->tls_strict, .ehlo = env->conf.ehlo,
 		.timeout_ms = env->conf.timeout_ms };
 	struct contact_target target = { .host = p->host, .facts = p->check->evidence->facts,
 		.addr = p->addr, .port = p->check->port, .sni = name_for_sni(p) };
 
+	if (plan_wants_trust(&p->check->plan))
+		conf.trust = cas_get(env->conf.judge.cas);
 	p->started = 1;
 	contact_start(&p->contact, &conf, &target, &handlers, p);
 }

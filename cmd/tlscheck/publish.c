@@ -87,7 +87,7 @@ look_at_certificate(const struct inspect *in, const struct inspect_host *h, cons
 	talk(NULL, "%s: MTA-STS: the %s certificate of %s %s: %s", in->destination,
 	    k->step == SURVEY_FIRST ? "only" : survey_name(k->step), name_of(h),
 	    facts_addr_text(h->addr, addr),
-	    k->pkix.why != NULL ? k->pkix.why : in->env->trust_why != NULL ? in->env->trust_why : "not verified");
+	    k->pkix.why != NULL ? k->pkix.why : "there is no list of trusted CAs");
 	b->sts++;
 }
 

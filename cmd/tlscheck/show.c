@@ -98,6 +98,8 @@ show_finish(struct show *s)
 	    file_write_or_stdout(s->conf.save, 0644, FILE_REPLACE, s->kept.p, s->kept.len, &f) == -1)
 		show_failed(s, &f);
 	buf_clear(&s->kept);
+	if (s->conf.judge.cas->failed)
+		s->status = tool_worse(s->status, TOOL_CANNOT);
 	if (!s->conf.plugin)
 		return tool_finish(s->status);
 	if (s->status == TOOL_CANNOT)
