@@ -698,8 +698,7 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	r.check = xcalloc(n, sizeof *r.check);
 	for (i = 0; i < n; i++)
 		r.destination[i] = destination_of(word[i]);
-	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
-	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
+	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL)
 		tool_die(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
@@ -770,8 +769,12 @@ main(int argc, char **argv)
 	int rc;
 
 	tool_init("tlscheck", usage);
-	ossl_init();
 	read_options(argc, argv, &s);
+	/* Before OpenSSL is used at all. */
+	if (s.inspect.client != NULL)
+		ossl_init();
+	else
+		ossl_init_keyless();
 	check_form(&s, argc - optind);
 	settle(&s);
 	s.show.out.colour = wants_colour();
