@@ -109,6 +109,17 @@ fall_back(struct contact *c)
 	return 1;
 }
 
+/* The reply alone: that it is one to STARTTLS is what policy says of it. */
+static void
+refused_starttls(struct contact *c)
+{
+	struct buf why = BUF_INIT;
+
+	smtp_reply_print(&why, &c->client.starttls);
+	seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
+	buf_clear(&why);
+}
+
 static void
 session_ended(struct contact *c)
 {
@@ -118,6 +129,8 @@ session_ended(struct contact *c)
 		;
 	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
 		not_offered(c);
+	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)
+		refused_starttls(c);
 	else
 		seen_is(c, contact_end_seen(&c->client), c->client.fail.text);
 	over(c);
@@ -126,17 +139,13 @@ session_ended(struct contact *c)
 static void
 session_ready(struct contact *c)
 {
-	struct buf why = BUF_INIT;
-
 	c->seen.requiretls = c->seen.tls && (c->client.caps_tls.bits & SMTP_CAP_REQUIRETLS) != 0;
-	if (c->client.starttls_refused) {
-		smtp_reply_print(&why, &c->client.starttls);
-		seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
-	} else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR && c->fell_back == NULL)
+	if (c->client.starttls_refused)
+		refused_starttls(c);
+	else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR && c->fell_back == NULL)
 		not_offered(c);
 	else
 		seen_is(c, SEEN_READY, "");
-	buf_clear(&why);
 	judge(c);
 	io_deadline(c->io, 0);
 	/* A session that the plan does not let mail through is of no more use. */

@@ -50,6 +50,8 @@ facts_free(struct facts *f)
 	free(f->sts_why);
 	free(f->sts_id);
 	sts_policy_clear(&f->sts);
+	free(f->tlsrpt_why);
+	tlsrpt_clear(&f->tlsrpt);
 	free(f->recipient);
 	free(f->domain);
 	free(f);
@@ -74,6 +76,17 @@ facts_add_host(struct facts *f, const char *name, uint16_t preference)
 	h->addrs_sec = DNS_FAILED;
 	h->tlsa_state = FACTS_TLSA_NOT_ASKED;
 	return h;
+}
+
+struct txtrec *
+facts_txtrecs(const struct dns_answer *a)
+{
+	struct txtrec *r = xcalloc(a->n, sizeof *r);
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		r[i] = (struct txtrec){ (const char *)a->rr[i].data, a->rr[i].len };
+	return r;
 }
 
 /* Insertion sort: few hosts, and equal preferences must stay as they came. */

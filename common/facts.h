@@ -17,6 +17,7 @@
 #include "dns.h"
 #include "sts.h"
 #include "tlsa.h"
+#include "tlsrpt.h"
 
 #define FACTS_HOSTS_MAX 64	/* MX hosts looked at; more are left out and counted */
 #define FACTS_ADDRS_MAX 32	/* addresses of one host */
@@ -49,8 +50,16 @@ enum facts_tlsa {
 /* RFC 8461: what is known of the domain's MTA-STS policy. */
 enum facts_sts {
 	FACTS_STS_NOT_ASKED,
-	FACTS_STS_NONE,		/* no valid record, or none could be had and none was kept; sts_why says which */
+	FACTS_STS_NONE,		/* no record (sts_why is NULL), or none could be had and none was kept (it says why) */
 	FACTS_STS_FOUND		/* sts holds; fetched now, or kept from before */
+};
+
+/* RFC 8460: where the domain wants reports. */
+enum facts_tlsrpt {
+	FACTS_TLSRPT_NOT_ASKED,
+	FACTS_TLSRPT_NONE,	/* no record, or no valid one: tlsrpt_why says what is wrong with it, else NULL */
+	FACTS_TLSRPT_FOUND,
+	FACTS_TLSRPT_FAILED	/* bogus, or no answer: tlsrpt_why */
 };
 
 struct facts_addr {
@@ -92,9 +101,13 @@ struct facts {
 	size_t hosts_left_out;	/* beyond FACTS_HOSTS_MAX: nothing is known of them */
 	size_t addrs_left_out;	/* addresses that are not looked at, of all hosts */
 	enum facts_sts sts_state;
-	char *sts_why;		/* NONE, or FOUND where the kept one stands in: in words; else NULL */
+	char *sts_why;		/* NONE with a record, or FOUND where the kept one stands in: in words; else NULL */
 	char *sts_id;		/* of the record; NULL where there is none */
+	int64_t sts_fetched;	/* FOUND: when it was fetched, seconds since 1970 */
 	struct sts_policy sts;
+	enum facts_tlsrpt tlsrpt_state;
+	char *tlsrpt_why;
+	struct tlsrpt tlsrpt;
 };
 
 struct facts *facts_new(const char *domain);
@@ -102,6 +115,9 @@ void facts_free(struct facts *);	/* NULL is allowed */
 
 /* A new host at the end; valid until the next call.  NULL where FACTS_HOSTS_MAX is reached. */
 struct facts_host *facts_add_host(struct facts *, const char *name, uint16_t preference);
+
+/* The texts of an answer to a TXT question, borrowed; the array of a->n is the caller's to free. */
+struct txtrec *facts_txtrecs(const struct dns_answer *);
 
 /* Stable order by preference. */
 void facts_sort(struct facts *);

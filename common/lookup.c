@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "name.h"
+#include "sts_lookup.h"
 #include "text.h"
 
 /* What is under way for one host; index is the host's place in the facts. */
@@ -24,9 +25,11 @@ struct lookup {
 	lookup_fn *fn;
 	void *arg;
 	struct facts *facts;
-	struct dns_query *mx;
+	struct dns_query *mx, *tlsrpt;
+	struct sts_lookup *sts;
 	struct host_lookup *host;
 	size_t nhost, open;		/* open: hosts not finished */
+	int parts;			/* not finished: the hosts, STS, TLS-RPT */
 };
 
 static void
@@ -35,6 +38,8 @@ lookup_free(struct lookup *l)
 	size_t i;
 
 	dns_cancel(l->mx);
+	dns_cancel(l->tlsrpt);
+	sts_lookup_cancel(l->sts);
 	for (i = 0; i < l->nhost; i++) {
 		dns_cancel(l->host[i].a);
 		dns_cancel(l->host[i].aaaa);
@@ -59,6 +64,13 @@ finish(struct lookup *l)
 	fn(arg, facts);
 }
 
+static void
+part_done(struct lookup *l)
+{
+	if (--l->parts == 0)
+		finish(l);
+}
+
 static struct facts_host *
 facts_of(struct host_lookup *h)
 {
@@ -69,7 +81,7 @@ static void
 host_done(struct host_lookup *h)
 {
 	if (--h->l->open == 0)
-		finish(h->l);
+		part_done(h->l);
 }
 
 static char *
@@ -326,7 +338,7 @@ begin_hosts(struct lookup *l)
 		h->aaaa = dns_ask(l->dns, name, DNS_AAAA, on_aaaa, h);
 	}
 	if (l->open == 0)
-		finish(l);
+		part_done(l);
 }
 
 /* How many records come before this one: by preference, then as they came. */
@@ -391,6 +403,73 @@ on_mx(void *arg, const struct dns_answer *a)
 		facts->mx = FACTS_MX_NODOMAIN;
 		finish(l);
 		return;
+	}
+}
+
+/* ---- what else the domain publishes ---- */
+
+static void
+on_sts(void *arg, struct sts_result *r)
+{
+	struct lookup *l = arg;
+
+	l->sts = NULL;
+	l->facts->sts_state = r->state;
+	l->facts->sts_why = r->why;
+	l->facts->sts_id = r->id;
+	l->facts->sts_fetched = r->fetched;
+	l->facts->sts = r->policy;
+	part_done(l);
+}
+
+static void
+keep_tlsrpt(struct facts *facts, const struct dns_answer *a)
+{
+	struct txtrec *r = facts_txtrecs(a);
+	struct fail f = FAIL_INIT;
+
+	switch (tlsrpt_select(&facts->tlsrpt, r, a->n, &f)) {
+	case 1:
+		facts->tlsrpt_state = FACTS_TLSRPT_FOUND;
+		break;
+	case -1:
+		facts->tlsrpt_why = xasprintf("its record _smtp._tls is not valid: %s (RFC 8460 3)", f.text);
+		/* FALLTHROUGH */
+	default:
+		facts->tlsrpt_state = FACTS_TLSRPT_NONE;
+	}
+	free(r);
+}
+
+static void
+on_tlsrpt(void *arg, const struct dns_answer *a)
+{
+	struct lookup *l = arg;
+
+	l->tlsrpt = NULL;
+	if (has_answer(a))
+		keep_tlsrpt(l->facts, a);
+	else {
+		l->facts->tlsrpt_state = FACTS_TLSRPT_FAILED;
+		l->facts->tlsrpt_why = why_of(a);
+	}
+	part_done(l);
+}
+
+static void
+begin_others(struct lookup *l)
+{
+	char *owner;
+
+	if (l->conf.sts != NULL) {
+		l->parts++;
+		l->sts = sts_lookup_start(l->conf.sts, l->facts->domain, on_sts, l);
+	}
+	if (l->conf.want_tlsrpt) {
+		l->parts++;
+		owner = xasprintf("_smtp._tls.%s", l->facts->domain);
+		l->tlsrpt = dns_ask(l->dns, owner, DNS_TXT, on_tlsrpt, l);
+		free(owner);
 	}
 }
 
@@ -461,12 +540,15 @@ lookup_start(struct dns *dns, const char *destination, const struct lookup_conf 
 	l->fn = fn;
 	l->arg = arg;
 	l->facts = facts_new(destination);
+	l->parts = 1;
 	if (is_bracketed(destination)) {
 		host = xstrndup(destination + 1, strlen(destination) - 2);
 		begin_local(l, host);
 		free(host);
-	} else
+	} else {
 		l->mx = dns_ask(dns, destination, DNS_MX, on_mx, l);
+		begin_others(l);
+	}
 	return l;
 }
 

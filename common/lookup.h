@@ -4,6 +4,8 @@
  * MX (or implicit MX); for each host A and AAAA at once; then, where DANE may apply, TLSA at the
  * names of RFC 7672 2.2.3: the expanded name before the initial one, the initial one alone where
  * the alias leads out of signed zones, and none where the addresses are unsigned (RFC 7672 2.2.2).
+ * Beside all that the MTA-STS policy of the domain (sts_lookup) and its TLS-RPT record, which a [host]
+ * does not have, nor are they waited for where nothing can be sent to the domain anyway.
  */
 #ifndef MTATLS_LOOKUP_H
 #define MTATLS_LOOKUP_H
@@ -14,6 +16,7 @@
 #include "facts.h"
 
 struct lookup;
+struct sts_source;
 
 /* Runs once, from the loop; the facts are the callee's, to be freed with facts_free(). */
 typedef void lookup_fn(void *arg, struct facts *);
@@ -21,6 +24,8 @@ typedef void lookup_fn(void *arg, struct facts *);
 struct lookup_conf {
 	uint16_t port;		/* of the TLSA owner names */
 	int want_tlsa;		/* 0: the policy has no use for TLSA records */
+	int want_tlsrpt;	/* where the domain wants reports */
+	struct sts_source *sts;	/* NULL: the policy has no use for MTA-STS; outlives the lookup */
 };
 
 /*

@@ -534,6 +534,15 @@ skip_barred(struct plan *p, struct plan_host *h)
 }
 
 static void
+not_dane(struct plan *p, struct plan_host *h)
+{
+	if (p->policy.dane == POLICY_DANE_NONE)
+		without_dane(p, h, PLAN_CLEAR, "local", "DANE is not used");
+	else
+		without_dane(p, h, PLAN_CLEAR, "RFC 8689 4.2.2", "the message sets DANE aside");
+}
+
+static void
 plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 {
 	switch (fh->addrs) {
@@ -558,8 +567,7 @@ plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 		step(p, "RFC 7672 2.1.2", "the other family is used", "%s: %s", fh->name,
 		    fh->addrs_why);
 	if (dane_of(&p->policy) == POLICY_DANE_NONE)
-		without_dane(p, h, PLAN_CLEAR, "local", p->policy.dane == POLICY_DANE_NONE ?
-		    "DANE is not used" : "DANE is set aside");
+		not_dane(p, h);
 	else
 		by_tlsa(p, h);
 }

@@ -65,10 +65,8 @@ set_rights(int fd, uid_t uid, gid_t gid, mode_t mode, const char *what, struct f
 }
 
 static int
-make_folder(int root, enum spool_folder folder, uid_t uid, gid_t gid, struct fail *f)
+make_folder(int root, const char *name, mode_t mode, uid_t uid, gid_t gid, struct fail *f)
 {
-	mode_t mode = folder == SPOOL_NEW ? 02770 : 0700;
-	const char *name = folders[folder];
 	int fd, rc;
 
 	if (mkdirat(root, name, 0700) == -1 && errno != EEXIST)
@@ -167,7 +165,7 @@ check_entry(int root, const char *name, struct fail *f)
 {
 	int i;
 
-	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0)
+	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0 || strcmp(name, SPOOL_STS) == 0)
 		return 0;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
 		if (strcmp(name, folders[i]) == 0)
@@ -297,8 +295,11 @@ spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct f
 	if (claim(root, f) == -1 || set_rights(root, owner, owner_gid, 0711, ".", f) == -1)
 		goto out;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
-		if (make_folder(root, i, i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
+		if (make_folder(root, folders[i], i == SPOOL_NEW ? 02770 : 0700,
+		    i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
 			goto out;
+	if (make_folder(root, SPOOL_STS, 0700, writer, owner_gid, f) == -1)
+		goto out;
 	if (fsync(root) == -1) {
 		fail_errno(f, ".");
 		goto out;

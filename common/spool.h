@@ -41,6 +41,9 @@ enum spool_folder {
 };
 #define SPOOL_FOLDERS 5
 
+#define SPOOL_STS "sts"	/* beside them, of the writer's user: what the relay keeps of MTA-STS (sts_cache.h) */
+
+
 const char *spool_folder_name(enum spool_folder);
 
 #define SPOOL_KEY ".key"	/* in results/: journal.h */

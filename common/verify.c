@@ -969,7 +969,8 @@ tell_path(const struct search *s, struct finding *out)
 	root = cert_subject(s->path[s->n - 1]);
 	out->result = VERIFY_MATCH;
 	out->depth = s->n - 1;
-	out->rule = why != NULL ? "RFC 6125 6.4" : "RFC 5280 6.1";
+	out->rule = why == NULL ? "RFC 5280 6.1" :
+	    s->v->names == VERIFY_NAMES_SAN ? "RFC 8461 4.2" : "RFC 6125 6.4";
 	out->why = xasprintf("chain to \"%s\"%s%s", root, why != NULL ? "; " : "",
 	    why != NULL ? why : "");
 	free(root);

@@ -77,12 +77,12 @@ none_retired() { [ -z "$(retired)" ]; }
 	ask . '250 2.0.0'
 	[ "$(relay_message)" = $'Subject: over the change\r\n\r\nx\r' ]
 	# It is one of two processes that stayed; the other had no session, and went.
-	relay_await 5 logged_times 1 'master retired-ended role='
+	relay_await 5 logged_times 1 'master retired-ended role=in-'
 	[ "$(retired | wc -l)" -eq 1 ]
 	ask QUIT 221
 	exec 5>&-
 	relay_await 5 none_retired
-	relay_await 5 logged_times 2 'master retired-ended role='
+	relay_await 5 logged_times 2 'master retired-ended role=in-'
 }
 
 @test "a session under TLS goes on with what it has" {

@@ -28,6 +28,7 @@ struct outlet {
 	struct dispatch *d;
 	unsigned number;
 	struct channel *channel;	/* NULL: gone */
+	int retired;			/* gets no more orders */
 	size_t load;
 	char journal[SPOOL_ID_SIZE];	/* its name; "": there is none */
 	char before[SPOOL_ID_SIZE];	/* the one that it has still to leave; "": none */
@@ -706,6 +707,12 @@ settle_part(struct part *p, enum spool_rcpt_state state, const char *status, con
 	part_done(p);
 }
 
+static int
+takes_orders(const struct outlet *o)
+{
+	return o->channel != NULL && !o->retired && o->load < o->d->fds;
+}
+
 /*
  * Whoever is free; but what goes to one host goes to one out, which can use its connections again, and
  * so has no more of them than the host has places.
@@ -722,7 +729,7 @@ outlet_for(struct dispatch *d, const char *host)
 			h = (h ^ (unsigned char)*c) * 0x9e3779b97f4a7c15ULL;
 			h ^= h >> 32;
 		}
-		if (o->channel != NULL && o->load < d->fds && (best == NULL || h > most)) {
+		if (takes_orders(o) && (best == NULL || h > most)) {
 			best = o;
 			most = h;
 		}
@@ -737,7 +744,7 @@ least_loaded(struct dispatch *d)
 	struct outlet *o, *best = NULL;
 
 	for (o = d->outlets; o != NULL; o = o->next)
-		if (o->channel != NULL && o->load < d->fds && (best == NULL || o->load < best->load))
+		if (takes_orders(o) && (best == NULL || o->load < best->load))
 			best = o;
 	return best;
 }
@@ -1118,6 +1125,14 @@ take_moved(struct outlet *o, const struct order *r)
 	p->placed = 1;
 }
 
+/* Behind this word no order follows. */
+static void
+take_retire(struct outlet *o)
+{
+	o->retired = 1;
+	channel_send(o->channel, "retire", 6, -1);
+}
+
 static void
 on_out_record(void *arg, struct order *r)
 {
@@ -1125,6 +1140,8 @@ on_out_record(void *arg, struct order *r)
 		close(r->fd);
 	if (r->n == 1 && strcmp(r->v[0], "switched") == 0)
 		take_switched(arg);
+	else if (r->n == 1 && strcmp(r->v[0], "retire") == 0)
+		take_retire(arg);
 	else if (r->n == 5 && strcmp(r->v[0], "result") == 0)
 		take_result(arg, r);
 	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)

@@ -4,12 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "dns.h"
+#include "file.h"
 #include "lookup.h"
 #include "name.h"
 #include "policy.h"
+#include "spool.h"
+#include "sts_cache.h"
+#include "sts_lookup.h"
 #include "text.h"
 
 struct question {
@@ -110,7 +115,10 @@ look_up(struct question *q, const struct conf *c, const char *destination, struc
 {
 	struct dns_conf conf = { .anchor = c->anchor, .resolver = c->resolver };
 	struct lookup_conf lookup = { .port = q->port, .want_tlsa = policy_wants_tlsa(&q->policy) };
+	struct sts_source_conf sts_conf = { .dir = c->dir, .guard = !c->loopback_mx };
+	struct sts_source *sts;
 	struct dns *dns;
+	char *kept;
 
 	if ((q->base = event_base_new()) == NULL)
 		alloc_failed();
@@ -118,8 +126,16 @@ look_up(struct question *q, const struct conf *c, const char *destination, struc
 		event_base_free(q->base);
 		return -1;
 	}
+	/* What the relay keeps it would use; a policy that comes in here is for the relay to keep. */
+	kept = file_join(c->spool, SPOOL_STS);
+	sts_conf.cache = access(kept, R_OK | X_OK) == 0 ? sts_cache_read(kept) : NULL;
+	sts = sts_source_new(q->base, dns, &sts_conf);
+	lookup.sts = policy_wants_sts(&q->policy) ? sts : NULL;
 	lookup_start(dns, destination, &lookup, on_facts, q);
 	event_base_dispatch(q->base);
+	sts_source_free(sts);
+	sts_cache_free(sts_conf.cache);
+	free(kept);
 	dns_free(dns);
 	event_base_free(q->base);
 	return 0;

@@ -65,7 +65,7 @@ struct master {
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
-	char *newdir;
+	char *newdir, *stsdir;
 	int newfd;
 	int signals;
 	struct child *child;		/* the roles, then room for workers that retired */
@@ -320,6 +320,7 @@ open_spool(struct master *m, struct fail *f)
 	if (spool_make(dir, m->user.uid, m->queue_user.uid, m->queue_user.gid, f) == -1)
 		return -1;
 	m->newdir = file_join(dir, "new");
+	m->stsdir = file_join(dir, SPOOL_STS);
 	if ((m->newfd = open(m->newdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", m->newdir);
 	return 0;
@@ -431,6 +432,7 @@ master_free(struct master *m)
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
+	free(m->stsdir);
 	free(m);
 }
 
@@ -510,14 +512,14 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 	out_main(&start);
 }
 
-/* Resolving needs no file once the context is made. */
+/* Resolving needs no file once the context is made; kept policies are in its root directory. */
 static void
 become_route(const struct master *m, const struct child *c, int sock, int queue)
 {
-	struct route_start start = { .conf = m->conf, .queue = queue };
+	struct route_start start = { .conf = m->conf, .trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	route_main(&start);
 }
@@ -856,14 +858,15 @@ begin_stop(struct master *m)
 
 /* ---- SIGHUP ---- */
 
-static size_t
-count_free(const struct master *m)
+/* Of one kind as many may have retired as there are generations. */
+static int
+has_room(const struct master *m, enum child_kind kind)
 {
 	size_t i, n = 0;
 
 	for (i = m->nroles; i < m->nchildren; i++)
-		n += m->child[i].state == CHILD_DOWN;
-	return n;
+		n += m->child[i].state != CHILD_DOWN && m->child[i].kind == kind;
+	return n + m->conf->workers <= m->conf->workers * (size_t)MASTER_GENERATIONS;
 }
 
 /* Takes the worker out of its place, which is for another then. */
@@ -879,7 +882,8 @@ retire(struct master *m, struct child *c)
 	c->state = CHILD_DOWN;
 	c->not_before = 0;
 	/* Sessions are numbered under the name, and both are in the log at once. */
-	snprintf(c->name, sizeof c->name, "in-%d-%u", (int)(c - m->child) / 2, m->generation);
+	snprintf(c->name, sizeof c->name, "%s-%d-%u", c->kind == CHILD_IN ? "in" : "out",
+	    (int)(c - m->child) / 2, m->generation);
 	if (order_send(to->sock, "retire\n", 7, -1, &f) != 1)
 		kill(to->pid, SIGKILL);
 }
@@ -890,13 +894,14 @@ retire_all(struct master *m)
 	size_t i;
 
 	for (i = 1; i < m->nroles; i++)
-		if (m->child[i].kind == CHILD_IN && m->child[i].state != CHILD_DOWN)
+		if ((m->child[i].kind == CHILD_IN || m->child[i].kind == CHILD_OUT) &&
+		    m->child[i].state != CHILD_DOWN)
 			retire(m, &m->child[i]);
 }
 
 /* Makes room: those who retired first have had the most time. */
 static void
-stop_oldest(struct master *m)
+stop_oldest(struct master *m, enum child_kind kind)
 {
 	struct child *oldest = NULL;
 	size_t i;
@@ -904,14 +909,15 @@ stop_oldest(struct master *m)
 	for (i = m->nroles; i < m->nchildren; i++) {
 		struct child *c = &m->child[i];
 
-		if (c->state != CHILD_DOWN && (oldest == NULL || c->not_before < oldest->not_before))
+		if (c->state != CHILD_DOWN && c->kind == kind &&
+		    (oldest == NULL || c->not_before < oldest->not_before))
 			oldest = c;
 	}
 	if (oldest != NULL)
 		tell_stop(oldest);
 }
 
-/* SIGHUP: new certificates for new sessions.  What cannot be read changes nothing. */
+/* SIGHUP: new certificates for new sessions, and the lists of CAs.  What cannot be read changes nothing. */
 static void
 reload(struct master *m)
 {
@@ -919,12 +925,12 @@ reload(struct master *m)
 
 	if (!m->reload || m->stopping || !m->was_ready)
 		return;
-	if (count_free(m) < m->conf->workers) {
-		stop_oldest(m);
+	if (!has_room(m, CHILD_IN) || !has_room(m, CHILD_OUT)) {
+		stop_oldest(m, has_room(m, CHILD_IN) ? CHILD_OUT : CHILD_IN);
 		return;
 	}
 	m->reload = 0;
-	if (reload_identities(m, &f) == -1) {
+	if (load_trust(m, &f) == -1 || reload_identities(m, &f) == -1) {
 		say(LOG_LEVEL_ERROR, "reload-failed", "reason", f.text);
 		return;
 	}
@@ -1037,7 +1043,7 @@ make_children(struct master *m)
 	size_t i;
 
 	m->nroles = 2 + 2 * (size_t)m->conf->workers;
-	m->nchildren = m->nroles + m->conf->workers * (size_t)MASTER_GENERATIONS;
+	m->nchildren = m->nroles + 2 * m->conf->workers * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	m->child[0].kind = CHILD_QUEUE;
 	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");

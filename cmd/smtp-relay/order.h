@@ -8,6 +8,7 @@
  *			log LEVEL LINE		for syslog or stderr
  *	master -> role	stop			finish what is under way, then end
  *	master -> in	retire			take no more clients, serve those there are, then end
+ *	master -> out	retire			take no more orders, deliver those there are, then end
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise
@@ -16,7 +17,9 @@
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "rcpt INDEX
  *						ADDRESS PROOF", then the plan's
+ *			retire			that was the last order: the answer to the same word
  *	out -> queue	switched		the journal before is done with
+ *			retire			give me no more orders
  *			result SEQ INDEX STATE TEXT	of a recipient
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
  *			finished SEQ OUTCOME	of the order

@@ -737,6 +737,17 @@ take_journal(struct out *o, int fd)
 	tell(o, &b);
 }
 
+/* No more orders come: what is under way is the last. */
+static void
+finish_off(struct out *o)
+{
+	if (o->stopping)
+		return;
+	o->stopping = 1;
+	if (o->deliveries == 0)
+		end(o);
+}
+
 static void
 on_record(void *arg, struct order *o)
 {
@@ -746,6 +757,10 @@ on_record(void *arg, struct order *o)
 
 	if (o->n == 1 && strcmp(o->v[0], "journal") == 0 && o->fd != -1) {
 		take_journal(out, o->fd);
+		return;
+	}
+	if (o->n == 1 && strcmp(o->v[0], "retire") == 0) {
+		finish_off(out);
 		return;
 	}
 	d = xcalloc(1, sizeof *d);
@@ -785,10 +800,20 @@ on_stop(void *arg)
 
 	if (o->stopping)
 		return;
-	o->stopping = 1;
-	if (o->deliveries == 0)
-		end(o);
+	finish_off(o);
 	log_waiting(o);
+}
+
+/* Another with the lists of CAs of now takes over; queue says when nothing more is on its way. */
+static void
+on_master_record(void *arg, struct order *r)
+{
+	struct out *o = arg;
+
+	if (r->fd != -1)
+		close(r->fd);
+	if (strcmp(r->v[0], "retire") == 0)
+		channel_send(o->queue, "retire", 6, -1);
 }
 
 void
@@ -799,6 +824,7 @@ out_main(const struct out_start *start)
 	o.start = start;
 	o.journal.fd = -1;
 	o.role.stop = on_stop;
+	o.role.record = on_master_record;
 	o.role.arg = &o;
 	role_begin(&o.role, &start->role);
 	role_drop(&start->role);

@@ -4,20 +4,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "dns.h"
+#include "fetch.h"
 #include "log.h"
 #include "lookup.h"
 #include "name.h"
 #include "pack.h"
+#include "sts_cache.h"
+#include "sts_lookup.h"
 #include "table.h"
 
 struct route {
 	struct role role;
 	const struct route_start *start;
 	struct dns *dns;
+	struct sts_cache *cache;
+	struct sts_source *sts;
 	struct channel *queue;
 };
 
@@ -109,8 +115,10 @@ ask(struct route *r, const char *seq, const char *domain)
 		literal->mx = FACTS_MX_NODOMAIN;
 		answer(q, literal);
 	}
-	else
+	else {
+		lookup.sts = policy_wants_sts(&q->policy) ? r->sts : NULL;
 		lookup_start(r->dns, destination, &lookup, on_facts, q);
+	}
 	free(destination);
 }
 
@@ -138,6 +146,33 @@ on_gone(void *arg, const struct fail *f)
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
 
+/* The policy is not kept, or not read: the mail goes on without that. */
+static void
+complain(void *arg, const struct fail *f)
+{
+	struct log_line l;
+
+	(void)arg;
+	log_event(&l, LOG_LEVEL_WARN, "route", "sts-cache");
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+}
+
+/* Behind role_drop(): the folder is the root directory then, or stays where it is. */
+static void
+open_sts(struct route *r, const struct route_start *start)
+{
+	struct sts_source_conf conf = { .trust = start->trust, .dir = start->conf->dir, .background = 1,
+		.guard = !start->conf->loopback_mx, .complain = complain };
+	struct fail f = FAIL_INIT;
+
+	r->cache = sts_cache_open(start->role.user != NULL ? "/" : start->role.root, time(NULL), &f);
+	if (r->cache == NULL)
+		complain(NULL, &f);
+	conf.cache = r->cache;
+	r->sts = sts_source_new(r->role.base, r->dns, &conf);
+}
+
 static void
 on_stop(void *arg)
 {
@@ -157,9 +192,11 @@ route_main(const struct route_start *start)
 	r.role.stop = on_stop;
 	r.role.arg = &r;
 	role_begin(&r.role, &start->role);
-	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL)
+	/* libcurl is a file, and so are the libraries behind it. */
+	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL || fetch_load(&f) == -1)
 		role_fail(&f);
 	role_drop(&start->role);
+	open_sts(&r, start);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);
 	role_ready(&r.role);
 	event_base_dispatch(r.role.base);

@@ -1,5 +1,7 @@
 /*
- * route - the only role that resolves: a domain comes in, a plan goes out.
+ * route - the only role that resolves and fetches: a domain comes in, a plan goes out.
+ *
+ * Its root directory is the folder of kept MTA-STS policies.
  */
 #ifndef RELAY_ROUTE_H
 #define RELAY_ROUTE_H
@@ -14,6 +16,7 @@ struct dns;
 struct route_start {
 	struct role_start role;
 	const struct conf *conf;
+	const struct trust *trust;	/* for policy hosts; NULL: the lists could not be read */
 	int queue;		/* socket to the queue; the role's now */
 };
 

@@ -242,13 +242,19 @@ advise_session(struct maker *m, const struct judged_host *jh)
 
 /* ---- the certificate ---- */
 
-/* Whom its end concerns: a match by usage 3 does not look at it. */
+/* A match by usage 3 does not look at dates. */
 static const char *
 whom_it_concerns(const struct judged_host *jh)
 {
-	if (jh->proof.dane.result == VERIFY_MATCH && jh->proof.dane.depth == 0)
-		return ": DANE does not mind, senders without DANE may";
-	return jh->verdict.word == VERDICT_AUTH ? "" : ": nobody can verify it then";
+	return jh->proof.dane.result == VERIFY_MATCH && jh->proof.dane.depth == 0 ?
+	    ": DANE does not mind, senders without DANE may" : "";
+}
+
+/* Said already, as the reason why it does not verify. */
+static int
+is_refused_for_its_end(const struct judged_host *jh)
+{
+	return jh->proof.level.reason == VERIFY_REASON_EXPIRED || jh->proof.sts.reason == VERIFY_REASON_EXPIRED;
 }
 
 static void
@@ -263,10 +269,10 @@ advise_certificate(struct maker *m, const struct judged_host *jh)
 	end = cert_not_after(leaf);
 	if (cert_is_demo(leaf))
 		advise(m, "demo", "replace its certificate, which is %s", CERT_DEMO_WARNING);
-	if (end < m->j->now)
+	if (end < m->j->now && !is_refused_for_its_end(jh))
 		advise(m, "expired", "its certificate ended at %s%s: renew it", text_time(until, end),
 		    whom_it_concerns(jh));
-	else if (m->warn_days >= 0 && end - m->j->now < (int64_t)m->warn_days * 86400)
+	else if (end >= m->j->now && m->warn_days >= 0 && end - m->j->now < (int64_t)m->warn_days * 86400)
 		advise(m, "expires", "its certificate ends at %s, within %d days%s: renew it",
 		    text_time(until, end), m->warn_days, whom_it_concerns(jh));
 }
@@ -332,8 +338,8 @@ advice_make(const struct judged *j, int warn_days, struct advice *out)
 		m.about = jh->host->host->name;
 		advise_addresses(&m, jh->host);
 		advise_session(&m, jh);
-		advise_tlsa(&m, jh);
 		advise_ca(&m, jh);
+		advise_tlsa(&m, jh);
 		advise_certificate(&m, jh);
 		advise_protocol(&m, jh);
 	}

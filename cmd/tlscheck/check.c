@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "alloc.h"
+#include "log.h"
 
 static void
 finish(struct check *c)
@@ -276,6 +277,31 @@ settle_destination(struct check *c)
 	return xasprintf("[%s]", hop->next.host);
 }
 
+void
+check_complain(void *arg, const struct fail *f)
+{
+	(void)arg;
+	talk(NULL, "warning: %s", f->text);
+}
+
+/* What all questions of a run go through. */
+static int
+open_dns(struct check_env *env, struct fail *f)
+{
+	struct cas *cas = env->conf.judge.cas;
+	struct sts_source_conf conf = { .dir = cas->dir, .cache = env->sts_cache,
+		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
+
+	if (env->dns != NULL)
+		return 0;
+	if ((env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
+		return -1;
+	if (cas->file != NULL)
+		conf.trust = cas_get(cas);
+	env->sts = sts_source_new(env->base, env->dns, &conf);
+	return 0;
+}
+
 struct check *
 check_start(struct check_env *env, const char *destination, void (*fn)(struct check *, void *),
     void *arg, struct fail *f)
@@ -295,9 +321,12 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	conf.want_tlsa = env->conf.survey || policy_wants_tlsa(&c->policy);
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
-	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)
+	else if (open_dns(env, f) == 0) {
+		conf.want_tlsrpt = 1;
+		conf.sts = policy_wants_sts(&c->policy) || (env->conf.survey && !c->policy.routed) ?
+		    env->sts : NULL;
 		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
-	else {
+	} else {
 		check_free(c);
 		c = NULL;
 	}

@@ -22,11 +22,14 @@
 #include "judge.h"
 #include "lookup.h"
 #include "policy.h"
+#include "sts_cache.h"
+#include "sts_lookup.h"
 
 #define CHECKS_MAX 100		/* destinations under way at once */
 #define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
 #define PROBES_OF_CHECK_MAX 8	/* of one destination: it must not crowd out the others */
 #define ADDRESSES_MAX 128	/* of one destination that are connected to at all */
+#define FETCH_PATIENCE 4	/* times the timeout: for a policy's lookup, connection, handshake and answer */
 #define DESCRIPTORS_SPARE 600	/* for the DNS (512 sockets) and the rest */
 
 struct check_conf {
@@ -34,6 +37,7 @@ struct check_conf {
 	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
 	struct judge_conf judge;
 	struct dns_conf dns;
+	const char *sts_cache;	/* folder of kept MTA-STS policies; NULL: none is kept */
 	int survey;		/* gather what any policy could ask for */
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
@@ -45,6 +49,8 @@ struct check_env {
 	struct event_base *base;
 	struct dns *dns;	/* made at the first question */
 	SSL_CTX *tls, *tls_strict;
+	struct sts_cache *sts_cache;
+	struct sts_source *sts;	/* made with dns */
 	size_t probing, probes_max;	/* connections now, and at most */
 	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */
@@ -91,6 +97,9 @@ void check_free(struct check *);
 
 /* Sets how many connections there may be, by what the system allows. */
 void check_env_init(struct check_env *);
+
+/* What the cache of policies could not do. */
+void check_complain(void *, const struct fail *);
 
 /* Probes an address; ends in check_probe_done(). */
 void probe_start(struct probe *);

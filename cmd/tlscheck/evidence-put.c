@@ -29,6 +29,7 @@ put_number(struct buf *b, unsigned long long n)
 static void
 put_sts(struct buf *b, const struct facts *f)
 {
+	char when[TEXT_TIME_MAX];
 	size_t i;
 
 	table_put(b, "sts", evidence_sts_name(f->sts_state), (char *)NULL);
@@ -36,11 +37,30 @@ put_sts(struct buf *b, const struct facts *f)
 	put(b, "sts-id", f->sts_id);
 	if (f->sts_state != FACTS_STS_FOUND)
 		return;
+	put(b, "sts-fetched", text_time(when, f->sts_fetched));
 	buf_printf(b, "sts-policy %s", sts_mode_name(f->sts.mode));
 	put_number(b, f->sts.max_age);
 	for (i = 0; i < f->sts.nmx; i++)
 		table_put_word(b, f->sts.mx[i], strlen(f->sts.mx[i]));
 	buf_putc(b, '\n');
+}
+
+/* The record as a domain would publish it: what reads it then is what reads those. */
+static void
+put_tlsrpt(struct buf *b, const struct facts *f)
+{
+	struct buf record = BUF_INIT;
+	size_t i;
+
+	table_put(b, "tlsrpt", evidence_tlsrpt_name(f->tlsrpt_state), (char *)NULL);
+	put(b, "tlsrpt-why", f->tlsrpt_why);
+	if (f->tlsrpt_state != FACTS_TLSRPT_FOUND)
+		return;
+	buf_puts(&record, TLSRPT_VERSION "; rua=");
+	for (i = 0; i < f->tlsrpt.n; i++)
+		buf_printf(&record, "%s%s", i > 0 ? "," : "", f->tlsrpt.rua[i].uri);
+	put(b, "tlsrpt-record", record.p);
+	buf_clear(&record);
 }
 
 static void
@@ -156,6 +176,7 @@ evidence_put(struct buf *b, const struct evidence *ev)
 	if (f->hosts_left_out + f->addrs_left_out > 0)
 		buf_printf(b, "left-out %zu %zu\n", f->hosts_left_out, f->addrs_left_out);
 	put_sts(b, f);
+	put_tlsrpt(b, f);
 	for (i = 0; i < f->nhost; i++) {
 		put_host(b, &f->host[i]);
 		for (j = 0; j < ev->nshown; j++)

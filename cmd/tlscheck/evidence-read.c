@@ -27,7 +27,8 @@ struct reading {
 };
 
 enum { TIME = 0x1, PORT = 0x2, ASKED = 0x4, MX = 0x8, MX_WHY = 0x10, MX_CANONICAL = 0x20, LEFT_OUT = 0x40,
-	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400, RECIPIENT = 0x800 };
+	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400, RECIPIENT = 0x800,
+	STS_FETCHED = 0x1000, TLSRPT = 0x2000, TLSRPT_WHY = 0x4000, TLSRPT_RECORD = 0x8000 };
 enum { CANONICAL = 0x1, ADDRESSES = 0x2, ADDRESSES_WHY = 0x4, TLSA = 0x8, TLSA_BASE = 0x10, TLSA_WHY = 0x20,
 	TLSA_DAMAGED = 0x40 };
 enum { TEXT = 0x1, BANNER = 0x2, EHLO = 0x4, STARTTLS = 0x8, TLS = 0x10, EHLO_TLS = 0x20, FELL_BACK = 0x40 };
@@ -102,6 +103,7 @@ take_word(const char *s, const char *const *words, int n, int *out, struct fail 
 WORDS_OF(take_mx_word, evidence_mx_name, FACTS_MX_FAILED + 1)
 WORDS_OF(take_tlsa_word, evidence_tlsa_name, FACTS_TLSA_FAILED + 1)
 WORDS_OF(take_sts_word, evidence_sts_name, FACTS_STS_FOUND + 1)
+WORDS_OF(take_tlsrpt_word, evidence_tlsrpt_name, FACTS_TLSRPT_FAILED + 1)
 WORDS_OF(take_mode_word, sts_mode_name, STS_ENFORCE + 1)
 WORDS_OF(take_sec_word, dns_sec_name, DNS_FAILED + 1)
 
@@ -289,6 +291,47 @@ set_sts_policy(void *ctx, const struct table_line *l, struct fail *f)
 		facts->sts.mx[facts->sts.nmx++] = xstrdup(l->v[i]);
 	}
 	return 0;
+}
+
+static int
+set_sts_fetched(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts *facts = facts_of(ctx, STS_FETCHED, l, f);
+
+	return facts == NULL ? -1 : text_timestamp(l->v[0], "time", &facts->sts_fetched, f);
+}
+
+static int
+set_tlsrpt(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts *facts = facts_of(ctx, TLSRPT, l, f);
+	int state;
+
+	if (facts == NULL || take_tlsrpt_word(l->v[0], &state, f) == -1)
+		return -1;
+	facts->tlsrpt_state = (enum facts_tlsrpt)state;
+	return 0;
+}
+
+static int
+set_tlsrpt_why(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts *facts = facts_of(ctx, TLSRPT_WHY, l, f);
+
+	return facts == NULL ? -1 : take_text(&facts->tlsrpt_why, l->v[0], EVIDENCE_TEXT_MAX, f);
+}
+
+static int
+set_tlsrpt_record(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts *facts = facts_of(ctx, TLSRPT_RECORD, l, f);
+	struct txtrec record = { .p = l->v[0], .len = strlen(l->v[0]) };
+
+	if (facts == NULL)
+		return -1;
+	if (facts->tlsrpt_state != FACTS_TLSRPT_FOUND)
+		return fail(f, FAIL_INPUT, "no \"tlsrpt found\" before it");
+	return tlsrpt_parse(&facts->tlsrpt, &record, f);
 }
 
 /* ---- a host ---- */
@@ -716,6 +759,8 @@ check_destination(const struct reading *r, struct fail *f)
 		return fail(f, FAIL_INPUT, "mx %s has no host", evidence_mx_name(facts->mx));
 	if (facts->sts_state == FACTS_STS_FOUND && !(r->given & STS_POLICY))
 		return fail(f, FAIL_INPUT, "sts found has an sts-policy");
+	if (facts->tlsrpt_state == FACTS_TLSRPT_FOUND && facts->tlsrpt.n == 0)
+		return fail(f, FAIL_INPUT, "tlsrpt found has a tlsrpt-record");
 	return 0;
 }
 
@@ -754,6 +799,10 @@ static const struct table_row rows[] = {
 	{ "sts-why", 1, 1, 0, set_sts_why },
 	{ "sts-id", 1, 1, 0, set_sts_id },
 	{ "sts-policy", 2, TABLE_WORDS_MAX, 0, set_sts_policy },
+	{ "sts-fetched", 1, 1, 0, set_sts_fetched },
+	{ "tlsrpt", 1, 1, 0, set_tlsrpt },
+	{ "tlsrpt-why", 1, 1, 0, set_tlsrpt_why },
+	{ "tlsrpt-record", 1, 1, 0, set_tlsrpt_record },
 	{ "host", 2, 2, 0, set_host },
 	{ "canonical", 1, 1, 0, set_canonical },
 	{ "addresses", 2, 2, 0, set_addresses },

@@ -104,6 +104,16 @@ evidence_sts_name(enum facts_sts state)
 	return names[state];
 }
 
+const char *
+evidence_tlsrpt_name(enum facts_tlsrpt state)
+{
+	static const char *const names[] = { [FACTS_TLSRPT_NOT_ASKED] = "not-asked",
+		[FACTS_TLSRPT_NONE] = "none", [FACTS_TLSRPT_FOUND] = "found",
+		[FACTS_TLSRPT_FAILED] = "failed" };
+
+	return names[state];
+}
+
 const char *const addrs_words[] = { [FACTS_ADDRS_FOUND] = "found", [FACTS_ADDRS_NONE] = "none",
 	[FACTS_ADDRS_FAILED] = "failed" };
 

@@ -68,6 +68,7 @@ const struct shown *evidence_find(const struct evidence *, size_t host, size_t a
 const char *evidence_mx_name(enum facts_mx);
 const char *evidence_tlsa_name(enum facts_tlsa);
 const char *evidence_sts_name(enum facts_sts);
+const char *evidence_tlsrpt_name(enum facts_tlsrpt);
 
 /* ---- files ---- */
 

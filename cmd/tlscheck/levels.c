@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "answer.h"
 
 static void
 add(const struct evidence *ev, const struct policy *policy, const struct judge_conf *conf, struct levels *out)
@@ -17,8 +18,9 @@ add(const struct evidence *ev, const struct policy *policy, const struct judge_c
 	judge(ev, policy, conf, &j);
 	l->tls = policy->tls;
 	l->dane = policy->dane;
+	l->answer = answer(&j);
 	l->verdict = j.verdict;
-	j.verdict.why = NULL;
+	memset(&j.verdict, 0, sizeof j.verdict);
 	judged_clear(&j);
 }
 
@@ -56,8 +58,10 @@ levels_clear(struct levels *levels)
 {
 	size_t i;
 
-	for (i = 0; i < levels->n; i++)
+	for (i = 0; i < levels->n; i++) {
 		verdict_clear(&levels->v[i].verdict);
+		free(levels->v[i].answer);
+	}
 	free(levels->v);
 	memset(levels, 0, sizeof *levels);
 }

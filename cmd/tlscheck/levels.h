@@ -11,6 +11,7 @@ struct level {
 	enum policy_tls tls;
 	enum policy_dane dane;
 	struct verdict verdict;
+	char *answer;
 };
 
 struct levels {

@@ -1,6 +1,7 @@
 /*
  * tlscheck - would mail go to this destination encrypted, authenticated, in clear, or not at all?
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,14 @@
 #include "conf.h"
 #include "file.h"
 #include "inspect.h"
+#include "lint.h"
 #include "log.h"
 #include "name.h"
 #include "offline.h"
 #include "ossl.h"
 #include "progress.h"
 #include "show.h"
+#include "spool.h"
 #include "text.h"
 #include "tls.h"
 #include "tool.h"
@@ -31,6 +34,7 @@ static const char usage[] =
     "       tlscheck [OPTION]... --survey|--publish[=PART] DOMAIN...\n"
     "       tlscheck [OPTION]... --replay FILE [DESTINATION...]\n"
     "       tlscheck [OPTION]... --chain FILE --name REF... [--tlsa RECORD]... [--tlsa-file FILE]\n"
+    "       tlscheck [-j] --lint KIND FILE\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
     "SERVER is host:port, [address]:port or host@port, or a host where --starttls says its port.\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
@@ -39,6 +43,10 @@ static const char usage[] =
     "                       required-verify or required-verify-hosted\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
     "      --sts SETTING    none or follow (default)\n"
+    "      --sts-cache DIR  keep MTA-STS policies there, and use those kept (default: none are kept; with -c\n"
+    "                       those of that relay are used)\n"
+    "      --lint KIND      does FILE (or -) hold a good record or policy?  sts-txt, sts-policy, tlsrpt-txt\n"
+    "                       or tlsa; nothing is asked\n"
     "      --fallback WHEN  to clear text: before-220 (default), after-220, both or never\n"
     "      --fqdn-check YESNO  whether certificates' names must be fully qualified to count: no (default)\n"
     "      --tls-min VERSION  lowest version where a CA's word is needed: 1.2 (default), 1.3, 1.1, 1.0\n"
@@ -77,8 +85,8 @@ static const char usage[] =
     "  -V, --version        the version\n";
 
 enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO,
-	OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT,
-	OPT_STARTTLS, OPT_CLIENT, OPT_SURVEY, OPT_PUBLISH };
+	OPT_STS_CACHE, OPT_LINT, OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME,
+	OPT_EXPECT, OPT_STARTTLS, OPT_CLIENT, OPT_SURVEY, OPT_PUBLISH };
 
 #define SHORT_OPTIONS ":c:d:l:t:w:CjNqTvhV"
 
@@ -90,6 +98,8 @@ static const struct option options[] = {
 	{ "fallback", required_argument, NULL, OPT_POLICY + POLICY_KEY_FALLBACK },
 	{ "fqdn-check", required_argument, NULL, OPT_POLICY + POLICY_KEY_FQDN_CHECK },
 	{ "tls-min", required_argument, NULL, OPT_POLICY + POLICY_KEY_TLS_MIN },
+	{ "sts-cache", required_argument, NULL, OPT_STS_CACHE },
+	{ "lint", required_argument, NULL, OPT_LINT },
 	{ "table", no_argument, NULL, 'T' },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
 	{ "resolver", required_argument, NULL, OPT_RESOLVER },
@@ -138,6 +148,7 @@ struct settings {
 	struct show_conf show;
 	const char *conf_file;
 	struct conf *relay;
+	const char *lint;	/* a kind; NULL: not asked for */
 	const char *dir;	/* -d; NULL: not given */
 	unsigned given;		/* settings of the policy, a bit for each key */
 	int port_given;
@@ -192,6 +203,14 @@ take_policy(struct settings *s, enum policy_key key, const char *word)
 	if (policy_set(&s->conf.policy, key, word, &f) == -1)
 		tool_usage("%s", f.text);
 	s->given |= 1U << key;
+}
+
+static void
+take_lint(struct settings *s, const char *kind)
+{
+	if (!lint_is_kind(kind))
+		tool_usage("lint: expected %s, not \"%.100s\"", LINT_KINDS, kind);
+	s->lint = kind;
 }
 
 /* --time */
@@ -386,6 +405,8 @@ read_options(int argc, char **argv, struct settings *s)
 		case OPT_POLICY + POLICY_KEY_TLS_MIN:
 			take_policy(s, (enum policy_key)(ch - OPT_POLICY), optarg);
 			break;
+		case OPT_STS_CACHE: s->conf.sts_cache = optarg; break;
+		case OPT_LINT: take_lint(s, optarg); break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
 		case OPT_HINTS: s->conf.dns.root_hints = optarg; break;
@@ -461,6 +482,25 @@ settle(struct settings *s)
 	s->show.judge.cas = &s->cas;
 }
 
+/* The cache that is named; else, for the relay's eyes, what the relay keeps, where we may read it. */
+static int
+open_sts_cache(const struct settings *s, struct sts_cache **cache, struct fail *f)
+{
+	char *kept;
+
+	if (s->conf.sts_cache != NULL)
+		return (*cache = sts_cache_open(s->conf.sts_cache, time(NULL), f)) != NULL ? 0 : -1;
+	if (s->relay == NULL)
+		return 0;
+	kept = file_join(s->relay->spool, SPOOL_STS);
+	if (access(kept, R_OK | X_OK) == 0)
+		*cache = sts_cache_read(kept);
+	else if (errno != ENOENT)
+		talk(kept, "what the relay keeps of MTA-STS cannot be read: %s", strerror(errno));
+	free(kept);
+	return 0;
+}
+
 /* "domain", "[host]", "[address]" in the form that lookup wants; exits where it is none of them. */
 static char *
 destination_of(const char *word)
@@ -519,6 +559,8 @@ on_printed(evutil_socket_t fd, short what, void *arg)
 	}
 	if (r->printed < r->n)
 		return;
+	sts_source_free(r->env.sts);
+	r->env.sts = NULL;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
 	progress_end(&r->progress);
@@ -566,6 +608,8 @@ run_clear(struct run *r)
 	}
 	free(r->check);
 	free(r->destination);
+	sts_source_free(r->env.sts);
+	sts_cache_free(r->env.sts_cache);
 	dns_free(r->env.dns);
 	SSL_CTX_free(r->env.tls);
 	SSL_CTX_free(r->env.tls_strict);
@@ -585,6 +629,8 @@ check_form(const struct settings *s, int operands)
 		tool_usage("--chain judges names, not destinations: --name");
 	if (offline && s->offline.nname == 0)
 		tool_usage("--chain needs --name");
+	if (offline && (s->offline.ntlsa > 0 || s->offline.tlsa_file != NULL) && text_is_address(s->name[0]))
+		tool_usage("TLSA records belong to a host: the first --name is an address");
 	if (!offline && (s->offline.nname > 0 || s->offline.ntlsa > 0 || s->offline.tlsa_file != NULL))
 		tool_usage("--name, --tlsa and --tlsa-file belong to --chain");
 	if (offline && (s->conf_file != NULL || s->show.save != NULL))
@@ -700,6 +746,8 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 		r.destination[i] = destination_of(word[i]);
 	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL)
 		tool_die(&r.fail);
+	if (open_sts_cache(s, &r.env.sts_cache, &r.fail) == -1)
+		tool_die(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
 	check_env_init(&r.env);
@@ -775,6 +823,11 @@ main(int argc, char **argv)
 		ossl_init();
 	else
 		ossl_init_keyless();
+	if (s.lint != NULL) {
+		if (argc - optind != 1)
+			tool_usage("lint: expected one file");
+		return tool_finish(lint(s.lint, argv[optind], s.show.out.json));
+	}
 	check_form(&s, argc - optind);
 	settle(&s);
 	s.show.out.colour = wants_colour();

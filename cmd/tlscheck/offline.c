@@ -177,21 +177,13 @@ take_lines(struct records *r, const char *path, char *text, struct fail *f)
 	return 0;
 }
 
-static int
-read_records(struct evidence *ev, const char *path, uint16_t port, struct fail *f)
+int
+offline_records(struct facts_host *fh, uint16_t port, const char *path, char *text, struct fail *f)
 {
-	struct facts_host *fh = &ev->facts->host[0];
 	struct records r = { .host = fh };
-	struct buf b = BUF_INIT;
 	int rc = -1;
 
-	if ((r.owner = tlsa_owner(fh->name, port, "tcp", f)) == NULL || file_read(path, TLSA_FILE_MAX, &b, f) == -1)
-		goto out;
-	if (b.len > 0 && memchr(b.p, '\0', b.len) != NULL) {
-		fail(f, FAIL_INPUT, "%s: NUL octet", path);
-		goto out;
-	}
-	if (b.len > 0 && take_lines(&r, path, b.p, f) == -1)
+	if ((r.owner = tlsa_owner(fh->name, port, "tcp", f)) == NULL || take_lines(&r, path, text, f) == -1)
 		goto out;
 	if (fh->ntlsa == 0) {
 		fail(f, FAIL_INPUT, "%s: no TLSA record of %s in it", path, r.owner);
@@ -203,6 +195,22 @@ read_records(struct evidence *ev, const char *path, uint16_t port, struct fail *
 	rc = 0;
 out:
 	free(r.owner);
+	return rc;
+}
+
+static int
+read_records(struct facts_host *fh, const char *path, uint16_t port, struct fail *f)
+{
+	struct buf b = BUF_INIT;
+	int rc = -1;
+
+	if (file_read(path, TLSA_FILE_MAX, &b, f) == 0) {
+		buf_puts(&b, "");
+		if (memchr(b.p, '\0', b.len) != NULL)
+			fail(f, FAIL_INPUT, "%s: NUL octet", path);
+		else
+			rc = offline_records(fh, port, path, b.p, f);
+	}
 	buf_clear(&b);
 	return rc;
 }
@@ -251,7 +259,7 @@ offline_read(const struct offline *o, int64_t now, struct fail *f)
 	s->end = SEEN_READY;
 	s->greeted = s->tls = 1;
 	if ((s->info.chain = read_chain(o->chain, f)) != NULL && take_options(fh, o, f) == 0 &&
-	    (o->tlsa_file == NULL || read_records(ev, o->tlsa_file, o->port, f) == 0)) {
+	    (o->tlsa_file == NULL || read_records(fh, o->tlsa_file, o->port, f) == 0)) {
 		s->info.cert = sk_X509_value(s->info.chain, 0);
 		if (X509_up_ref(s->info.cert) == 0)
 			alloc_failed();

@@ -23,4 +23,8 @@ struct offline {
 /* NULL: FAIL_INPUT or FAIL_SYS, with the file and line.  The caller frees with evidence_free(). */
 struct evidence *offline_read(const struct offline *, int64_t now, struct fail *);
 
+/* TLSA records of the host from the text of a file, whose lines are taken apart: "U S M HEX", or as a zone
+ * file has them.  FAIL_INPUT: path and line, or none of them is the host's. */
+int offline_records(struct facts_host *, uint16_t port, const char *path, char *text, struct fail *);
+
 #endif

@@ -180,6 +180,7 @@ level_array(const struct levels *levels)
 		json_set_str(o, "tls_level", policy_tls_name(levels->v[i].tls));
 		json_set_str(o, "dane", policy_dane_name(levels->v[i].dane));
 		set_verdict(o, &levels->v[i].verdict);
+		json_set_str(o, "answer", levels->v[i].answer);
 		json_push(a, o);
 	}
 	return a;
@@ -207,7 +208,7 @@ set_policy(json_t *o, const struct policy *p)
 {
 	json_set_str(o, "tls_level", policy_tls_name(p->tls));
 	json_set_str(o, "dane", policy_dane_name(p->dane));
-	json_set_str(o, "sts", policy_word(p, POLICY_KEY_STS));
+	json_set_str(o, "sts_setting", policy_word(p, POLICY_KEY_STS));
 }
 
 static void
@@ -215,7 +216,8 @@ set_facts(json_t *o, const struct facts *f)
 {
 	json_set_str(o, "mx", evidence_mx_name(f->mx));
 	json_set_str(o, "mx_dnssec", dns_sec_name(f->mx_sec));
-	json_set_str(o, "sts_state", evidence_sts_name(f->sts_state));
+	json_set(o, "sts", out_sts_json(f));
+	json_set(o, "tlsrpt", out_tlsrpt_json(f));
 	json_set_int(o, "hosts_left_out", (int64_t)f->hosts_left_out);
 	json_set_int(o, "addresses_left_out", (int64_t)f->addrs_left_out);
 }

@@ -311,7 +311,7 @@ print_level_reasons(const struct levels *levels)
 	for (i = 0; i < levels->n; i++)
 		printf("    tls %s, dane %s: %s: %s [%s]\n", policy_tls_name(levels->v[i].tls),
 		    policy_dane_name(levels->v[i].dane), verdict_name(levels->v[i].verdict.word),
-		    levels->v[i].verdict.why, levels->v[i].verdict.rule);
+		    levels->v[i].answer, levels->v[i].verdict.rule);
 }
 
 /* ---- the report ---- */
@@ -379,6 +379,8 @@ out_text(const struct report *r, const struct out_conf *conf)
 	print_unasked(j);
 	if (!conf->quiet && !conf->offline && j->n > 0)
 		print_table(j, conf);
+	if (!conf->quiet && !conf->offline)
+		out_sts(j->evidence->facts, conf->verbose);
 	if (r->levels != NULL) {
 		print_levels(j, r->levels, conf);
 		if (conf->verbose)

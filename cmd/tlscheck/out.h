@@ -5,6 +5,8 @@
 #ifndef TLSCHECK_OUT_H
 #define TLSCHECK_OUT_H
 
+#include <jansson.h>
+
 #include "advice.h"
 #include "fail.h"
 #include "judge.h"
@@ -25,6 +27,12 @@ struct report {
 };
 
 void out_text(const struct report *, const struct out_conf *);
+
+/* The MTA-STS policy and the TLS-RPT record of a domain in lines for a postmaster; as JSON, null where they
+ * were not asked for. */
+void out_sts(const struct facts *, int verbose);
+json_t *out_sts_json(const struct facts *);
+json_t *out_tlsrpt_json(const struct facts *);
 
 /* One object on one line; the keys are documented in mtatls-json(7). */
 int out_json(const struct report *, struct fail *);

@@ -179,8 +179,8 @@ lab_start()
 	[ -z "$(ls -A "$1")" ] || { lab_say "$1 is not empty"; return 1; }
 	LAB_DIR=$(cd "$1" && pwd)
 	export LAB_DIR LAB_PORT LAB_QUERIES=$LAB_DIR/queries LAB_CAPTURE=$LAB_DIR/capture \
-	    LAB_CERTS=$LAB_DIR/certs
-	mkdir "$LAB_DIR/pids" "$LAB_DIR/logs" "$LAB_DIR/taken"
+	    LAB_CERTS=$LAB_DIR/certs LAB_SITES=$LAB_DIR/sites
+	mkdir "$LAB_DIR/pids" "$LAB_DIR/logs" "$LAB_DIR/taken" "$LAB_SITES"
 	: > "$LAB_DIR/rules"
 	: > "$LAB_CAPTURE"
 	lab_relay relay '' || return 1
@@ -451,6 +451,24 @@ lab_ns()
 		lab_ns_start || return 1
 	fi
 	"${LAB_NS[@]}" "$@"
+}
+
+# Policy hosts ------------------------------------------------------------------------------------------------
+
+# DOMAIN BEHAVIOUR CERT [LINE…]: how mta-sts.DOMAIN behaves from now on (https.c), and its policy's lines.
+lab_site()
+{
+	{ echo "$2 $3"; [ $# -lt 4 ] || printf '%s\n' "${@:4}"; } > "$LAB_SITES/.new"
+	mv "$LAB_SITES/.new" "$LAB_SITES/$1"
+}
+
+# All policy hosts, on port 443 in the namespace.
+lab_sites()
+{
+	[ ! -e "$LAB_DIR/pids/ns-https" ] || return 0
+	lab_ns true || return 1
+	lab_spawn ns-https "${LAB_NS[@]}" "$BUILD/lab/https" -c "$LAB_CAPTURE" "$LAB_SITES" "$LAB_CERTS" 127.0.4.1@443
+	lab_await ns-https lab_is_ready ns-https
 }
 
 # A reply's code: 4xx and what is no reply are temporary.

@@ -31,7 +31,8 @@
 	"pem -----END CERTIFICATE-----\n"
 
 #define HEAD "evidence 1\n\ndestination a.test\ntime 2027-01-01T00:00:00Z\nport 25\nasked a.test\n"
-#define MX HEAD "mx found secure\nsts not-asked\n"
+#define STS "sts not-asked\ntlsrpt not-asked\n"
+#define MX HEAD "mx found secure\n" STS
 #define HOST MX "host mx.a.test 10\naddresses found secure\naddress 192.0.2.1\n"
 #define DANE "tlsa found\ntlsa-base mx.a.test\nrecord 3 1 1 " DIGEST "\n"
 #define BAD "tlsa found\ntlsa-base mx.a.test\nrecord 3 1 1 " OTHER "\n"
@@ -61,10 +62,12 @@ read_text(const char *text, struct evidence_list *list)
 
 static const char *const good[] = {
 	HOST DANE TLS END,
-	HEAD "mx failed bogus\nmx-why no%20signature\nsts not-asked\n" END,
-	HEAD "mx null secure\nsts not-asked\n" END,
-	HEAD "mx found insecure\nmx-canonical b.test\nleft-out 3 4\nsts none\nsts-why no%20record\n" END,
-	HEAD "mx implicit secure\nsts found\nsts-id 2026\nsts-policy enforce 86400 mx.a.test *.b.test\n"
+	HEAD "mx failed bogus\nmx-why no%20signature\n" STS END,
+	HEAD "mx null secure\n" STS END,
+	HEAD "mx found insecure\nmx-canonical b.test\nleft-out 3 4\nsts none\nsts-why no%20record\ntlsrpt failed\ntlsrpt-why timeout\n" END,
+	HEAD "mx implicit secure\nsts found\nsts-id 2026\nsts-fetched 2026-12-31T00:00:00Z\n"
+	     "sts-policy enforce 86400 mx.a.test *.b.test\ntlsrpt found\n"
+	     "tlsrpt-record v=TLSRPTv1;%20rua=mailto:r@a.test,https://a.test/r\n"
 	     "host a.test 0\naddresses none secure\naddresses-why no%20address\ntlsa not-asked\n" END,
 	HOST "address 2001:db8::1\ntlsa failed\ntlsa-why timeout\n" END,
 	MX "host mx.a.test 10\ncanonical real.b.test\naddresses found insecure\naddresses-why AAAA%20bogus\n"
@@ -73,7 +76,7 @@ static const char *const good[] = {
 	   "banner 220%20hello\nehlo 250%20x\nstarttls 454%20no\n"
 	   "host mx2.a.test 20\naddresses failed bogus\ntlsa not-asked\n" END
 	   "\ndestination [192.0.2.9]\ntime 2027-01-01T00:00:01Z\nport 2525\nasked [192.0.2.9]\nmx local secure\n"
-	   "sts not-asked\nhost 192.0.2.9 0\naddresses found secure\naddress 192.0.2.9\ntlsa no-name\n"
+	   STS "host 192.0.2.9 0\naddresses found secure\naddress 192.0.2.9\ntlsa no-name\n"
 	   "connection 192.0.2.9 not-made no-connection not-greeted\ntext left%20out\n" END,
 };
 
@@ -144,39 +147,42 @@ static const struct {
 	    "f:11: mx null has no host" },
 	{ HEAD "mx implicit secure\n" END, "f:8: mx implicit has one host" },
 	{ HEAD "mx found secure\nsts found\n" END, "f:9: sts found has an sts-policy" },
+	{ HEAD "mx found secure\ntlsrpt found\n" END, "f:9: tlsrpt found has a tlsrpt-record" },
+	{ HEAD "mx found secure\ntlsrpt-record v=TLSRPTv1;\n" END, "f:8: no \"tlsrpt found\" before it" },
+	{ HEAD "mx found secure\ntlsrpt found\ntlsrpt-record x\n" END, NULL },
 	{ HEAD "mx found secure\nsts found\nsts-policy enforce 1 a..b\n" END, "f:9: expected a host name or *.domain" },
 	{ HEAD "host mx.a.test 10\n" END, "f:7: host does not belong here" },
-	{ MX "host mx.a.test 10\n" END, "f:10: the host above lacks addresses or tlsa" },
-	{ MX "host mx.a.test 10\naddresses found secure\ntlsa absent\n" END, "f:12: the host above has no address" },
-	{ MX "host mx.a.test 10\naddresses found failed\n" END, "f:10: addresses that were found cannot be failed" },
-	{ MX "host a%20b 10\naddresses found secure\n" END, "f:10: addresses of a host whose name is none" },
+	{ MX "host mx.a.test 10\n" END, "f:11: the host above lacks addresses or tlsa" },
+	{ MX "host mx.a.test 10\naddresses found secure\ntlsa absent\n" END, "f:13: the host above has no address" },
+	{ MX "host mx.a.test 10\naddresses found failed\n" END, "f:11: addresses that were found cannot be failed" },
+	{ MX "host a%20b 10\naddresses found secure\n" END, "f:11: addresses of a host whose name is none" },
 	{ MX "host mx.a.test 10\naddresses none secure\naddress 192.0.2.1\n" END,
-	    "f:11: no \"addresses found\" before it" },
+	    "f:12: no \"addresses found\" before it" },
 	{ MX "host b 10\naddresses none secure\ntlsa absent\nhost a 9\n" END,
-	    "f:12: hosts stand in the order of preference" },
-	{ HOST "address 192.0.2.1\n" END, "f:12: the same address again" },
-	{ HOST "address localhost\n" END, "f:12: expected an address" },
-	{ HOST "record 3 1 1 00\n" END, "f:12: no \"tlsa found\" before it" },
-	{ HOST "tlsa found\n" END, "f:13: the host above lacks tlsa-base or records" },
-	{ HOST "tlsa found\ntlsa-base a..b\n" END, "f:13: expected a host name" },
+	    "f:13: hosts stand in the order of preference" },
+	{ HOST "address 192.0.2.1\n" END, "f:13: the same address again" },
+	{ HOST "address localhost\n" END, "f:13: expected an address" },
+	{ HOST "record 3 1 1 00\n" END, "f:13: no \"tlsa found\" before it" },
+	{ HOST "tlsa found\n" END, "f:14: the host above lacks tlsa-base or records" },
+	{ HOST "tlsa found\ntlsa-base a..b\n" END, "f:14: expected a host name" },
 	{ HOST "tlsa found\ntlsa-base mx.a.test\nrecord 3 1 256 00\n" END, NULL },
 	{ HOST "tlsa found\ntlsa-base mx.a.test\nrecord 3 1 1 0\n" END, NULL },
-	{ HOST "tlsa found\ntlsa-base mx.a.test\nrecord-more 00\n" END, "f:14: no record before it" },
-	{ HOST NONE "text x\n" END, "f:13: text does not belong here" },
-	{ HOST NONE "connection 192.0.2.2 tls ready greeted\n" END, "f:13: an address that is not the host's" },
-	{ HOST NONE READY READY END, "f:14: a second connection to this address" },
-	{ HOST NONE READY "address 192.0.2.2\n" END, "f:14: address does not belong here" },
-	{ HOST NONE READY "pem x\n" END, "f:14: no tls before it" },
+	{ HOST "tlsa found\ntlsa-base mx.a.test\nrecord-more 00\n" END, "f:15: no record before it" },
+	{ HOST NONE "text x\n" END, "f:14: text does not belong here" },
+	{ HOST NONE "connection 192.0.2.2 tls ready greeted\n" END, "f:14: an address that is not the host's" },
+	{ HOST NONE READY READY END, "f:15: a second connection to this address" },
+	{ HOST NONE READY "address 192.0.2.2\n" END, "f:15: address does not belong here" },
+	{ HOST NONE READY "pem x\n" END, "f:15: no tls before it" },
 	{ HOST NONE READY "tls TLSv1.3 c 256 0 g s safe\n" END, NULL },
 	{ HOST NONE READY "tls TLSv1.3 c 256 2 g s safe\n" END, NULL },
 	{ HOST NONE "connection 192.0.2.1 clear ready greeted\ntls TLSv1.3 c 256 0 g s safe\n" PEM END,
-	    "f:26: a connection that did not try TLS cannot tell of it" },
+	    "f:27: a connection that did not try TLS cannot tell of it" },
 	{ HOST NONE "connection 192.0.2.1 tls handshake-failed greeted\ntls TLSv1.3 c 256 0 g s safe\n" PEM END,
-	    "f:26: a connection with TLS cannot have ended so" },
+	    "f:27: a connection with TLS cannot have ended so" },
 	{ HOST NONE "connection 192.0.2.1 tls ready not-greeted\n" END,
-	    "f:14: a connection that was not greeted cannot have ended so" },
+	    "f:15: a connection that was not greeted cannot have ended so" },
 	{ HOST NONE "connection 192.0.2.1 clear injection greeted\n" END,
-	    "f:14: a connection that did not try TLS cannot tell of it" },
+	    "f:15: a connection that did not try TLS cannot tell of it" },
 };
 
 static void

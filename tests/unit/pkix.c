@@ -330,6 +330,7 @@ make_certs(void)
 #define R_CA_FLAG "RFC 5280 6.1.4 (k)"
 #define R_WITHIN "RFC 5280 6.1.3 (b)"
 #define OK "none", R_NAME
+#define STS_OK "none", "RFC 8461 4.2"
 
 static const struct row {
 	const char *what;
@@ -521,7 +522,7 @@ static const struct row {
 	{ "with a dot behind it", { LEAF_WILD, INTER_NO_MX }, { ROOT }, S, 0, HOST ".", NULL,
 	    "name-constraint", "RFC 5280 6.1.3 (c)" },
 	{ "and another name", { LEAF_WILD, INTER_NO_MX }, { ROOT }, S, 0, "mx2.example.org", NULL,
-	    OK },
+	    STS_OK },
 	{ "constraints on addresses leave names alone", { LEAF, INTER_NONE }, { ROOT }, V, 0, NULL,
 	    NULL, OK },
 	{ "an address within", { LEAF_IP, INTER_NONE }, { ROOT }, V, 0, "192.0.2.1", NULL,
@@ -546,7 +547,7 @@ static const struct row {
 	    "RFC 5280 4.1" },
 	/* Names: REQUIREMENTS as in castore(1); wildcards RFC 6125 6.4.3. */
 	{ "SAN", { LEAF, INTER }, { ROOT }, H, 0, NULL, NULL, OK },
-	{ "SAN, SAN only", { LEAF, INTER }, { ROOT }, S, 0, NULL, NULL, OK },
+	{ "SAN, SAN only", { LEAF, INTER }, { ROOT }, S, 0, NULL, NULL, STS_OK },
 	{ "another SAN", { LEAF_OTHER, INTER }, { ROOT }, V, 0, NULL, NULL, "name", R_NAME },
 	{ "another SAN, SAN only", { LEAF_OTHER, INTER }, { ROOT }, S, 0, NULL, NULL, "name",
 	    "RFC 8461 4.2" },
