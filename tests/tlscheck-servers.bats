@@ -262,3 +262,33 @@ max_age: 1209600"
 	run --separate-stderr "$BIN/tlscheck" --ca /nonexistent mx.good.test:25
 	[ "$status" -eq 2 ]
 }
+
+@test "what --publish prints is what --lint takes" {
+	local part
+	for part in sts-policy sts-txt tlsrpt-txt tlsa; do
+		check "--publish=$part" good.test
+		[ "$status" -eq 0 ]
+		printf '%s\n' "$output" > "$BATS_TEST_TMPDIR/$part"
+		run -0 "$BIN/tlscheck" --lint "$part" "$BATS_TEST_TMPDIR/$part"
+	done
+}
+
+@test "memory and descriptors: 200 destinations need what 100 do, 80 surveys what 40 do" {
+	local few many
+	read -r -a few < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" $(printf 'good.test %.0s' {1..100}))
+	read -r -a many < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" $(printf 'good.test %.0s' {1..200}))
+	echo "${few[*]}, ${many[*]}"
+	[ "${many[0]}" -lt $((few[0] + 2048)) ]
+	[ "${many[1]}" -lt $((few[1] + 20)) ]
+	read -r -a few < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" --survey $(printf 'good.test %.0s' {1..40}))
+	read -r -a many < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" --survey $(printf 'good.test %.0s' {1..80}))
+	echo "${few[*]}, ${many[*]}"
+	[ "${many[0]}" -lt $((few[0] + 2048)) ]
+	[ "${many[1]}" -lt $((few[1] + 20)) ]
+}
+
+@test "the libraries of the DNS are loaded by those who ask it" {
+	run -0 readelf -d "$BIN/tlscheck"
+	says "libssl"
+	[[ $output != *@(libunbound|libldns|libidn2|libjansson|libcurl)* ]] || { echo "$output"; return 1; }
+}
