@@ -99,14 +99,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 # What tlscheck loads when it is called, by the names of the libraries that it is built against (lazy.c).
 LAZY = unbound ldns idn2 jansson
-$(BUILD)/sonames.h: $(BUILD)/flags Makefile
-	@for l in $(LAZY); do \
-		name=$$(readelf -d "$$($(CC) -print-file-name=lib$$l.so)" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p'); \
-		[ -n "$$name" ] || { echo "$$l: no shared library found" >&2; exit 1; }; \
-		echo "#define SONAME_$$l \"$$name\""; \
-	done > $@.new && mv $@.new $@
-$(BUILD)/cmd/tlscheck/lazy.o: $(BUILD)/sonames.h
-$(BUILD)/cmd/tlscheck/lazy.o: ALL_CFLAGS += -iquote $(BUILD)
+soname = $(shell readelf -d "$$($(CC) -print-file-name=lib$(1).so)" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p')
+$(BUILD)/cmd/tlscheck/lazy.o: ALL_CFLAGS += $(foreach l,$(LAZY),-DSONAME_$(l)='"$(call soname,$(l))"')
 
 define tier_rule
 $(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/common/%.o,$(MODULES_$(1)))

@@ -273,15 +273,23 @@ max_age: 1209600"
 	done
 }
 
+# N [OPTION]...: the most memory and descriptors of one run over N times the same destination.
+peak() {
+	local n=$1 words=()
+	shift
+	while [ ${#words[@]} -lt "$n" ]; do words+=(good.test); done
+	"$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" "$@" "${words[@]}"
+}
+
 @test "memory and descriptors: 200 destinations need what 100 do, 80 surveys what 40 do" {
 	local few many
-	read -r -a few < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" $(printf 'good.test %.0s' {1..100}))
-	read -r -a many < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" $(printf 'good.test %.0s' {1..200}))
+	read -r -a few < <(peak 100)
+	read -r -a many < <(peak 200)
 	echo "${few[*]}, ${many[*]}"
 	[ "${many[0]}" -lt $((few[0] + 2048)) ]
 	[ "${many[1]}" -lt $((few[1] + 20)) ]
-	read -r -a few < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" --survey $(printf 'good.test %.0s' {1..40}))
-	read -r -a many < <("$BATS_TEST_DIRNAME/lab/peak" "$BIN/tlscheck" "${LAB_OPTS[@]}" --survey $(printf 'good.test %.0s' {1..80}))
+	read -r -a few < <(peak 40 --survey)
+	read -r -a many < <(peak 80 --survey)
 	echo "${few[*]}, ${many[*]}"
 	[ "${many[0]}" -lt $((few[0] + 2048)) ]
 	[ "${many[1]}" -lt $((few[1] + 20)) ]

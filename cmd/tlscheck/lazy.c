@@ -5,7 +5,7 @@
  * libunbound brings libevent, nettle, hogweed and GMP along, libidn2 libunistring.  The functions here stand in
  * for theirs, so that the program is not linked with them, and look the real ones up at the first call.  Each
  * has the type that the library's header gives it, or it would not compile; the names of the files are those of
- * the libraries that it was built against (Makefile: sonames.h).
+ * the libraries that it was built against, which the Makefile finds; here stand Debian 12's.
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -19,8 +19,14 @@
 #include <unbound.h>
 
 #include "log.h"
-#include "sonames.h"
 #include "tool.h"
+
+#ifndef SONAME_unbound
+#define SONAME_unbound "libunbound.so.8"
+#define SONAME_ldns "libldns.so.3"
+#define SONAME_idn2 "libidn2.so.0"
+#define SONAME_jansson "libjansson.so.4"
+#endif
 
 struct lazy {
 	const char *file;

@@ -187,7 +187,7 @@ was_printed(const struct inspect *in, size_t host, size_t key, const struct tlsa
 	for (i = 0; i <= host; i++) {
 		if (in->v[i].host != h->host)
 			continue;
-		for (j = 0; j < in->v[i].nkey && (i < host || j < key); j++)
+		for (j = 0; j < (i < host ? in->v[i].nkey : key); j++)
 			if (in->v[i].key[j].reach->tls.cert != NULL &&
 			    tlsa_matches_cert(t, in->v[i].key[j].reach->tls.cert))
 				return 1;

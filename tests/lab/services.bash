@@ -91,6 +91,7 @@ services_dovecot()
 # ADDR CERT [ALTCERT]: Dovecot there, with certificates of folders.
 lab_dovecot()
 {
+	# shellcheck disable=SC2153 # LAB_PORT is lab.bash's
 	export LAB_IMAP=$((LAB_PORT + 1)) LAB_IMAPS=$((LAB_PORT + 2)) LAB_POP3=$((LAB_PORT + 3)) \
 	    LAB_SIEVE=$((LAB_PORT + 4)) LAB_LMTP=$((LAB_PORT + 5))
 	mkdir -p "$LAB_DIR/dovecot/base"
