@@ -394,7 +394,7 @@ examples() {
 	[ "$status" -eq 0 ]
 	[[ $output == "tlscheck (mtatls) "* ]]
 	local args
-	for args in "" "-x good.test" "--nonsense good.test" "-l foo good.test" "--dane foo good.test" \
+	for args in "" "-x good.test" "--nonsense good.test" "-l foo good.test" "--dane foo good.test" "--sts foo good.test" "--fallback foo good.test" "--fqdn-check foo good.test" "--tls-min 1 good.test" "-l no --sts follow good.test" \
 		"--port 0 good.test" "--port 65536 good.test" "--port 25x good.test" "-t 0 good.test" \
 		"-t x good.test" "-l" "127.0.0.1" "a..b" "-dash.test" "[a b]" "--resolver foo good.test"; do
 		# shellcheck disable=SC2086
@@ -408,6 +408,34 @@ examples() {
 	[ "${stderr_lines[0]}" = 'tlscheck: level: expected no, preferred, preferred-verify, required, required-verify or required-verify-hosted, not "bogus"' ]
 	[[ ${stderr_lines[1]} == "usage: tlscheck "* ]]
 	[ "${stderr_lines[-1]}" = 'try -h for the options' ]
+}
+
+@test "levels that verify, and the other settings, without a configuration" {
+	local dir=$BATS_TEST_TMPDIR/etc
+	"$BIN/castore" -d "$dir" import "$LAB_CERTS/ca/cert.pem"
+	"$BIN/castore" -d "$dir" disable system
+	# DOMAIN VERDICT-AND-RULE OPTION...: the last line says so.
+	says() {
+		check -j -d "$dir" "${@:3}" "$1"
+		[ "$(jq -r '.hosts[0].verdict + " " + .verdict + " " + .hosts[0].rule' <<< "$output")" = "$2" ] ||
+			{ echo "$*"; echo "$output"; return 1; }
+	}
+	says r.good.pkix.test 'AUTH AUTH RFC 6125 6.4' -l required-verify
+	says r.cn.pkix.test 'AUTH AUTH RFC 6125 6.4' -l required-verify
+	says r.cn.pkix.test 'SKIP SKIP RFC 6125 6.4' -l required-verify-hosted
+	says r.pkix-open.test 'AUTH ENC RFC 6125 6.4' -l required-verify
+	says r.name.pkix.test 'ENC ENC RFC 6125 6.4' -l preferred-verify
+	says r.refused.pkix.test 'SKIP SKIP RFC 3207 4' --fallback never
+	says r.fails.pkix.test 'CLEAR CLEAR RFC 3207 4.1' --fallback after-220
+	says r.old.pkix.test 'SKIP SKIP RFC 3207 4.1' -l required-verify
+	says r.old.pkix.test 'SKIP SKIP RFC 3207 4.1' -l required-verify --tls-min 1.1
+	says r.old.pkix.test 'AUTH AUTH RFC 6125 6.4' -l required-verify --tls-min 1.0
+	# A DANE match satisfies every level, also where the CAs would not.
+	says ee-self.test 'AUTH AUTH RFC 7672 3.1.1' -l required-verify-hosted
+	says swapped.test 'SKIP SKIP RFC 7672 2.2' -l preferred-verify
+	# No list: nothing verifies.
+	"$BIN/castore" -d "$dir" disable custom
+	says r.good.pkix.test 'SKIP SKIP RFC 5280 6.1' -l required-verify
 }
 
 @test "an anchor that is missing, empty or no anchor: 2, and the message names it" {

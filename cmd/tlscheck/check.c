@@ -290,6 +290,7 @@ open_dns(struct check_env *env, struct fail *f)
 {
 	struct cas *cas = env->conf.judge.cas;
 	struct sts_source_conf conf = { .dir = cas->dir, .cache = env->sts_cache,
+		.guard = env->conf.relay != NULL && !env->conf.relay->loopback_mx,
 		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
 
 	if (env->dns != NULL)

@@ -417,6 +417,15 @@ parse_address(const char *s, struct facts_addr *a, struct fail *f)
 	return fail(f, FAIL_INPUT, "expected an address");
 }
 
+static int
+same_address(const struct facts_addr *a, const struct facts_addr *b)
+{
+	if (a->family != b->family)
+		return 0;
+	return a->family == AF_INET ? a->ip.v4.s_addr == b->ip.v4.s_addr :
+	    IN6_ARE_ADDR_EQUAL(&a->ip.v6, &b->ip.v6);
+}
+
 /* Index of an address of the host; its number where it has no such address. */
 static size_t
 find_address(const struct facts_host *fh, const struct facts_addr *a)
@@ -424,7 +433,7 @@ find_address(const struct facts_host *fh, const struct facts_addr *a)
 	size_t i;
 
 	for (i = 0; i < fh->naddr; i++)
-		if (memcmp(&fh->addr[i], a, sizeof *a) == 0)
+		if (same_address(&fh->addr[i], a))
 			break;
 	return i;
 }
@@ -776,6 +785,8 @@ set_end(void *ctx, const struct table_line *l, struct fail *f)
 	if (end_host(r, f) == -1 || check_destination(r, f) == -1) {
 		evidence_free(ev);
 		r->ev = NULL;
+		r->host = NULL;
+		r->shown = NULL;
 		return -1;
 	}
 	r->list.v = xreallocarray(r->list.v, r->list.n + 1, sizeof *r->list.v);

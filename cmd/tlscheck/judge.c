@@ -150,7 +150,7 @@ is_weak(const struct tls_info *t)
 {
 	size_t n = strlen(t->sigalg);
 
-	return t->bits < 112 || (strncmp(t->group, "DH-", 3) == 0 && atoi(t->group + 3) < 2048) ||
+	return t->bits < 112 || (strncmp(t->group, "DH-", 3) == 0 && strtol(t->group + 3, NULL, 10) < 2048) ||
 	    (n >= 4 && strcmp(t->sigalg + n - 4, "SHA1") == 0);
 }
 

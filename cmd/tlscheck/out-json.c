@@ -139,6 +139,7 @@ host_object(const struct judged_host *jh)
 	json_set_int(o, "preference", fh->preference);
 	json_set_str(o, "address", jh->addr != NULL ? facts_addr_text(jh->addr, addr) : NULL);
 	set_verdict(o, &jh->verdict);
+	json_set_bool(o, "bound", jh->verdict.bound);
 	json_set_str(o, "sts_testing", jh->verdict.testing);
 	json_set_str(o, "need", jh->host->act == PLAN_TRY ? plan_need_name(jh->host->need) : NULL);
 	json_set_str(o, "address_dnssec",
@@ -209,6 +210,10 @@ set_policy(json_t *o, const struct policy *p)
 	json_set_str(o, "tls_level", policy_tls_name(p->tls));
 	json_set_str(o, "dane", policy_dane_name(p->dane));
 	json_set_str(o, "sts_setting", policy_word(p, POLICY_KEY_STS));
+	json_set_str(o, "requiretls", policy_word(p, POLICY_KEY_REQUIRETLS));
+	json_set_str(o, "fallback", policy_word(p, POLICY_KEY_FALLBACK));
+	json_set_str(o, "tls_min", policy_word(p, POLICY_KEY_TLS_MIN));
+	json_set_bool(o, "fqdn_check", p->fqdn_check);
 }
 
 static void

@@ -116,6 +116,11 @@ FILENAME ~ /hosts$/ {
 $1 == "zone" { f = flags_of(); begin($2, f); next }
 $1 == "std" { host(10, "mx", $2, 3); next }
 $1 == "mx" && $2 ~ /^[0-9]+$/ { host($2, $3, $4, 5); next }
+$1 == "pkix" {
+	put("*." $2, "MX 10 mx." $2)
+	put("mx." $2, "A " $3)
+	next
+}
 $1 == "sts" {
 	n = $2
 	put(n, "MX 10 mx.absent-nodata.test.")
