@@ -20,7 +20,7 @@ TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 TIERS_smtp-relay = MAIL NET WIRE CRYPTO BASE
 
-# What a tier links; --as-needed drops what a program does not reach.
+# What a tier links, behind libc, which has some of libbsd itself; --as-needed drops what a program does not reach.
 PKGS_BASE = jansson libbsd
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
@@ -97,6 +97,11 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# What tlscheck loads when it is called, by the names of the libraries that it is built against (lazy.c).
+LAZY = unbound ldns idn2 jansson
+soname = $(shell readelf -d "$$($(CC) -print-file-name=lib$(1).so)" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p')
+$(BUILD)/cmd/tlscheck/lazy.o: ALL_CFLAGS += $(foreach l,$(LAZY),-DSONAME_$(l)='"$(call soname,$(l))"')
+
 define tier_rule
 $(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/common/%.o,$(MODULES_$(1)))
 	@rm -f $$@
@@ -108,7 +113,7 @@ define tool_rule
 $(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) \
     $(patsubst %,$(BUILD)/lib%.a,$(TIERS_$(1)))
 	@mkdir -p $(BIN)
-	$$(CC) $$(CFLAGS) $$(SAN) $$(HARDEN_LD) -o $$@ $$^ $$(call tier_libs,$$(TIERS_$(1)))
+	$$(CC) $$(CFLAGS) $$(SAN) $$(HARDEN_LD) -o $$@ $$^ -lc $$(call tier_libs,$$(TIERS_$(1)))
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 

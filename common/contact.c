@@ -59,15 +59,18 @@ let_go(struct contact *c)
 	c->io = NULL;
 }
 
-/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it. */
-static enum seen_end
-end_seen(const struct smtp_client *c)
+/* A peer that breaks off while TLS is set up has failed it. */
+enum seen_end
+contact_end_seen(const struct smtp_client *c)
 {
 	switch (c->end) {
 	case SMTP_END_BANNER_PERM:
 		return SEEN_REFUSED;
 	case SMTP_END_EHLO_REFUSED:
 		return c->last.code >= 500 ? SEEN_REFUSED : SEEN_TEMPORARY;
+	case SMTP_END_NO_ESMTP:
+	case SMTP_END_NO_STARTTLS:
+		return SEEN_NO_STARTTLS;
 	case SMTP_END_STARTTLS_REFUSED:
 		return SEEN_STARTTLS_REFUSED;
 	case SMTP_END_INJECTION:
@@ -129,7 +132,7 @@ session_ended(struct contact *c)
 	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)
 		refused_starttls(c);
 	else
-		seen_is(c, end_seen(&c->client), c->client.fail.text);
+		seen_is(c, contact_end_seen(&c->client), c->client.fail.text);
 	over(c);
 }
 

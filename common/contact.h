@@ -93,6 +93,9 @@ void contact_body_end(struct contact *);
 /* Says QUIT where that is allowed and lets the connection go, without waiting; no callback follows. */
 void contact_quit(struct contact *);
 
+/* What the end of a session says to policy. */
+enum seen_end contact_end_seen(const struct smtp_client *);
+
 /* Frees what the struct holds, whatever is under way. */
 void contact_clear(struct contact *);
 

@@ -346,7 +346,7 @@ examples() {
 		tlsa-gen() { "$BIN/tlsa-gen" "$@"; }
 		set -o pipefail
 	END
-	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 0 0) line at=0
+	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 3 3 1 0 0) line at=0
 	while IFS= read -r line; do
 		run --separate-stderr env BIN="$BIN" LAB="${LAB_OPTS[*]}" bash -c '. ./try; eval "$1"' example "$line" < /dev/null
 		echo "$line: $status: $output $stderr"

@@ -140,5 +140,6 @@ clean() {
 	clean 0 tlscheck "${LAB_OPTS[@]}" -j ta-cert.test
 	clean 3 tlscheck "${LAB_OPTS[@]}" -t 2 bogus-mx.test down.test banner-close.plain.test banner-never.plain.test
 	clean 1 tlscheck "${LAB_OPTS[@]}" inject.dane.test ehlo-longline.plain.test banner-endless.plain.test
+	clean 1 tlscheck "${LAB_OPTS[@]}" -jC --survey good.test null-mx.test "mx.down.test:$LAB_PORT" "mx.inject.dane.test:$LAB_PORT"
 	clean 3 tlscheck --resolver "$LAB_DNS_DEAD" --anchor "$LAB_ANCHOR" -t 2 good.test
 }

@@ -12,6 +12,7 @@
 #include "check.h"
 #include "conf.h"
 #include "file.h"
+#include "inspect.h"
 #include "lint.h"
 #include "log.h"
 #include "name.h"
@@ -29,10 +30,13 @@
 
 static const char usage[] =
     "usage: tlscheck [OPTION]... [--save FILE] DESTINATION...\n"
+    "       tlscheck [OPTION]... [--starttls PROTOCOL] [--client NAME] SERVER...\n"
+    "       tlscheck [OPTION]... --survey|--publish[=PART] DOMAIN...\n"
     "       tlscheck [OPTION]... --replay FILE [DESTINATION...]\n"
     "       tlscheck [OPTION]... --chain FILE --name REF... [--tlsa RECORD]... [--tlsa-file FILE]\n"
     "       tlscheck [-j] --lint KIND FILE\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
+    "SERVER is host:port, [address]:port or host@port, or a host where --starttls says its port.\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
     "                       routes, anchor, resolver, port and CAs; not with -l to --tls-min\n"
     "  -l, --level LEVEL    tls level: no, preferred (default), preferred-verify, required,\n"
@@ -62,6 +66,13 @@ static const char usage[] =
     "      --tlsa-file FILE for --chain: TLSA records, one a line, as --tlsa or a zone file has them\n"
     "      --ca FILE        trust these CAs in place of castore's lists\n"
     "  -d, --dir DIR        root of all state, with castore's lists (default $MTATLS_DIR or /etc/mtatls)\n"
+    "      --starttls PROTOCOL  of a server: smtp (default), lmtp, imap, pop3, ldap, sieve, or none for\n"
+    "                       TLS from the first octet\n"
+    "      --client NAME    present this identity of the store to servers that ask for a certificate\n"
+    "      --survey         of domains too: certificates by kind of key, TLS versions, resumption\n"
+    "  -C, --pem            print the chains as they were sent, in PEM: with SERVER and --survey\n"
+    "      --publish        print what the domain's servers support, to be published; or only a part,\n"
+    "                       as --publish=sts-policy: sts-policy, sts-txt, tlsrpt-txt or tlsa\n"
     "      --time WHEN      judge as of that time: seconds since 1970, 2026-11-21 or\n"
     "                       2026-11-21T10:00:00Z; or now\n"
     "  -w, --warn DAYS[,CRITICAL]  certificates that end so soon are a problem: status 1\n"
@@ -74,9 +85,10 @@ static const char usage[] =
     "  -V, --version        the version\n";
 
 enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO,
-	OPT_STS_CACHE, OPT_LINT, OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME, OPT_EXPECT };
+	OPT_STS_CACHE, OPT_LINT, OPT_SAVE, OPT_REPLAY, OPT_CHAIN, OPT_NAME, OPT_TLSA, OPT_TLSA_FILE, OPT_CA, OPT_TIME,
+	OPT_EXPECT, OPT_STARTTLS, OPT_CLIENT, OPT_SURVEY, OPT_PUBLISH };
 
-#define SHORT_OPTIONS ":c:d:l:t:w:jNqTvhV"
+#define SHORT_OPTIONS ":c:d:l:t:w:CjNqTvhV"
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -107,6 +119,11 @@ static const struct option options[] = {
 	{ "warn", required_argument, NULL, 'w' },
 	{ "expect", required_argument, NULL, OPT_EXPECT },
 	{ "plugin", no_argument, NULL, 'N' },
+	{ "starttls", required_argument, NULL, OPT_STARTTLS },
+	{ "client", required_argument, NULL, OPT_CLIENT },
+	{ "survey", no_argument, NULL, OPT_SURVEY },
+	{ "pem", no_argument, NULL, 'C' },
+	{ "publish", optional_argument, NULL, OPT_PUBLISH },
 	{ "json", no_argument, NULL, 'j' },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -140,6 +157,8 @@ struct settings {
 	struct offline offline;
 	char **name;		/* of offline, which borrows them */
 	const char **tlsa;
+	struct inspect_conf inspect;
+	int survey;		/* one of the options that ask for a close look was given */
 };
 
 static long long
@@ -304,6 +323,41 @@ read_offline_option(int ch, struct settings *s)
 	return 0;
 }
 
+static void
+take_protocol(struct settings *s, const char *word)
+{
+	struct fail f = FAIL_INIT;
+
+	if (starttls_parse(word, &s->inspect.proto, &f) == -1)
+		tool_usage("%s", f.text);
+}
+
+static void
+take_publish(struct settings *s, const char *word)
+{
+	struct fail f = FAIL_INIT;
+
+	if (publish_parse(word, &s->inspect.part, &f) == -1)
+		tool_usage("%s", f.text);
+	s->inspect.publish = 1;
+}
+
+/* Those of a close look; -1: no such option. */
+static int
+read_inspect_option(int ch, struct settings *s)
+{
+	switch (ch) {
+	case OPT_STARTTLS: take_protocol(s, optarg); break;
+	case OPT_CLIENT: s->inspect.client = optarg; break;
+	case OPT_SURVEY: break;
+	case 'C': s->inspect.pem = 1; break;
+	case OPT_PUBLISH: take_publish(s, optarg); break;
+	default: return -1;
+	}
+	s->survey |= ch != OPT_STARTTLS || s->inspect.proto != STARTTLS_SMTP;
+	return 0;
+}
+
 /* What is printed and what counts; -1: no such option. */
 static int
 read_show_option(int ch, struct settings *s)
@@ -368,7 +422,8 @@ read_options(int argc, char **argv, struct settings *s)
 		case 'h': tool_help();
 		case 'V': tool_version();
 		default:
-			if (read_offline_option(ch, s) == -1 && read_show_option(ch, s) == -1)
+			if (read_offline_option(ch, s) == -1 && read_show_option(ch, s) == -1 &&
+			    read_inspect_option(ch, s) == -1)
 				tool_bad_option(ch, argv);
 		}
 }
@@ -689,8 +744,7 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	r.check = xcalloc(n, sizeof *r.check);
 	for (i = 0; i < n; i++)
 		r.destination[i] = destination_of(word[i]);
-	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
-	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
+	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL)
 		tool_die(&r.fail);
 	if (open_sts_cache(s, &r.env.sts_cache, &r.fail) == -1)
 		tool_die(&r.fail);
@@ -702,6 +756,41 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	event_base_dispatch(r.env.base);
 	progress_end(&r.progress);
 	run_clear(&r);
+}
+
+/* Servers, and whatever else stands beside them, get the close look. */
+static int
+wants_inspection(const struct settings *s, char **word, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (inspect_is_server(word[i]))
+			return 1;
+	return s->survey;
+}
+
+static enum tool_exit
+run_inspection(struct settings *s, char **word, size_t n)
+{
+	struct inspect_conf *conf = &s->inspect;
+
+	if (s->conf_file != NULL || s->show.levels || s->show.plugin || s->show.save != NULL ||
+	    s->show.expects || s->show.judge.now != 0 || s->show.monitor.warn_days != -1)
+		tool_usage("-c, -T, -N, -w, --save, --expect and --time are for the mail of a domain, not for servers, "
+			   "--survey and --publish");
+	conf->policy = s->conf.policy;
+	conf->dns = s->conf.dns;
+	conf->port = s->port_given ? s->conf.port : 0;
+	conf->timeout_ms = s->conf.timeout_ms;
+	conf->ehlo = s->conf.ehlo;
+	conf->dir = tool_dir(s->dir);
+	conf->level_given = (s->given & 1U << POLICY_KEY_TLS) != 0;
+	conf->cas = s->show.judge.cas;
+	conf->json = s->show.out.json;
+	conf->quiet = s->show.out.quiet;
+	conf->verbose = s->show.out.verbose;
+	return inspect_run(conf, word, n);
 }
 
 static void
@@ -724,11 +813,16 @@ main(int argc, char **argv)
 	struct settings s = { .conf = { .policy = POLICY_DEFAULT, .port = 25, .timeout_ms = 15000 },
 		.show.monitor = { .expect = VERDICT_CLEAR, .warn_days = -1, .critical_days = -1 } };
 	struct show sh;
+	enum tool_exit status;
 	int rc;
 
 	tool_init("tlscheck", usage);
-	ossl_init();
 	read_options(argc, argv, &s);
+	/* Before OpenSSL is used at all. */
+	if (s.inspect.client != NULL)
+		ossl_init();
+	else
+		ossl_init_keyless();
 	if (s.lint != NULL) {
 		if (argc - optind != 1)
 			tool_usage("lint: expected one file");
@@ -744,6 +838,12 @@ main(int argc, char **argv)
 		s.show.judge.nnames = s.offline.nname - 1;
 	}
 	s.conf.judge = s.show.judge;
+	if (s.offline.chain == NULL && s.replay == NULL &&
+	    wants_inspection(&s, argv + optind, argc - optind)) {
+		status = run_inspection(&s, argv + optind, argc - optind);
+		settings_clear(&s);
+		return tool_finish(status);
+	}
 	show_init(&sh, &s.show);
 	if (s.offline.chain != NULL)
 		run_offline(&s, &sh);

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "answer.h"
 #include "cert.h"
+#include "certs.h"
 #include "json.h"
 #include "out.h"
 #include "text.h"
@@ -75,7 +76,7 @@ cert_object(const X509 *cert)
 	return o;
 }
 
-static json_t *
+json_t *
 tls_object(const struct tls_info *t)
 {
 	json_t *o = object(), *chain = array();

@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "answer.h"
 #include "cert.h"
+#include "certs.h"
 #include "out.h"
 #include "text.h"
 
@@ -147,7 +148,7 @@ print_table(const struct judged *j, const struct out_conf *conf)
 
 /* ---- details ---- */
 
-static void
+void
 print_cert(const X509 *cert, int depth)
 {
 	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
@@ -164,7 +165,7 @@ print_cert(const X509 *cert, int depth)
 	free(key);
 }
 
-static void
+void
 print_names(const X509 *cert)
 {
 	struct cert_names names = CERT_NAMES_INIT;

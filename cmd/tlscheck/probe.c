@@ -6,6 +6,8 @@
 #include "alloc.h"
 #include "cert.h"
 #include "check.h"
+#include "tls.h"
+#include "tool.h"
 
 struct shown *
 probe_evidence(struct probe *p)
@@ -86,18 +88,30 @@ name_for_sni(const struct probe *p)
 	return p->check->env->conf.survey && fh->tlsa_state == FACTS_TLSA_FOUND ? fh->tlsa_base : NULL;
 }
 
+/* Made at the first need: it costs what a tenth of a probe does. */
+static SSL_CTX *
+strict_ctx(struct check_env *env)
+{
+	struct fail f = FAIL_INIT;
+
+	if (env->tls_strict == NULL && (env->tls_strict = tls_client_ctx(TLS_STRICT, &f)) == NULL)
+		tool_die(&f);
+	return env->tls_strict;
+}
+
 void
 probe_start(struct probe *p)
 {
-	const struct check_env *env = p->check->env;
+	struct check_env *env = p->check->env;
 	struct contact_conf conf = { .base = env->base, .tls = env->tls,
-		.tls_strict = env->tls_strict, .ehlo = env->conf.ehlo,
-		.timeout_ms = env->conf.timeout_ms };
+		.ehlo = env->conf.ehlo, .timeout_ms = env->conf.timeout_ms };
 	struct contact_target target = { .host = p->host, .facts = p->check->evidence->facts,
 		.addr = p->addr, .port = p->check->port, .sni = name_for_sni(p) };
 
 	if (plan_wants_trust(&p->check->plan))
 		conf.trust = cas_get(env->conf.judge.cas);
+	if (plan_need_is_strict(p->host->need))
+		conf.tls_strict = strict_ctx(env);
 	p->started = 1;
 	contact_start(&p->contact, &conf, &target, &handlers, p);
 }
