@@ -4,6 +4,9 @@
  * MX (or implicit MX); for each host A and AAAA at once; then, where DANE may apply, TLSA at the
  * names of RFC 7672 2.2.3: the expanded name before the initial one, the initial one alone where
  * the alias leads out of signed zones, and none where the addresses are unsigned (RFC 7672 2.2.2).
+ * Where there are records, _tcp.BASE too, if health is asked for: a server that denies it loses them for
+ * resolvers that believe RFC 8020.  Only then, so that a resolver which takes such a denial to heart has
+ * answered the other question already.
  */
 #ifndef MTATLS_LOOKUP_H
 #define MTATLS_LOOKUP_H
@@ -21,6 +24,7 @@ typedef void lookup_fn(void *arg, struct facts *);
 struct lookup_conf {
 	uint16_t port;		/* of the TLSA owner names */
 	int want_tlsa;		/* 0: the policy has no use for TLSA records */
+	int want_health;	/* 1: also asks what nobody needs for sending: facts_host.tcp_denied */
 };
 
 /*

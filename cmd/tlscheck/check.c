@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "log.h"
 
 static void
 finish(struct check *c)
@@ -240,6 +241,7 @@ explain_failure(struct check *c)
 {
 	char **why = global_failure(c->facts), *old = *why;
 
+	c->unresolved = 1;
 	if (c->env->ill != DNS_WELL) {
 		*why = xasprintf("%s; %s", c->env->ill_text, old != NULL ? old : "no reason given");
 		free(old);
@@ -256,6 +258,9 @@ on_diagnosis(void *arg, enum dns_ill ill, const char *text)
 	env->diagnosed = 1;
 	env->ill = ill;
 	env->ill_text = xstrdup(text);
+	/* Of every destination alike, so said once, and aloud. */
+	if (ill == DNS_STRIPS || ill == DNS_ANCHOR || ill == DNS_CLOCK)
+		talk(NULL, "warning: %s", text);
 	while ((c = env->waiting) != NULL) {
 		env->waiting = c->next_waiting;
 		explain_failure(c);
@@ -326,6 +331,7 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	to = settle_destination(c);
 	conf.port = c->port;
 	conf.want_tlsa = c->policy.dane != POLICY_DANE_NONE;
+	conf.want_health = 1;
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
 	else if (env->dns != NULL || (env->dns = dns_new(env->base, &env->conf.dns, f)) != NULL)

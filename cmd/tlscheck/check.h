@@ -75,6 +75,7 @@ struct check {
 	int queued;
 	struct verdict verdict;
 	struct check *next_waiting;
+	int unresolved;		/* nothing could be looked up: what env->ill says concerns it */
 	int done;
 	void (*fn)(struct check *, void *);
 	void *arg;

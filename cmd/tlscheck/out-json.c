@@ -9,6 +9,7 @@
 #include "check.h"
 #include "json.h"
 #include "text.h"
+#include "warn.h"
 
 static json_t *
 object(void)
@@ -196,6 +197,28 @@ trace_array(const struct policy_trace *t)
 	return a;
 }
 
+static void
+push_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
+{
+	static const char *const kinds[] = { [WARN_RESOLVER] = "resolver", [WARN_DENIED] = "denied",
+		[WARN_UNASKED] = "not-asked" };
+	json_t *o = object();
+
+	json_set_str(o, "kind", kinds[kind]);
+	json_set_str(o, "rule", rule);
+	json_set_str(o, "text", text);
+	json_push(arg, o);
+}
+
+static json_t *
+warnings_array(const struct check *c)
+{
+	json_t *a = array();
+
+	warn_each(c, push_warning, a);
+	return a;
+}
+
 int
 out_json(const struct check *c, struct fail *f)
 {
@@ -214,6 +237,7 @@ out_json(const struct check *c, struct fail *f)
 	json_set(o, "hosts", hosts);
 	json_set_int(o, "hosts_left_out", (int64_t)c->facts->hosts_left_out);
 	json_set_int(o, "addresses_left_out", (int64_t)c->facts->addrs_left_out);
+	json_set(o, "warnings", warnings_array(c));
 	json_set(o, "trace", trace_array(&c->plan.trace));
 	rc = json_line(stdout, o, f);
 	json_decref(o);

@@ -11,6 +11,7 @@
 #include "cert.h"
 #include "check.h"
 #include "text.h"
+#include "warn.h"
 
 static void
 print_tls(const struct tls_info *t)
@@ -164,6 +165,18 @@ print_unasked(const struct check *c)
 	}
 }
 
+/* The verdict's reason says what ails the resolver. */
+static void
+print_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
+{
+	const struct check *c = arg;
+
+	if (kind == WARN_DENIED)
+		printf("%s: warning: %s [%s]\n", c->destination, text, rule);
+	else if (kind == WARN_UNASKED && c->verdict.word != VERDICT_INCONCLUSIVE)
+		printf("%s: not asked, not counted: %s\n", c->destination, text);
+}
+
 void
 out_text(const struct check *c, const struct out_conf *conf)
 {
@@ -179,6 +192,7 @@ out_text(const struct check *c, const struct out_conf *conf)
 		}
 	}
 	print_unasked(c);
+	warn_each(c, print_warning, (void *)(uintptr_t)c);
 	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
 	print_verdict(&c->verdict);
 }

@@ -31,7 +31,9 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #define LISTEN_MAX 128
 #define CHILDREN_MAX 256
@@ -305,16 +307,22 @@ use_chain(SSL_CTX *ctx, const char *folder)
 	BIO_free(bio);
 }
 
-/* A self-signed CA of a fresh key: the subject of `issuer` but not its key, and a comment of that many octets. */
+/*
+ * A self-signed CA that bears the name of the leaf's issuer, but another key and key identifier (RFC 5280 4.2.1.2: each
+ * CA has one), and a comment of that many octets.
+ */
 static X509 *
 false_issuer(const X509 *leaf, size_t comment)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
 	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
+	unsigned char random[20];
 	char *filler = calloc(1, comment + 1);
 
-	if (key == NULL || cert == NULL || text == NULL || filler == NULL)
+	if (key == NULL || cert == NULL || text == NULL || id == NULL || filler == NULL ||
+	    RAND_bytes(random, sizeof(random)) != 1 || ASN1_OCTET_STRING_set(id, random, sizeof(random)) != 1)
 		die("certificate");
 	memset(filler, 'X', comment);
 	X509_set_version(cert, 2);
@@ -324,12 +332,15 @@ false_issuer(const X509 *leaf, size_t comment)
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 86400);
 	X509_set_pubkey(cert, key);
+	if (X509_add1_ext_i2d(cert, NID_subject_key_identifier, id, 0, 0) != 1)
+		die("certificate");
 	if (comment > 0 && (ASN1_STRING_set(text, filler, (int)comment) != 1 ||
 	    X509_add1_ext_i2d(cert, NID_netscape_comment, text, 0, 0) != 1))
 		die("certificate");
 	if (X509_sign(cert, key, EVP_sha256()) == 0)
 		die("certificate");
 	ASN1_IA5STRING_free(text);
+	ASN1_OCTET_STRING_free(id);
 	free(filler);
 	EVP_PKEY_free(key);
 	return cert;
