@@ -297,6 +297,26 @@ fail:
 	return NULL;
 }
 
+/*
+ * The servers that libunbound has read from /etc/resolv.conf, as a list for add_forwarders(): a later context may be
+ * made where that file is out of reach.  NULL where there are none.
+ */
+static char *
+nameservers(void)
+{
+	FILE *fp = fopen("/etc/resolv.conf", "re");
+	char line[256], addr[64];
+	struct buf b = BUF_INIT;
+	int n = 0;
+
+	while (fp != NULL && n < DNS_RESOLVERS_MAX && fgets(line, sizeof line, fp) != NULL)
+		if (sscanf(line, "nameserver %63s", addr) == 1 && text_is_address(addr))
+			buf_printf(&b, "%s%s@53", n++ > 0 ? "," : "", addr);
+	if (fp != NULL)
+		fclose(fp);
+	return b.len > 0 ? buf_steal(&b) : NULL;
+}
+
 struct dns *
 dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 {
@@ -311,7 +331,7 @@ dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 	dns->base = base;
 	dns->ub = ub;
 	dns->anchor = xstrdup(anchor);
-	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : NULL;
+	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : nameservers();
 	dns->root_hints = conf->root_hints != NULL ? xstrdup(conf->root_hints) : NULL;
 	dns->timeout_ms = conf->timeout_ms > 0 ? conf->timeout_ms : DNS_TIMEOUT_DEFAULT;
 	return dns;

@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "dns.h"
+#include "doctor.h"
 #include "log.h"
 #include "lookup.h"
 #include "name.h"
@@ -18,6 +19,7 @@ struct route {
 	struct role role;
 	const struct route_start *start;
 	struct dns *dns;
+	struct doctor doctor;
 	struct channel *queue;
 };
 
@@ -66,7 +68,10 @@ answer(struct question *q, struct facts *facts)
 static void
 on_facts(void *arg, struct facts *facts)
 {
-	answer(arg, facts);
+	struct question *q = arg;
+
+	doctor_look(&q->r->doctor, facts);
+	answer(q, facts);
 }
 
 /* A mailbox may bear a literal that is no address ("[X:y]"): nothing there can take mail. */
@@ -159,6 +164,7 @@ route_main(const struct route_start *start)
 	role_begin(&r.role, &start->role);
 	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL)
 		role_fail(&f);
+	r.doctor = (struct doctor){ .dns = r.dns, .id = start->role.name, .ill = DNS_WELL };
 	role_drop(&start->role);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);
 	role_ready(&r.role);
