@@ -586,27 +586,45 @@ destination_pattern(const char *word, const char *key, struct fail *f)
 }
 
 static int
-destination_options(struct policy *policy, const struct table_line *line, struct fail *f)
+destination_option(struct conf_destination *d, const char *key, const char *word, struct fail *f)
 {
-	int dane_given = 0;
+	int i = policy_key_find(key);
+
+	if (i == -1)
+		return fail(f, FAIL_INPUT, "destination: unknown option \"%.64s\"", key);
+	if (d->given & 1U << i)
+		return fail(f, FAIL_INPUT, "destination: %s is given twice", key);
+	/* Said or not said, it is as in the default line. */
+	if (strcmp(word, "default") == 0)
+		return 0;
+	d->given |= 1U << i;
+	return policy_set(&d->policy, (enum policy_key)i, word, f);
+}
+
+/* On one line tls no beside DANE or MTA-STS is a contradiction. */
+static int
+destination_check(const struct conf_destination *d, struct fail *f)
+{
+	struct policy said = { .tls = POLICY_TLS_PREFERRED };
+	enum policy_key key;
+
+	for (key = POLICY_KEY_TLS; (unsigned)key < POLICY_KEYS; key++)
+		if (d->given & 1U << key)
+			policy_copy(&said, &d->policy, key);
+	return policy_check(&said, f);
+}
+
+static int
+destination_options(struct conf_destination *d, const struct table_line *line, struct fail *f)
+{
 	size_t i;
 
-	for (i = 1; i + 1 < line->n; i += 2) {
-		if (strcmp(line->v[i], "tls") == 0) {
-			if (policy_parse_tls(line->v[i + 1], &policy->tls, f) == -1)
-				return -1;
-		} else if (strcmp(line->v[i], "dane") == 0) {
-			if (policy_parse_dane(line->v[i + 1], &policy->dane, f) == -1)
-				return -1;
-			dane_given = 1;
-		} else
-			return fail(f, FAIL_INPUT, "destination: unknown option \"%.64s\"", line->v[i]);
-	}
+	for (i = 1; i + 1 < line->n; i += 2)
+		if (destination_option(d, line->v[i], line->v[i + 1], f) == -1)
+			return -1;
 	if (i < line->n)
 		return fail(f, FAIL_INPUT, "destination: no value behind \"%.64s\"", line->v[i]);
-	if (policy->tls == POLICY_TLS_NO && !dane_given)
-		policy->dane = POLICY_DANE_NONE;
-	return policy_check(policy, f);
+	return destination_check(d, f);
 }
 
 static int
@@ -616,7 +634,7 @@ set_destination(void *ctx, const struct table_line *line, struct fail *f)
 	struct conf_destination d = { .policy = POLICY_DEFAULT };
 	size_t i;
 
-	if (destination_options(&d.policy, line, f) == -1 ||
+	if (destination_options(&d, line, f) == -1 ||
 	    (d.pattern = destination_pattern(line->v[0], line->key, f)) == NULL)
 		return -1;
 	for (i = 0; i < c->ndestinations; i++)
@@ -665,21 +683,68 @@ fit(const char *pattern, const char *domain)
 	return len > n && strcmp(domain + len - n, pattern) == 0 ? (int)n : -1;
 }
 
+static void
+overlay(struct policy *out, const struct conf_destination *d)
+{
+	enum policy_key key;
+
+	for (key = POLICY_KEY_TLS; d != NULL && (unsigned)key < POLICY_KEYS; key++)
+		if (d->given & 1U << key)
+			policy_copy(out, &d->policy, key);
+}
+
+static const struct conf_destination *
+default_line(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->ndestinations; i++)
+		if (strcmp(c->destination[i].pattern, "default") == 0)
+			return &c->destination[i];
+	return NULL;
+}
+
+/* The line's settings where it stands alone, as -n prints and delivery uses them. */
+static void
+settings_of(const struct conf *c, const struct conf_destination *d, struct policy *out)
+{
+	static const struct policy standard = POLICY_DEFAULT;
+
+	*out = standard;
+	overlay(out, default_line(c));
+	overlay(out, d);
+	policy_settle(out);
+}
+
 void
 conf_policy(const struct conf *c, const char *domain, struct policy *out)
 {
-	static const struct policy standard = POLICY_DEFAULT;
+	const struct conf_destination *best_line = NULL;
 	int best = -1, now;
 	size_t i;
 
-	*out = standard;
 	for (i = 0; i < c->ndestinations; i++)
 		if ((now = fit(c->destination[i].pattern, domain)) > best) {
 			best = now;
-			*out = c->destination[i].policy;
+			best_line = &c->destination[i];
 		}
+	settings_of(c, best_line, out);
 	out->routed = conf_route_to(c, domain) != NULL;
 	out->guard = !out->routed && !c->loopback_mx;
+}
+
+int
+conf_needs_trust(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->ndestinations; i++) {
+		const struct conf_destination *d = &c->destination[i];
+
+		if ((d->given & 1U << POLICY_KEY_TLS) && d->policy.tls >= POLICY_TLS_REQUIRED_VERIFY)
+			return 1;
+	}
+	return 0;
 }
 
 const struct conf_route *
@@ -719,8 +784,11 @@ conf_mark_own(const struct conf *c, const char *domain, uint16_t port, struct fa
 {
 	size_t i, j;
 
-	if (conf_route_to(c, domain) != NULL)
+	if (conf_route_to(c, domain) != NULL) {
+		if (facts->recipient == NULL && domain[0] != '[')
+			facts->recipient = xstrdup(domain);
 		return;
+	}
 	for (i = 0; i < facts->nhost; i++) {
 		struct facts_host *h = &facts->host[i];
 
@@ -938,6 +1006,24 @@ has_destination(const struct conf *c, const char *pattern)
 	return 0;
 }
 
+/* What holds for it, whichever line says so: tls and dane, and what else is not as built in. */
+static void
+print_destination(const struct conf *c, struct buf *b, const struct conf_destination *d)
+{
+	static const struct policy standard = POLICY_DEFAULT;
+	struct policy policy;
+	enum policy_key key;
+
+	settings_of(c, d, &policy);
+	buf_printf(b, "destination %s:", d->pattern);
+	for (key = POLICY_KEY_TLS; (unsigned)key < POLICY_KEYS; key++)
+		if (key <= POLICY_KEY_DANE ||
+		    strcmp(policy_word(&policy, key), policy_word(&standard, key)) != 0)
+			buf_printf(b, "%s %s %s", key == POLICY_KEY_TLS ? "" : ",", policy_key_name(key),
+			    policy_word(&policy, key));
+	buf_puts(b, "\n");
+}
+
 void
 conf_print(const struct conf *c, struct buf *b)
 {
@@ -959,9 +1045,7 @@ conf_print(const struct conf *c, struct buf *b)
 	for (i = 0; i < c->nlisten; i++)
 		print_listen(b, &c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)
-		buf_printf(b, "destination %s: tls %s, dane %s\n", c->destination[i].pattern,
-		    policy_tls_name(c->destination[i].policy.tls),
-		    policy_dane_name(c->destination[i].policy.dane));
+		print_destination(c, b, &c->destination[i]);
 	for (i = 0; i < c->nroutes; i++)
 		buf_printf(b, "route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
 		    c->route[i].next.port);
@@ -998,6 +1082,21 @@ warn_of_literal(struct buf *b, const struct conf *c, const char *pattern)
 	}
 	free(domain);
 	return n;
+}
+
+/* What the line asks for is switched off by tls no of the default line. */
+static size_t
+warn_of_no(struct buf *b, const struct conf *c, const struct conf_destination *d)
+{
+	struct policy policy;
+
+	settings_of(c, d, &policy);
+	if (policy.tls != POLICY_TLS_NO || !(d->given & 1U << POLICY_KEY_DANE) ||
+	    d->policy.dane == POLICY_DANE_NONE)
+		return 0;
+	buf_printf(b, "destination %s: dane %s is without effect: tls no of the default line switches DANE off, "
+	    "and mail goes in clear text\n", d->pattern, policy_dane_name(d->policy.dane));
+	return 1;
 }
 
 /* own-address without a port is left out: behind a translator the other ports of that address may be others'. */
@@ -1043,7 +1142,8 @@ conf_warnings(const struct conf *c, struct buf *b)
 			}
 	}
 	for (i = 0; i < c->ndestinations; i++)
-		n += warn_of_literal(b, c, c->destination[i].pattern);
+		n += warn_of_literal(b, c, c->destination[i].pattern) +
+		    warn_of_no(b, c, &c->destination[i]);
 	for (i = 0; i < c->nroutes; i++)
 		if (!has_destination(c, c->route[i].pattern))
 			n += warn_of_literal(b, c, c->route[i].pattern);

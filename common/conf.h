@@ -56,7 +56,8 @@ struct conf_listen {
 
 struct conf_destination {
 	char *pattern;		/* domain, ".domain" or "default" */
-	struct policy policy;
+	struct policy policy;	/* of which only what the line gives is looked at: */
+	unsigned given;		/* a bit, 1 << key, for each policy_key */
 };
 
 struct conf_route {
@@ -114,15 +115,21 @@ const struct conf_hosts *conf_find_hosts(const struct conf_listen *, int family,
 /* True where the listener takes mail for the domain. */
 int conf_has_domain(const struct conf_listen *, const char *domain);
 
-/* The policy for a destination: exact beats the longest ".suffix" beats default beats the built-in. */
+/*
+ * The policy for a destination: exact beats the longest ".suffix".  What its line leaves open is as in the
+ * default line, and what that leaves open is built in; tls no switches DANE and MTA-STS off.
+ */
 void conf_policy(const struct conf *, const char *domain, struct policy *);
+
+/* Whether a destination's level needs the lists of CAs. */
+int conf_needs_trust(const struct conf *);
 
 /* The next hop, by the same order; NULL: MX. */
 const struct conf_route *conf_route_to(const struct conf *, const char *domain);
 
 /*
  * Marks the hosts of a domain that are this relay itself, by their name or an address with that port
- * (RFC 5321 5.1); a route is taken at its word.
+ * (RFC 5321 5.1); a route is taken at its word, and the facts learn whose mail takes it.
  */
 void conf_mark_own(const struct conf *, const char *domain, uint16_t port, struct facts *);
 

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "io.h"
+#include "ossl.h"
 #include "text.h"
 
 static void
@@ -24,7 +25,8 @@ judge(struct contact *c)
 	if (c->judged)
 		return;
 	c->judged = 1;
-	c->seen.finding = &c->finding;
+	c->seen.proof = &c->proof;
+	c->seen.fell_back = c->fell_back;
 	policy_judge(c->target.host, &c->seen, &c->verdict);
 }
 
@@ -87,9 +89,28 @@ not_offered(struct contact *c)
 	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP");
 }
 
+static void dial(struct contact *, enum smtp_use_tls);
+
+/* RFC 3207 4.1, RFC 7435: once more in clear text, where the policy has it so. */
+static int
+fall_back(struct contact *c)
+{
+	if (c->fell_back != NULL || c->client.end != SMTP_END_HANDSHAKE ||
+	    !policy_falls_back(c->target.host, SEEN_HANDSHAKE_FAILED))
+		return 0;
+	c->fell_back = xstrdup(c->client.fail.text);
+	drop(c);
+	smtp_client_clear(&c->client);
+	c->connected = 0;
+	dial(c, SMTP_TLS_NEVER);
+	return 1;
+}
+
 static void
 session_ended(struct contact *c)
 {
+	if (fall_back(c))
+		return;
 	if (c->was_ready)
 		;
 	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
@@ -104,10 +125,11 @@ session_ready(struct contact *c)
 {
 	struct buf why = BUF_INIT;
 
+	c->seen.requiretls = c->seen.tls && (c->client.caps_tls.bits & SMTP_CAP_REQUIRETLS) != 0;
 	if (c->client.starttls_refused) {
 		smtp_reply_print(&why, &c->client.starttls);
 		seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
-	} else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR)
+	} else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR && c->fell_back == NULL)
 		not_offered(c);
 	else
 		seen_is(c, SEEN_READY, "");
@@ -150,7 +172,7 @@ set_deadline(struct contact *c)
 	io_deadline(c->io, ms != 0 ? ms : patience_s[c->client.stage] * 1000);
 }
 
-/* SNI is the TLSA base domain where DANE decides (RFC 7672 8.1), else the host's name. */
+/* SNI is the TLSA base domain where DANE decides (RFC 7672 8.1), else the host's name (RFC 8461 4.2). */
 static const char *
 sni_of(const struct contact *c)
 {
@@ -160,11 +182,34 @@ sni_of(const struct contact *c)
 	return text_is_address(name) ? NULL : name;
 }
 
+/*
+ * Whoever relies on a CA's word wants it sound; any other encryption beats clear text.  A version that
+ * the operator allows below 1.2 is not to be had at the strict context's security level.
+ */
+static SSL *
+new_tls(struct contact *c, struct fail *f)
+{
+	static const int version[] = { [POLICY_TLS_MIN_1_0] = TLS1_VERSION,
+		[POLICY_TLS_MIN_1_1] = TLS1_1_VERSION, [POLICY_TLS_MIN_1_2] = TLS1_2_VERSION,
+		[POLICY_TLS_MIN_1_3] = TLS1_3_VERSION };
+	const struct plan_host *h = c->target.host;
+	int strict = plan_need_is_strict(h->need);
+	SSL *ssl = tls_client(strict && h->tls_min >= POLICY_TLS_MIN_1_2 ? c->conf.tls_strict :
+	    c->conf.tls, sni_of(c), f);
+
+	if (ssl != NULL && strict && SSL_set_min_proto_version(ssl, version[h->tls_min]) != 1) {
+		fail_ossl(f, FAIL_SYS, "lowest version of TLS");
+		SSL_free(ssl);
+		ssl = NULL;
+	}
+	return ssl;
+}
+
 static void
 begin_tls(struct contact *c)
 {
 	struct fail f = FAIL_INIT;
-	SSL *ssl = tls_client(c->conf.tls, sni_of(c), &f);
+	SSL *ssl = new_tls(c, &f);
 
 	if (ssl == NULL) {
 		smtp_client_tls_failed(&c->client, &f);
@@ -249,22 +294,24 @@ on_drained(struct io *io, void *arg)
 		c->handlers->body(c, c->arg);
 }
 
+/* What cannot be verified at all suffices for no need, and says why. */
 static int
 verify_peer(struct contact *c)
 {
-	const struct facts_host *fh = c->target.host->host;
-	const char *names[FACTS_NAMES_MAX];
-	struct verify_dane v = { .tlsa = fh->tlsa, .ntlsa = fh->ntlsa, .base = fh->tlsa_base,
-		.names = names, .now = time(NULL) };
+	struct proof_ask ask = { .host = c->target.host, .facts = c->target.facts,
+		.trust = c->conf.trust, .now = time(NULL) };
+	struct finding *found = ask.host->need == PLAN_DANE ? &c->proof.dane :
+	    ask.host->need == PLAN_STS ? &c->proof.sts : &c->proof.level;
 	struct fail f = FAIL_INIT;
 
-	v.nnames = facts_reference_names(c->target.facts, fh, names);
-	if (verify_dane(c->tls.chain, &v, &c->finding, &f) == 0)
-		return c->finding.result == VERIFY_MATCH;
-	c->finding.result = VERIFY_NO_MATCH;
-	c->finding.rule = "local";
-	c->finding.why = xstrdup(f.text);
-	return 0;
+	if (proof_make(c->tls.chain, &ask, &c->proof, &f) == 0)
+		return proof_suffices(ask.host, &c->proof);
+	finding_clear(found);
+	found->result = VERIFY_NO_MATCH;
+	found->matched = found->depth = found->reference = -1;
+	found->rule = "local";
+	found->why = xstrdup(f.text);
+	return proof_suffices(ask.host, &c->proof);
 }
 
 static void
@@ -274,7 +321,7 @@ on_tls_done(struct io *io, void *arg)
 
 	c->seen.tls = 1;
 	tls_info_get(io_ssl0(io), &c->tls);
-	if (c->target.host->need == PLAN_DANE && !verify_peer(c)) {
+	if (!verify_peer(c)) {
 		/* Nothing more is said to such a host. */
 		io_close(c->io);
 		c->io = NULL;
@@ -331,6 +378,8 @@ tls_for(enum plan_need need)
 	case PLAN_MAY:
 		return SMTP_TLS_IF_OFFERED;
 	case PLAN_ENCRYPT:
+	case PLAN_PKIX:
+	case PLAN_STS:
 	case PLAN_DANE:
 		break;
 	}
@@ -346,32 +395,38 @@ on_no_socket(evutil_socket_t fd, short what, void *arg)
 	over(arg);
 }
 
+static void
+dial(struct contact *c, enum smtp_use_tls use_tls)
+{
+	struct smtp_client_conf client = { .ehlo = c->conf.ehlo, .use_tls = use_tls };
+	struct timeval now = { 0, 0 };
+	struct sockaddr_storage ss;
+	struct fail f = FAIL_INIT;
+	socklen_t len = facts_sockaddr(c->target.addr, c->target.port, &ss);
+
+	smtp_client_init(&c->client, &client);
+	c->io = io_connect(c->conf.base, (struct sockaddr *)&ss, len, NULL, &io_handlers, c, &f);
+	if (c->io != NULL) {
+		io_deadline(c->io, c->conf.timeout_ms != 0 ? c->conf.timeout_ms : CONTACT_CONNECT_MS);
+		return;
+	}
+	seen_is(c, SEEN_NO_CONNECTION, f.text);
+	if ((c->later = evtimer_new(c->conf.base, on_no_socket, c)) == NULL ||
+	    event_add(c->later, &now) == -1)
+		alloc_failed();
+}
+
 void
 contact_start(struct contact *c, const struct contact_conf *conf,
     const struct contact_target *target, const struct contact_handlers *handlers, void *arg)
 {
-	struct smtp_client_conf client = { .ehlo = conf->ehlo, .use_tls = tls_for(target->host->need) };
-	struct timeval now = { 0, 0 };
-	struct sockaddr_storage ss;
-	struct fail f = FAIL_INIT;
-	socklen_t len = facts_sockaddr(target->addr, target->port, &ss);
-
 	memset(c, 0, sizeof *c);
 	c->conf = *conf;
 	c->target = *target;
 	c->handlers = handlers;
 	c->arg = arg;
-	c->finding.matched = c->finding.depth = -1;
-	smtp_client_init(&c->client, &client);
-	c->io = io_connect(conf->base, (struct sockaddr *)&ss, len, NULL, &io_handlers, c, &f);
-	if (c->io != NULL) {
-		io_deadline(c->io, conf->timeout_ms != 0 ? conf->timeout_ms : CONTACT_CONNECT_MS);
-		return;
-	}
-	seen_is(c, SEEN_NO_CONNECTION, f.text);
-	if ((c->later = evtimer_new(conf->base, on_no_socket, c)) == NULL ||
-	    event_add(c->later, &now) == -1)
-		alloc_failed();
+	c->proof.dane.matched = c->proof.dane.depth = -1;
+	dial(c, tls_for(target->host->need));
 }
 
 void
@@ -409,8 +464,9 @@ contact_clear(struct contact *c)
 	c->later = NULL;
 	smtp_client_clear(&c->client);
 	tls_info_clear(&c->tls);
-	finding_clear(&c->finding);
+	proof_clear(&c->proof);
 	verdict_clear(&c->verdict);
 	free(c->seen_text);
-	c->seen_text = NULL;
+	free(c->fell_back);
+	c->seen_text = c->fell_back = NULL;
 }

@@ -20,6 +20,7 @@
 
 #include "facts.h"
 #include "policy.h"
+#include "proof.h"
 #include "smtp_client.h"
 #include "tls.h"
 #include "verify.h"
@@ -43,7 +44,9 @@ struct contact_handlers {
 
 struct contact_conf {
 	struct event_base *base;
-	SSL_CTX *tls;		/* of tls_client_ctx() */
+	SSL_CTX *tls;		/* of tls_client_ctx(TLS_LAX) */
+	SSL_CTX *tls_strict;	/* TLS_STRICT: where a chain to a CA decides */
+	const struct trust *trust;	/* for plans that want a chain to a CA; NULL: nothing is trusted */
 	const char *ehlo;	/* outlives the contact */
 	int timeout_ms;		/* for connecting, each reply and the handshake; 0: as a relay must */
 };
@@ -65,9 +68,10 @@ struct contact {
 	struct io *io;			/* NULL: gone */
 	struct smtp_client client;
 	struct tls_info tls;
-	struct finding finding;
+	struct proof proof;
 	struct seen seen;
 	char *seen_text;
+	char *fell_back;		/* why the handshake failed, where this is a second connection, in clear */
 	struct verdict verdict;
 	struct event *later;		/* what has to be told from the loop */
 	int connected;

@@ -50,6 +50,7 @@ facts_free(struct facts *f)
 	free(f->sts_why);
 	free(f->sts_id);
 	sts_policy_clear(&f->sts);
+	free(f->recipient);
 	free(f->domain);
 	free(f);
 }

@@ -83,6 +83,7 @@ struct facts_host {
 
 struct facts {
 	char *domain;
+	char *recipient;	/* whose mail it is, where a route leads to [host]; else NULL */
 	enum facts_mx mx;
 	enum dns_sec mx_sec;	/* of the MX answer; SECURE for LOCAL */
 	char *mx_why;		/* FAILED: in words */

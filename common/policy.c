@@ -11,16 +11,42 @@
 /* ---- words ---- */
 
 static const char *const tls_names[] = { [POLICY_TLS_NO] = "no",
-	[POLICY_TLS_PREFERRED] = "preferred", [POLICY_TLS_REQUIRED] = "required" };
+	[POLICY_TLS_PREFERRED] = "preferred", [POLICY_TLS_PREFERRED_VERIFY] = "preferred-verify",
+	[POLICY_TLS_REQUIRED] = "required", [POLICY_TLS_REQUIRED_VERIFY] = "required-verify",
+	[POLICY_TLS_REQUIRED_VERIFY_HOSTED] = "required-verify-hosted" };
 static const char *const dane_names[] = { [POLICY_DANE_NONE] = "none",
 	[POLICY_DANE_OPPORTUNISTIC] = "opportunistic", [POLICY_DANE_MANDATORY] = "mandatory" };
+static const char *const sts_names[] = { [POLICY_STS_NONE] = "none",
+	[POLICY_STS_FOLLOW] = "follow" };
+static const char *const requiretls_names[] = { [POLICY_REQUIRETLS_NO] = "no",
+	[POLICY_REQUIRETLS_HONOUR] = "honour" };
+static const char *const fallback_names[] = { [POLICY_FALLBACK_BEFORE_220] = "before-220",
+	[POLICY_FALLBACK_AFTER_220] = "after-220", [POLICY_FALLBACK_BOTH] = "both",
+	[POLICY_FALLBACK_NEVER] = "never" };
+static const char *const tls_min_names[] = { [POLICY_TLS_MIN_1_0] = "1.0",
+	[POLICY_TLS_MIN_1_1] = "1.1", [POLICY_TLS_MIN_1_2] = "1.2", [POLICY_TLS_MIN_1_3] = "1.3" };
+static const char *const flag_names[] = { "no", "yes" };
 static const char *const need_names[] = { [PLAN_CLEAR] = "clear", [PLAN_MAY] = "may",
-	[PLAN_ENCRYPT] = "encrypt", [PLAN_DANE] = "dane" };
+	[PLAN_ENCRYPT] = "encrypt", [PLAN_PKIX] = "pkix", [PLAN_STS] = "sts", [PLAN_DANE] = "dane" };
 static const char *const verdict_names[] = { [VERDICT_AUTH] = "AUTH", [VERDICT_ENC] = "ENC",
 	[VERDICT_CLEAR] = "CLEAR", [VERDICT_SKIP] = "SKIP", [VERDICT_NOMAIL] = "NOMAIL",
 	[VERDICT_INCONCLUSIVE] = "INCONCLUSIVE" };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct {
+	const char *key;
+	const char *const *words;
+	size_t n;
+} keys[] = {
+	[POLICY_KEY_TLS] = { "tls", tls_names, COUNT(tls_names) },
+	[POLICY_KEY_DANE] = { "dane", dane_names, COUNT(dane_names) },
+	[POLICY_KEY_STS] = { "sts", sts_names, COUNT(sts_names) },
+	[POLICY_KEY_REQUIRETLS] = { "requiretls", requiretls_names, COUNT(requiretls_names) },
+	[POLICY_KEY_FALLBACK] = { "fallback", fallback_names, COUNT(fallback_names) },
+	[POLICY_KEY_TLS_MIN] = { "tls-min", tls_min_names, COUNT(tls_min_names) },
+	[POLICY_KEY_FQDN_CHECK] = { "fqdn-check", flag_names, COUNT(flag_names) },
+};
 
 const char *
 policy_tls_name(enum policy_tls tls)
@@ -32,6 +58,12 @@ const char *
 policy_dane_name(enum policy_dane dane)
 {
 	return dane_names[dane];
+}
+
+const char *
+policy_fallback_name(enum policy_fallback fallback)
+{
+	return fallback_names[fallback];
 }
 
 const char *
@@ -66,37 +98,104 @@ find_word(const char *what, const char *word, const char *const *names, size_t n
 	return -1;
 }
 
-static int
-parse_tls(const char *what, const char *word, enum policy_tls *out, struct fail *f)
+const char *
+policy_key_name(enum policy_key key)
 {
-	int i = find_word(what, word, tls_names, COUNT(tls_names), f);
-
-	if (i == -1)
-		return -1;
-	*out = (enum policy_tls)i;
-	return 0;
+	return keys[key].key;
 }
 
 int
-policy_parse_tls(const char *word, enum policy_tls *out, struct fail *f)
+policy_key_find(const char *name)
 {
-	return parse_tls("tls", word, out, f);
+	size_t i;
+
+	for (i = 0; i < COUNT(keys); i++)
+		if (strcmp(keys[i].key, name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+set_value(struct policy *p, enum policy_key key, int value)
+{
+	switch (key) {
+	case POLICY_KEY_TLS:
+		p->tls = (enum policy_tls)value;
+		break;
+	case POLICY_KEY_DANE:
+		p->dane = (enum policy_dane)value;
+		break;
+	case POLICY_KEY_STS:
+		p->sts = (enum policy_sts)value;
+		break;
+	case POLICY_KEY_REQUIRETLS:
+		p->requiretls = (enum policy_requiretls)value;
+		break;
+	case POLICY_KEY_FALLBACK:
+		p->fallback = (enum policy_fallback)value;
+		break;
+	case POLICY_KEY_TLS_MIN:
+		p->tls_min = (enum policy_tls_min)value;
+		break;
+	case POLICY_KEY_FQDN_CHECK:
+		p->fqdn_check = value;
+		break;
+	}
+}
+
+static int
+get_value(const struct policy *p, enum policy_key key)
+{
+	switch (key) {
+	case POLICY_KEY_TLS:
+		return (int)p->tls;
+	case POLICY_KEY_DANE:
+		return (int)p->dane;
+	case POLICY_KEY_STS:
+		return (int)p->sts;
+	case POLICY_KEY_REQUIRETLS:
+		return (int)p->requiretls;
+	case POLICY_KEY_FALLBACK:
+		return (int)p->fallback;
+	case POLICY_KEY_TLS_MIN:
+		return (int)p->tls_min;
+	case POLICY_KEY_FQDN_CHECK:
+		break;
+	}
+	return p->fqdn_check != 0;
+}
+
+int
+policy_set(struct policy *p, enum policy_key key, const char *word, struct fail *f)
+{
+	int i = find_word(keys[key].key, word, keys[key].words, keys[key].n, f);
+
+	if (i == -1)
+		return -1;
+	set_value(p, key, i);
+	return 0;
+}
+
+const char *
+policy_word(const struct policy *p, enum policy_key key)
+{
+	return keys[key].words[get_value(p, key)];
+}
+
+void
+policy_copy(struct policy *to, const struct policy *from, enum policy_key key)
+{
+	set_value(to, key, get_value(from, key));
 }
 
 int
 policy_parse_level(const char *word, enum policy_tls *out, struct fail *f)
 {
-	return parse_tls("level", word, out, f);
-}
-
-int
-policy_parse_dane(const char *word, enum policy_dane *out, struct fail *f)
-{
-	int i = find_word("dane", word, dane_names, COUNT(dane_names), f);
+	int i = find_word("level", word, tls_names, COUNT(tls_names), f);
 
 	if (i == -1)
 		return -1;
-	*out = (enum policy_dane)i;
+	*out = (enum policy_tls)i;
 	return 0;
 }
 
@@ -108,7 +207,65 @@ policy_check(const struct policy *p, struct fail *f)
 		    "tls no and dane %s contradict each other: without TLS there is "
 		    "no DANE",
 		    dane_names[p->dane]);
+	if (p->tls == POLICY_TLS_NO && p->sts != POLICY_STS_NONE)
+		return fail(f, FAIL_INPUT,
+		    "tls no and sts %s contradict each other: without TLS there is no MTA-STS",
+		    sts_names[p->sts]);
 	return 0;
+}
+
+void
+policy_settle(struct policy *p)
+{
+	if (p->tls != POLICY_TLS_NO)
+		return;
+	p->dane = POLICY_DANE_NONE;
+	p->sts = POLICY_STS_NONE;
+}
+
+/* ---- what the message says of itself: RFC 8689 ---- */
+
+static int
+requires_tls(const struct policy *p)
+{
+	return (p->message & POLICY_MESSAGE_REQUIRETLS) && p->requiretls == POLICY_REQUIRETLS_HONOUR;
+}
+
+/*
+ * RFC 8689 3: beside REQUIRETLS the header field is ignored; it is not ours to weigh REQUIRETLS anew
+ * where that is not honoured.
+ */
+static int
+tls_is_optional(const struct policy *p)
+{
+	return (p->message & POLICY_MESSAGE_TLS_OPTIONAL) && !(p->message & POLICY_MESSAGE_REQUIRETLS);
+}
+
+/* The header field sets the recipient's wishes aside (RFC 8689 4.2.2), not those of our operator. */
+static enum policy_dane
+dane_of(const struct policy *p)
+{
+	if (tls_is_optional(p) && p->dane == POLICY_DANE_OPPORTUNISTIC)
+		return POLICY_DANE_NONE;
+	return p->dane;
+}
+
+static enum policy_sts
+sts_of(const struct policy *p)
+{
+	return tls_is_optional(p) ? POLICY_STS_NONE : p->sts;
+}
+
+int
+policy_wants_tlsa(const struct policy *p)
+{
+	return dane_of(p) != POLICY_DANE_NONE;
+}
+
+int
+policy_wants_sts(const struct policy *p)
+{
+	return !p->routed && sts_of(p) != POLICY_STS_NONE;
 }
 
 /* ---- the trace ---- */
@@ -146,25 +303,101 @@ decide(struct plan *p, struct plan_host *h, enum plan_act act, enum plan_need ne
 	h->why = xvasprintf(fmt, ap);
 	va_end(ap);
 	if (act == PLAN_TRY)
-		snprintf(what, sizeof what, "connect, TLS: %s", need_names[need]);
+		snprintf(what, sizeof what, "connect, TLS: %s%s", need_names[need],
+		    h->requiretls ? ", REQUIRETLS" : "");
 	else
 		snprintf(what, sizeof what, "%s", then[act]);
 	step(p, rule, what, "%s: %s", h->host->name, h->why);
 }
 
-/* Without DANE for this host the local level says what is needed. */
-static void
-by_level(struct plan *p, struct plan_host *h, const char *rule, const char *fact)
-{
-	static const enum plan_need need[] = { [POLICY_TLS_NO] = PLAN_CLEAR,
-		[POLICY_TLS_PREFERRED] = PLAN_MAY, [POLICY_TLS_REQUIRED] = PLAN_ENCRYPT };
+/* What a level asks of a connection, and of the names in the certificate. */
+static const struct {
+	enum plan_need need;
+	int check;
+	enum verify_names names;
+} levels[] = {
+	[POLICY_TLS_NO] = { PLAN_CLEAR, 0, VERIFY_NAMES_CN_OR_SAN },
+	[POLICY_TLS_PREFERRED] = { PLAN_MAY, 0, VERIFY_NAMES_CN_OR_SAN },
+	[POLICY_TLS_PREFERRED_VERIFY] = { PLAN_MAY, 1, VERIFY_NAMES_CN_OR_SAN },
+	[POLICY_TLS_REQUIRED] = { PLAN_ENCRYPT, 0, VERIFY_NAMES_CN_OR_SAN },
+	[POLICY_TLS_REQUIRED_VERIFY] = { PLAN_PKIX, 1, VERIFY_NAMES_CN_OR_SAN },
+	[POLICY_TLS_REQUIRED_VERIFY_HOSTED] = { PLAN_PKIX, 1, VERIFY_NAMES_HOSTED },
+};
 
-	if (p->policy.dane == POLICY_DANE_MANDATORY) {
-		decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6", "%s, and DANE is mandatory", fact);
+static void
+check_level(struct plan *p, struct plan_host *h)
+{
+	h->check = levels[p->policy.tls].check;
+	h->names = levels[p->policy.tls].names;
+	h->fqdn_check = p->policy.fqdn_check;
+	h->tls_min = p->policy.tls_min;
+}
+
+/* RFC 8689 4.2.1: the server is authenticated "as specified in RFC 6125 or RFC 7672". */
+static int
+raise_for_message(struct plan *p, struct plan_host *h, enum plan_need need, const char *fact)
+{
+	if (!h->requiretls || need >= PLAN_PKIX)
+		return 0;
+	h->check = 1;
+	decide(p, h, PLAN_TRY, PLAN_PKIX, "RFC 8689 4.2.1",
+	    "%s, and the message requires TLS with an authenticated server", fact);
+	return 1;
+}
+
+/* Neither DANE nor MTA-STS decides: the local level says what is needed, but no less than least. */
+static void
+by_level(struct plan *p, struct plan_host *h, enum plan_need least, const char *rule, const char *fact)
+{
+	enum plan_need need = levels[p->policy.tls].need;
+
+	check_level(p, h);
+	if (raise_for_message(p, h, need < least ? least : need, fact))
+		return;
+	if (need < least)
+		decide(p, h, PLAN_TRY, least, rule, "%s: encryption is required, without authentication",
+		    fact);
+	else
+		decide(p, h, PLAN_TRY, need, rule, "%s: level %s applies", fact,
+		    tls_names[p->policy.tls]);
+}
+
+static int
+sts_enforced(const struct plan *p)
+{
+	return policy_wants_sts(&p->policy) && p->facts->mx != FACTS_MX_LOCAL &&
+	    p->facts->sts_state == FACTS_STS_FOUND && p->facts->sts.mode == STS_ENFORCE;
+}
+
+/* RFC 8461 4.1, 5: a host that no pattern names is passed over. */
+static void
+by_sts(struct plan *p, struct plan_host *h, const char *fact)
+{
+	int hosted = p->policy.tls == POLICY_TLS_REQUIRED_VERIFY_HOSTED;
+
+	if (!sts_mx_matches(&p->facts->sts, h->host->name)) {
+		decide(p, h, PLAN_SKIP, PLAN_STS, "RFC 8461 4.1",
+		    "%s, and no mx pattern of the MTA-STS policy, which is enforced, names it", fact);
 		return;
 	}
-	decide(p, h, PLAN_TRY, need[p->policy.tls], rule, "%s: level %s applies", fact,
-	    tls_names[p->policy.tls]);
+	check_level(p, h);
+	/* What MTA-STS asks includes what the other levels do. */
+	h->check = hosted;
+	h->bound = 1;
+	decide(p, h, PLAN_TRY, PLAN_STS, "RFC 8461 5", "%s: MTA-STS is enforced, and an mx pattern names it%s",
+	    fact, hosted ? "; level required-verify-hosted applies too" : "");
+}
+
+/* DANE does not decide, for that reason. */
+static void
+without_dane(struct plan *p, struct plan_host *h, enum plan_need least, const char *rule, const char *fact)
+{
+	if (dane_of(&p->policy) == POLICY_DANE_MANDATORY)
+		decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6", "%s, and DANE is mandatory", fact);
+	else if (sts_enforced(p))
+		by_sts(p, h, fact);
+	else
+		by_level(p, h, least, rule, fact);
 }
 
 static size_t
@@ -192,21 +425,14 @@ static void
 by_tlsa_records(struct plan *p, struct plan_host *h)
 {
 	const struct facts_host *fh = h->host;
+	char *fact;
 
 	h->by_records = 1;
 	h->usable = count_usable(fh);
 	if (h->usable == 0) {
-		if (p->policy.dane == POLICY_DANE_MANDATORY) {
-			decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6",
-			    "no TLSA record of %s is usable "
-			    "(%s), and DANE is mandatory",
-			    fh->tlsa_base, first_unusable(fh));
-			return;
-		}
-		decide(p, h, PLAN_TRY, PLAN_ENCRYPT, "RFC 7672 2.2",
-		    "no TLSA record of %s is usable (%s): "
-		    "encryption is required, without authentication",
-		    fh->tlsa_base, first_unusable(fh));
+		fact = xasprintf("no TLSA record of %s is usable (%s)", fh->tlsa_base, first_unusable(fh));
+		without_dane(p, h, PLAN_ENCRYPT, "RFC 7672 2.2", fact);
+		free(fact);
 		return;
 	}
 	if (!p->domain_bound && p->policy.dane == POLICY_DANE_MANDATORY) {
@@ -215,6 +441,8 @@ by_tlsa_records(struct plan *p, struct plan_host *h)
 		    "is mandatory");
 		return;
 	}
+	/* RFC 8461 2: MTA-STS neither rescues what DANE refuses nor adds to what it lets through. */
+	h->testing = PLAN_TESTING_NONE;
 	decide(p, h, PLAN_TRY, PLAN_DANE, "RFC 7672 2.2",
 	    "%zu of %zu TLSA records of %s usable: one must "
 	    "match",
@@ -228,23 +456,23 @@ by_tlsa(struct plan *p, struct plan_host *h)
 
 	switch (fh->tlsa_state) {
 	case FACTS_TLSA_NOT_ASKED:
-		by_level(p, h, "local", "DANE is not used");
+		without_dane(p, h, PLAN_CLEAR, "local", "DANE is not used");
 		break;
 	case FACTS_TLSA_NO_NAME:
-		by_level(
-		    p, h, "RFC 6698 3", "an address has no name to look TLSA records up below");
+		without_dane(p, h, PLAN_CLEAR, "RFC 6698 3",
+		    "an address has no name to look TLSA records up below");
 		break;
 	case FACTS_TLSA_UNSIGNED:
-		by_level(p, h, "RFC 7672 2.2.2",
+		without_dane(p, h, PLAN_CLEAR, "RFC 7672 2.2.2",
 		    "its address records are not signed, so TLSA records are "
 		    "not looked for");
 		break;
 	case FACTS_TLSA_ABSENT:
-		by_level(p, h, "RFC 7672 2.2", "it has no TLSA records (proven)");
+		without_dane(p, h, PLAN_CLEAR, "RFC 7672 2.2", "it has no TLSA records (proven)");
 		break;
 	case FACTS_TLSA_INSECURE:
-		by_level(
-		    p, h, "RFC 7672 2.2", "its TLSA records are not signed, which is not DANE");
+		without_dane(p, h, PLAN_CLEAR, "RFC 7672 2.2",
+		    "its TLSA records are not signed, which is not DANE");
 		break;
 	case FACTS_TLSA_FAILED:
 		/* RFC 7672 2.1.2: whoever can suppress the answer must gain nothing by it. */
@@ -329,10 +557,25 @@ plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 	if (fh->addrs_why != NULL)
 		step(p, "RFC 7672 2.1.2", "the other family is used", "%s: %s", fh->name,
 		    fh->addrs_why);
-	if (p->policy.dane == POLICY_DANE_NONE)
-		by_level(p, h, "local", "DANE is not used");
+	if (dane_of(&p->policy) == POLICY_DANE_NONE)
+		without_dane(p, h, PLAN_CLEAR, "local", p->policy.dane == POLICY_DANE_NONE ?
+		    "DANE is not used" : "DANE is set aside");
 	else
 		by_tlsa(p, h);
+}
+
+/* What holds for a host before its facts are looked at. */
+static void
+begin_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
+{
+	h->host = fh;
+	h->fallback = p->policy.fallback;
+	h->requiretls = requires_tls(&p->policy);
+	h->bound = p->domain_bound;
+	if (!policy_wants_sts(&p->policy) || p->facts->mx == FACTS_MX_LOCAL ||
+	    p->facts->sts_state != FACTS_STS_FOUND || p->facts->sts.mode != STS_TESTING)
+		return;
+	h->testing = sts_mx_matches(&p->facts->sts, fh->name) ? PLAN_TESTING_FITS : PLAN_TESTING_MISFIT;
 }
 
 __attribute__((format(printf, 5, 6))) static void
@@ -385,6 +628,63 @@ by_mx(struct plan *p)
 		    f->nhost == 1 ? "" : "s", dns_sec_name(f->mx_sec));
 		break;
 	}
+}
+
+/* The message's own wishes, where they change anything. */
+static void
+by_message(struct plan *p)
+{
+	const struct policy *policy = &p->policy;
+
+	if (policy->message & POLICY_MESSAGE_REQUIRETLS)
+		step(p, requires_tls(policy) ? "RFC 8689 4.2.1" : "local", requires_tls(policy) ?
+		    "only to an authenticated host that offers it too" : "passed over", "%s: the message "
+		    "has REQUIRETLS, and requiretls is %s", p->facts->domain,
+		    requiretls_names[policy->requiretls]);
+	if (policy->message & POLICY_MESSAGE_TLS_OPTIONAL)
+		step(p, tls_is_optional(policy) ? "RFC 8689 4.2.2" : "RFC 8689 3", tls_is_optional(policy) ?
+		    "opportunistic DANE and MTA-STS are set aside, level and mandatory DANE are not" :
+		    "it yields to REQUIRETLS", "%s: the message has TLS-Required: No", p->facts->domain);
+	if (p->kind == PLAN_HOSTS && requires_tls(policy) && policy->tls == POLICY_TLS_NO)
+		whole(p, PLAN_UNPROTECTED, "5.7.30", "RFC 8689 4.2.1",
+		    "the message requires TLS, and level no never uses it");
+}
+
+static void
+tell_sts(struct plan *p)
+{
+	static const char *const then[] = { [STS_NONE] = "as without a policy",
+		[STS_TESTING] = "what it would refuse is recorded",
+		[STS_ENFORCE] = "decides for hosts without DANE" };
+	const struct facts *f = p->facts;
+	struct buf mx = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < f->sts.nmx; i++) {
+		buf_puts(&mx, i == 0 ? ", mx " : " ");
+		buf_escape(&mx, f->sts.mx[i], strlen(f->sts.mx[i]));
+	}
+	step(p, "RFC 8461 5", then[f->sts.mode], "%s: MTA-STS policy%s%s, mode %s%s%s%s%s", f->domain,
+	    f->sts_id != NULL ? " " : "", f->sts_id != NULL ? f->sts_id : "", sts_mode_name(f->sts.mode),
+	    mx.len > 0 ? mx.p : "", f->sts_why != NULL ? " (" : "", f->sts_why != NULL ? f->sts_why : "",
+	    f->sts_why != NULL ? ")" : "");
+	buf_clear(&mx);
+}
+
+/* RFC 8461 3.3: a policy that cannot be had, with none kept from before, is none. */
+static void
+by_sts_facts(struct plan *p)
+{
+	const struct facts *f = p->facts;
+
+	if (p->kind != PLAN_HOSTS || !policy_wants_sts(&p->policy) || f->mx == FACTS_MX_LOCAL)
+		return;
+	if (f->sts_state == FACTS_STS_FOUND)
+		tell_sts(p);
+	else if (f->sts_state == FACTS_STS_NONE)
+		step(p, f->sts_id != NULL ? "RFC 8461 3.3" : "RFC 8461 3.1", "MTA-STS is not used",
+		    "%s: no MTA-STS policy%s%s%s", f->domain, f->sts_why != NULL ? " (" : "",
+		    f->sts_why != NULL ? f->sts_why : "", f->sts_why != NULL ? ")" : "");
 }
 
 /* ---- the relay among the hosts: RFC 5321 5.1 ---- */
@@ -474,12 +774,14 @@ policy_plan(const struct policy *policy, const struct facts *facts, struct plan 
 	p->facts = facts;
 	p->domain_bound = facts->mx_sec == DNS_SECURE;
 	by_mx(p);
+	by_message(p);
+	by_sts_facts(p);
 	if (p->kind != PLAN_HOSTS)
 		return;
 	p->host = xcalloc(facts->nhost, sizeof *p->host);
 	p->nhost = facts->nhost;
 	for (i = 0; i < p->nhost; i++) {
-		p->host[i].host = &facts->host[i];
+		begin_host(p, &p->host[i], &facts->host[i]);
 		if (is_discarded(own, &facts->host[i]))
 			discard(p, &p->host[i], own);
 		else
@@ -488,16 +790,47 @@ policy_plan(const struct policy *policy, const struct facts *facts, struct plan 
 	give_up(p, own);
 }
 
+/* tls and dane, and what else differs from the built-in settings. */
+static void
+explain_policy(struct buf *b, const struct policy *policy)
+{
+	static const struct policy standard = POLICY_DEFAULT;
+	enum policy_key key;
+
+	for (key = POLICY_KEY_TLS; (unsigned)key < POLICY_KEYS; key++)
+		if (key <= POLICY_KEY_DANE || get_value(policy, key) != get_value(&standard, key))
+			buf_printf(b, " %s %s", keys[key].key, policy_word(policy, key));
+}
+
 void
 plan_explain(struct buf *b, const struct plan *p)
 {
 	size_t i;
 
-	buf_printf(b, "%s: policy tls %s dane %s\n", p->facts->domain, tls_names[p->policy.tls],
-	    dane_names[p->policy.dane]);
+	buf_printf(b, "%s: policy", p->facts->domain);
+	explain_policy(b, &p->policy);
+	buf_puts(b, "\n");
 	for (i = 0; i < p->trace.n; i++)
 		buf_printf(b, "    %s [%s] -> %s\n", p->trace.v[i].fact, p->trace.v[i].rule,
 		    p->trace.v[i].then);
+}
+
+int
+plan_need_is_strict(enum plan_need need)
+{
+	return need == PLAN_PKIX || need == PLAN_STS;
+}
+
+int
+plan_wants_trust(const struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nhost; i++)
+		if (p->host[i].act == PLAN_TRY && (plan_need_is_strict(p->host[i].need) || p->host[i].check ||
+		    p->host[i].testing == PLAN_TESTING_FITS))
+			return 1;
+	return 0;
 }
 
 void
@@ -523,6 +856,7 @@ void
 verdict_clear(struct verdict *v)
 {
 	free(v->why);
+	free(v->testing);
 	memset(v, 0, sizeof *v);
 }
 
@@ -538,33 +872,106 @@ say(struct verdict *v, enum verdict_word word, const char *rule, const char *fmt
 	v->rule = rule;
 }
 
+int
+policy_falls_back(const struct plan_host *h, enum seen_end end)
+{
+	if (h->need != PLAN_MAY)
+		return 0;
+	switch (end) {
+	case SEEN_STARTTLS_REFUSED:
+		return h->fallback == POLICY_FALLBACK_BEFORE_220 || h->fallback == POLICY_FALLBACK_BOTH;
+	case SEEN_HANDSHAKE_FAILED:
+		return h->fallback == POLICY_FALLBACK_AFTER_220 || h->fallback == POLICY_FALLBACK_BOTH;
+	default:
+		return 0;
+	}
+}
+
 static void
-judge_finding(const struct finding *found, struct verdict *v)
+judge_finding(const struct finding *found, const char *rule, struct verdict *v)
 {
 	if (found == NULL || found->result == VERIFY_NOT_ASKED)
-		say(v, VERDICT_SKIP, "RFC 7672 2.2", "the chain was not verified");
+		say(v, VERDICT_SKIP, rule, "the chain was not verified");
 	else if (found->result == VERIFY_MATCH)
 		say(v, VERDICT_AUTH, found->rule, "%s", found->why);
 	else
 		say(v, VERDICT_SKIP, found->rule, "%s", found->why);
 }
 
+/* Verified or not, mail goes: RFC 7435. */
+static void
+judge_recorded(const struct plan_host *h, const struct proof *proof, struct verdict *v)
+{
+	if (!h->check || proof == NULL || proof->level.result == VERIFY_NOT_ASKED)
+		say(v, VERDICT_ENC, h->rule, "encrypted, not authenticated: %s", h->why);
+	else if (proof->level.result == VERIFY_MATCH)
+		say(v, VERDICT_AUTH, proof->level.rule, "%s", proof->level.why);
+	else
+		say(v, VERDICT_ENC, proof->level.rule, "encrypted, not authenticated: %s",
+		    proof->level.why);
+}
+
+static void
+judge_sts(const struct plan_host *h, const struct proof *proof, struct verdict *v)
+{
+	judge_finding(proof != NULL ? &proof->sts : NULL, "RFC 8461 4.2", v);
+	if (v->word != VERDICT_AUTH || !h->check)
+		return;
+	verdict_clear(v);
+	judge_finding(&proof->level, "local", v);
+}
+
+static void
+judge_chain(const struct plan_host *h, const struct proof *proof, struct verdict *v)
+{
+	switch (h->need) {
+	case PLAN_DANE:
+		judge_finding(proof != NULL ? &proof->dane : NULL, "RFC 7672 2.2", v);
+		break;
+	case PLAN_STS:
+		judge_sts(h, proof, v);
+		break;
+	case PLAN_PKIX:
+		judge_finding(proof != NULL ? &proof->level : NULL, "local", v);
+		break;
+	case PLAN_CLEAR:
+	case PLAN_MAY:
+	case PLAN_ENCRYPT:
+		judge_recorded(h, proof, v);
+		break;
+	}
+	v->bound = v->word == VERDICT_AUTH &&
+	    (h->bound || (h->need < PLAN_STS && proof != NULL && proof->by_domain));
+}
+
 /* A session on which TLS is up. */
 static void
 judge_tls(const struct plan_host *h, const struct seen *s, struct verdict *v)
 {
-	if (h->need == PLAN_DANE)
-		judge_finding(s->finding, v);
-	else
-		say(v, VERDICT_ENC, h->rule, "encrypted, not authenticated: %s", h->why);
+	judge_chain(h, s->proof, v);
 	/* A failed match decides; after a good one the session must still be able to take mail. */
-	if (v->word == VERDICT_SKIP || s->end == SEEN_READY)
+	if (v->word == VERDICT_SKIP)
+		return;
+	if (s->end == SEEN_READY && (!h->requiretls || s->requiretls))
 		return;
 	verdict_clear(v);
-	if (s->end == SEEN_REFUSED || s->end == SEEN_PROTOCOL)
+	if (s->end == SEEN_READY)
+		say(v, VERDICT_SKIP, "RFC 8689 4.2.1", "the message requires TLS, and REQUIRETLS is not offered");
+	else if (s->end == SEEN_REFUSED || s->end == SEEN_PROTOCOL)
 		say(v, VERDICT_SKIP, "RFC 5321 4.2.1", "refused under TLS: %s", s->text);
 	else
 		say(v, VERDICT_INCONCLUSIVE, "RFC 5321 4.2.1", "not usable under TLS: %s", s->text);
+}
+
+/* The clause by which TLS must not fail; "local" where it is the level alone. */
+static const char *
+tls_rule(const struct plan_host *h)
+{
+	if (h->need == PLAN_STS)
+		return "RFC 8461 5";
+	if (h->by_records)
+		return "RFC 7672 2.2";
+	return h->requiretls ? "RFC 8689 4.2.1" : "local";
 }
 
 /* A session in clear text: whether that will do is the need's to say. */
@@ -579,44 +986,56 @@ judge_clear(const struct plan_host *h, const char *rule, const char *what, struc
 		say(v, VERDICT_CLEAR, rule, "in clear text: %s", what);
 		break;
 	case PLAN_ENCRYPT:
+	case PLAN_PKIX:
+	case PLAN_STS:
 	case PLAN_DANE:
-		/* Where TLSA records ask for TLS the clause is DANE's, else it is the local level.
-		 */
-		say(v, VERDICT_SKIP, h->by_records ? "RFC 7672 2.2" : "local",
-		    "TLS is required, but %s", what);
+		say(v, VERDICT_SKIP, tls_rule(h), "TLS is required, but %s", what);
 		break;
 	}
+}
+
+/* STARTTLS or the handshake failed where TLS is not required: the knob says what follows. */
+static void
+judge_fallback(const struct plan_host *h, enum seen_end end, const char *rule, const char *what,
+    struct verdict *v)
+{
+	if (h->need == PLAN_MAY && !policy_falls_back(h, end))
+		say(v, VERDICT_SKIP, rule, "%s, and fallback %s keeps mail from going in clear text", what,
+		    fallback_names[h->fallback]);
+	else
+		judge_clear(h, rule, what, v);
 }
 
 static void
 judge_starttls_refused(const struct plan_host *h, const struct seen *s, struct verdict *v)
 {
-	struct buf what = BUF_INIT;
+	char *what = xasprintf("STARTTLS was answered with an error: %s", s->text);
 
-	buf_printf(&what, "STARTTLS was answered with an error: %s", s->text);
-	judge_clear(h, "RFC 3207 4", what.p, v);
-	buf_clear(&what);
+	judge_fallback(h, SEEN_STARTTLS_REFUSED, "RFC 3207 4", what, v);
+	free(what);
 }
 
-void
-policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
+static void
+judge_handshake_failed(const struct plan_host *h, const char *text, struct verdict *v)
 {
-	memset(v, 0, sizeof *v);
-	if (h->act == PLAN_SKIP) {
-		say(v, VERDICT_SKIP, h->rule, "%s", h->why);
-		return;
-	}
-	if (h->act == PLAN_UNSURE || s == NULL) {
-		say(v, VERDICT_INCONCLUSIVE, h->rule, "%s", h->why);
-		return;
-	}
-	if (s->tls) {
-		judge_tls(h, s, v);
-		return;
-	}
+	char *what = xasprintf("the TLS handshake failed: %s", text);
+
+	if (h->need != PLAN_MAY)
+		say(v, VERDICT_SKIP, "RFC 3207 4.1", "%s", what);
+	else
+		judge_fallback(h, SEEN_HANDSHAKE_FAILED, "RFC 3207 4.1", what, v);
+	free(what);
+}
+
+static void
+judge_session(const struct plan_host *h, const struct seen *s, struct verdict *v)
+{
 	switch (s->end) {
 	case SEEN_READY:
-		judge_clear(h, "RFC 3207 4", "STARTTLS was not used", v);
+		if (s->fell_back != NULL)
+			judge_handshake_failed(h, s->fell_back, v);
+		else
+			judge_clear(h, "RFC 3207 4", "STARTTLS was not used", v);
 		break;
 	case SEEN_NO_STARTTLS:
 		judge_clear(h, "RFC 3207 4", s->text, v);
@@ -638,12 +1057,71 @@ policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
 		    "octets in clear text behind the 220 to STARTTLS: %s", s->text);
 		break;
 	case SEEN_HANDSHAKE_FAILED:
-		say(v, VERDICT_SKIP, "RFC 3207 4.1", "the TLS handshake failed: %s", s->text);
+		judge_handshake_failed(h, s->text, v);
 		break;
 	case SEEN_PROTOCOL:
 		say(v, VERDICT_SKIP, "RFC 5321 4.2", "does not speak SMTP: %s", s->text);
 		break;
 	}
+}
+
+/* Whether what was seen tells anything of the host's TLS. */
+static int
+tells_of_tls(const struct seen *s)
+{
+	return s->tls || s->fell_back != NULL || s->end == SEEN_NO_STARTTLS ||
+	    s->end == SEEN_STARTTLS_REFUSED || s->end == SEEN_HANDSHAKE_FAILED || s->end == SEEN_INJECTION;
+}
+
+/* RFC 8461 5: what mode enforce would have refused. */
+static void
+judge_testing(const struct plan_host *h, const struct seen *s, struct verdict *v)
+{
+	const struct finding *found = s->proof != NULL ? &s->proof->sts : NULL;
+
+	if (h->testing == PLAN_TESTING_MISFIT) {
+		v->testing_rule = "RFC 8461 4.1";
+		v->testing = xasprintf("no mx pattern of the MTA-STS policy names it");
+	} else if (h->testing == PLAN_TESTING_FITS && tells_of_tls(s) && !s->tls) {
+		v->testing_rule = "RFC 8461 5";
+		v->testing = xasprintf("no TLS: %s", s->fell_back != NULL ? s->fell_back : s->text);
+	} else if (h->testing == PLAN_TESTING_FITS && s->tls && found != NULL &&
+	    found->result == VERIFY_NO_MATCH) {
+		v->testing_rule = found->rule;
+		v->testing = xstrdup(found->why);
+	}
+}
+
+/* What came of STARTTLS says nothing to a plan that does not use it, where the session was good before. */
+static int
+begun_with_starttls(const struct seen *s)
+{
+	return s->tls ? s->end == SEEN_READY :
+	    s->end == SEEN_HANDSHAKE_FAILED || s->end == SEEN_INJECTION;
+}
+
+void
+policy_judge(const struct plan_host *h, const struct seen *s, struct verdict *v)
+{
+	memset(v, 0, sizeof *v);
+	if (h->act == PLAN_SKIP) {
+		say(v, VERDICT_SKIP, h->rule, "%s", h->why);
+		return;
+	}
+	if (h->act == PLAN_UNSURE || s == NULL) {
+		say(v, VERDICT_INCONCLUSIVE, h->rule, "%s", h->why);
+		return;
+	}
+	if (h->need == PLAN_CLEAR && begun_with_starttls(s))
+		judge_clear(h, "local", "", v);
+	else if (s->tls)
+		judge_tls(h, s, v);
+	else
+		judge_session(h, s, v);
+	judge_testing(h, s, v);
+	/* RFC 8689 4.2.1: where no host meets what the message requires, its sender is told. */
+	if (v->word == VERDICT_SKIP && h->requiretls && (tells_of_tls(s) || s->end == SEEN_READY))
+		v->status = "5.7.30";
 }
 
 /* ---- the domain ---- */
@@ -685,6 +1163,17 @@ find_verdict(const struct verdict *v, size_t n, enum verdict_word word)
 	return NULL;
 }
 
+static int
+all_bound(const struct verdict *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (v[i].word == VERDICT_AUTH && !v[i].bound)
+			return 0;
+	return 1;
+}
+
 static void
 judge_usable(const struct plan *p, const struct verdict *v, size_t n, struct verdict *out)
 {
@@ -701,12 +1190,14 @@ judge_usable(const struct plan *p, const struct verdict *v, size_t n, struct ver
 	else if ((w = find_verdict(v, n, VERDICT_ENC)) != NULL)
 		say(out, VERDICT_ENC, w->rule,
 		    "mail goes encrypted to hosts that are not authenticated%s", alone);
-	else if (!p->domain_bound)
+	else if (!all_bound(v, n))
 		say(out, VERDICT_ENC, "RFC 7672 2.2.1",
 		    "its hosts are authenticated, but the MX records that "
 		    "name them are not signed: mail goes encrypted");
-	else if ((w = find_verdict(v, n, VERDICT_AUTH)) != NULL)
+	else if ((w = find_verdict(v, n, VERDICT_AUTH)) != NULL) {
 		say(out, VERDICT_AUTH, w->rule, "mail goes encrypted to authenticated hosts only");
+		out->bound = 1;
+	}
 }
 
 void

@@ -5,8 +5,9 @@
  * facts into an order for each host; policy_judge() turns what was seen on a connection into a
  * verdict under that order.  Neither asks the network, the clock or a file.
  *
- * Sources: RFC 7672 (2.2 discovery and levels, 6 mandatory DANE), RFC 7505, RFC 5321, RFC 3207.
- * "local" names a rule that is a setting, not an RFC.
+ * Sources: RFC 7672 (2.2 discovery and levels, 6 mandatory DANE), RFC 8461 (MTA-STS), RFC 8689
+ * (REQUIRETLS, TLS-Required), RFC 7505, RFC 5321, RFC 3207.  "local" names a rule that is a setting,
+ * not an RFC.
  */
 #ifndef MTATLS_POLICY_H
 #define MTATLS_POLICY_H
@@ -15,14 +16,22 @@
 
 #include "facts.h"
 #include "fail.h"
+#include "proof.h"
 #include "text.h"
 #include "verify.h"
 
-/* Ordered: a later level never delivers what an earlier one refuses. */
+/*
+ * Ordered by what a level refuses: a later one never delivers what an earlier one refuses.
+ * preferred-verify refuses what preferred does, and nothing for the certificate's sake, so that it
+ * stands before required.
+ */
 enum policy_tls {
 	POLICY_TLS_NO,		/* STARTTLS is never used */
 	POLICY_TLS_PREFERRED,	/* used if offered, not verified; clear text otherwise */
-	POLICY_TLS_REQUIRED	/* encrypted or not at all, not verified */
+	POLICY_TLS_PREFERRED_VERIFY,	/* the same; whether the certificate is good is recorded */
+	POLICY_TLS_REQUIRED,	/* encrypted or not at all, not verified */
+	POLICY_TLS_REQUIRED_VERIFY,	/* a trusted chain, and the domain's or MX host's name in it */
+	POLICY_TLS_REQUIRED_VERIFY_HOSTED	/* likewise; the CN counts only without any dNSName */
 };
 
 enum policy_dane {
@@ -31,27 +40,94 @@ enum policy_dane {
 	POLICY_DANE_MANDATORY		/* no usable TLSA records: no connection */
 };
 
+enum policy_sts {
+	POLICY_STS_NONE,
+	POLICY_STS_FOLLOW	/* an enforced MTA-STS policy decides where DANE does not */
+};
+
+enum policy_requiretls {
+	POLICY_REQUIRETLS_NO,	/* what a message asks with it is passed over */
+	POLICY_REQUIRETLS_HONOUR
+};
+
+/* When mail may go in clear text after all, where it need not be encrypted and STARTTLS failed. */
+enum policy_fallback {
+	POLICY_FALLBACK_BEFORE_220,	/* STARTTLS was answered with an error */
+	POLICY_FALLBACK_AFTER_220,	/* the handshake failed: over a connection of its own */
+	POLICY_FALLBACK_BOTH,
+	POLICY_FALLBACK_NEVER
+};
+
+/* The lowest version of TLS for levels that verify a chain to a CA. */
+enum policy_tls_min {
+	POLICY_TLS_MIN_1_0,
+	POLICY_TLS_MIN_1_1,
+	POLICY_TLS_MIN_1_2,
+	POLICY_TLS_MIN_1_3
+};
+
+/* What a message asks for itself (RFC 8689): any of these. */
+#define POLICY_MESSAGE_REQUIRETLS 1	/* MAIL FROM had REQUIRETLS */
+#define POLICY_MESSAGE_TLS_OPTIONAL 2	/* "TLS-Required: No" in its header */
+
 struct policy {
 	enum policy_tls tls;
 	enum policy_dane dane;
+	enum policy_sts sts;
+	enum policy_requiretls requiretls;
+	enum policy_fallback fallback;
+	enum policy_tls_min tls_min;
+	int fqdn_check;	/* names that are not fully qualified do not count */
+	unsigned message;	/* POLICY_MESSAGE_*: of the one that is to go */
 	int guard;	/* addresses that lead to no other host are not connected to */
 	int routed;	/* the host is a route's: what is wrong with it is ours to mend */
 };
 
 /* What holds where nothing is configured. */
-#define POLICY_DEFAULT { .tls = POLICY_TLS_PREFERRED, .dane = POLICY_DANE_OPPORTUNISTIC }
+#define POLICY_DEFAULT { .tls = POLICY_TLS_PREFERRED, .dane = POLICY_DANE_OPPORTUNISTIC, \
+	.sts = POLICY_STS_FOLLOW, .requiretls = POLICY_REQUIRETLS_HONOUR, \
+	.fallback = POLICY_FALLBACK_BEFORE_220, .tls_min = POLICY_TLS_MIN_1_2 }
+
+/* The settings that a destination may have, by their keywords. */
+enum policy_key {
+	POLICY_KEY_TLS,
+	POLICY_KEY_DANE,
+	POLICY_KEY_STS,
+	POLICY_KEY_REQUIRETLS,
+	POLICY_KEY_FALLBACK,
+	POLICY_KEY_TLS_MIN,
+	POLICY_KEY_FQDN_CHECK
+};
+#define POLICY_KEYS (POLICY_KEY_FQDN_CHECK + 1)
+
+const char *policy_key_name(enum policy_key);	/* "tls" "dane" ... "fqdn-check" */
+int policy_key_find(const char *);		/* -1: no setting has that name */
+
+/* Sets one by its word.  FAIL_INPUT: "dane: expected none, ... or mandatory, not ...". */
+int policy_set(struct policy *, enum policy_key, const char *word, struct fail *);
+
+/* The word of a setting. */
+const char *policy_word(const struct policy *, enum policy_key);
+
+/* Takes over one setting. */
+void policy_copy(struct policy *to, const struct policy *from, enum policy_key);
 
 const char *policy_tls_name(enum policy_tls);
 const char *policy_dane_name(enum policy_dane);
+const char *policy_fallback_name(enum policy_fallback);
 
-/* FAIL_INPUT names the setting ("tls: ", "level: ", "dane: ") and lists the words: level is what an
- * option calls tls. */
-int policy_parse_tls(const char *, enum policy_tls *, struct fail *);
+/* As policy_set() of POLICY_KEY_TLS, with a message about "level", as an option calls it. */
 int policy_parse_level(const char *, enum policy_tls *, struct fail *);
-int policy_parse_dane(const char *, enum policy_dane *, struct fail *);
 
-/* tls no beside dane other than none asks for two things at once: FAIL_INPUT. */
+/* tls no beside dane other than none, or beside sts follow, asks for two things at once: FAIL_INPUT. */
 int policy_check(const struct policy *, struct fail *);
+
+/* Said in different places they do not contradict: without TLS there is neither DANE nor MTA-STS. */
+void policy_settle(struct policy *);
+
+/* Whether the plan has a use for the TLSA records, and for the domain's MTA-STS policy. */
+int policy_wants_tlsa(const struct policy *);
+int policy_wants_sts(const struct policy *);
 
 /* One line of the trace: a fact, the rule that applies, what follows. */
 struct policy_step {
@@ -70,6 +146,8 @@ enum plan_need {
 	PLAN_CLEAR,	/* no STARTTLS */
 	PLAN_MAY,	/* STARTTLS if offered */
 	PLAN_ENCRYPT,	/* STARTTLS or nothing */
+	PLAN_PKIX,	/* STARTTLS, a trusted chain and a name in it, as the local level has it */
+	PLAN_STS,	/* STARTTLS, a trusted chain and the MX host's name in it, by MTA-STS */
 	PLAN_DANE	/* STARTTLS and a match with the TLSA records, or nothing */
 };
 
@@ -79,6 +157,14 @@ enum plan_act {
 	PLAN_UNSURE	/* cannot be asked now */
 };
 
+/* What an MTA-STS policy in mode testing would say of a host: recorded, never refused for it. */
+enum plan_testing {
+	PLAN_TESTING_NONE,	/* there is no such policy, or DANE decides */
+	PLAN_TESTING_FITS,	/* the host matches an mx pattern: the chain is judged */
+	PLAN_TESTING_MISFIT	/* it matches none */
+};
+
+/* All that a connection is judged by; two equal ones may share it. */
 struct plan_host {
 	const struct facts_host *host;	/* borrowed from the facts */
 	enum plan_act act;
@@ -87,6 +173,18 @@ struct plan_host {
 	char *why;
 	int by_records;			/* TLSA records, not the level, ask for TLS */
 	size_t usable;			/* TLSA records that may be used */
+	/*
+	 * The chain is judged as the local level has it, by these names: decides under PLAN_PKIX, and
+	 * under PLAN_STS in addition; is recorded under less.
+	 */
+	int check;
+	enum verify_names names;
+	int fqdn_check;
+	enum policy_tls_min tls_min;	/* for PLAN_PKIX and PLAN_STS */
+	enum policy_fallback fallback;	/* for PLAN_MAY */
+	enum plan_testing testing;
+	int requiretls;			/* REQUIRETLS must be offered inside TLS */
+	int bound;			/* the host's name follows from the domain securely */
 };
 
 enum plan_kind {
@@ -95,6 +193,7 @@ enum plan_kind {
 	PLAN_NODOMAIN,	/* no such domain: permanent, 5.1.2 */
 	PLAN_NOROUTE,	/* none of its hosts has an address for us: permanent, 5.4.4 */
 	PLAN_LOOP,	/* its best host is the relay itself: permanent, 5.4.6 */
+	PLAN_UNPROTECTED,	/* the message requires TLS, which is not used there: permanent, 5.7.30 */
 	PLAN_DEFER	/* the MX could not be asked, or the fault is ours: temporary */
 };
 
@@ -116,13 +215,17 @@ struct plan {
 void policy_plan(const struct policy *, const struct facts *, struct plan *out);
 void plan_clear(struct plan *);
 
+/* Whether a host's chain will be held against the trusted CAs. */
+int plan_wants_trust(const struct plan *);
+
 /* Whether the plan lets the address of a host be connected to; NULL: yes, else why not in a word. */
 const char *policy_bars(const struct policy *, const struct facts_addr *);
 
 /* The trace in words, a line for each step: "    fact [rule] -> consequence". */
 void plan_explain(struct buf *, const struct plan *);
 
-const char *plan_need_name(enum plan_need);	/* "clear" "may" "encrypt" "dane" */
+const char *plan_need_name(enum plan_need);	/* "clear" "may" "encrypt" "pkix" "sts" "dane" */
+int plan_need_is_strict(enum plan_need);	/* a chain to a CA decides: TLS is strict then */
 
 /* What came of a connection to one address, up to the point where mail could be sent. */
 enum seen_end {
@@ -141,8 +244,14 @@ struct seen {
 	enum seen_end end;
 	int tls;			/* the handshake succeeded */
 	const char *text;		/* what the peer said or the system said; escaped */
-	const struct finding *finding;	/* of verify; needed where the need is PLAN_DANE and tls */
+	const struct proof *proof;	/* of the chain; needed where there is TLS and a need or check */
+	const char *fell_back;		/* this is the session in clear text behind a failed handshake, of
+					 * which it tells; else NULL */
+	int requiretls;			/* REQUIRETLS is offered inside TLS */
 };
+
+/* Whether a STARTTLS that failed so is followed by clear text; HANDSHAKE_FAILED: by a new connection. */
+int policy_falls_back(const struct plan_host *, enum seen_end);
 
 enum verdict_word {
 	VERDICT_AUTH,		/* mail would go through this host authenticated */
@@ -159,6 +268,11 @@ struct verdict {
 	enum verdict_word word;
 	const char *rule;	/* static */
 	char *why;		/* heap, owned */
+	int bound;		/* AUTH: for the domain's own name, or a host that it names securely */
+	const char *status;	/* SKIP that later is no better: "5.7.30"; static, else NULL */
+	/* What a policy in mode testing would have refused; NULL: nothing.  Heap, and static. */
+	char *testing;
+	const char *testing_rule;
 };
 
 void verdict_clear(struct verdict *);

@@ -328,7 +328,7 @@ verify_dane(STACK_OF(X509) *chain, const struct verify_dane *v, struct finding *
 	int taken, err, depth = 0, fit_depth = -1, fits = -1, rc = -1;
 
 	memset(out, 0, sizeof *out);
-	out->matched = out->depth = -1;
+	out->matched = out->depth = out->reference = -1;
 	if (ctx == NULL)
 		return -1;
 	if (chain == NULL || sk_X509_num(chain) == 0) {
@@ -884,7 +884,7 @@ put_names(struct buf *b, const struct cert_names *names)
 		buf_puts(b, "none");
 }
 
-/* Returns 1 where a name fits; *why says which, or what there is instead. */
+/* The index of the reference identity that a name fits, or -1; *why says which, or what there is. */
 static int
 check_names(const struct search *s, char **why)
 {
@@ -912,7 +912,7 @@ check_names(const struct search *s, char **why)
 	cert_names_clear(&names);
 	cert_names_clear(&addrs);
 	*why = buf_steal(&b);
-	return found != -1;
+	return found;
 }
 
 /* ---- the finding ---- */
@@ -961,7 +961,7 @@ tell_path(const struct search *s, struct finding *out)
 {
 	char *why = NULL, *root;
 
-	if (s->v->nreference > 0 && !check_names(s, &why)) {
+	if (s->v->nreference > 0 && (out->reference = check_names(s, &why)) == -1) {
 		refuse(out, VERIFY_REASON_NAME, 0,
 		    s->v->names == VERIFY_NAMES_SAN ? "RFC 8461 4.2" : "RFC 6125 6.4", why);
 		return;
@@ -1025,7 +1025,7 @@ verify_pkix(STACK_OF(X509) *chain, const struct verify_pkix *v, STACK_OF(X509) *
 	int found;
 
 	memset(out, 0, sizeof *out);
-	out->matched = out->depth = -1;
+	out->matched = out->depth = out->reference = -1;
 	if (verified != NULL)
 		*verified = NULL;
 	if (bad != NULL) {

@@ -886,6 +886,7 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 	case PLAN_NODOMAIN:
 	case PLAN_NOROUTE:
 	case PLAN_LOOP:
+	case PLAN_UNPROTECTED:
 		planned(p);
 		settle_part(p, SPOOL_RCPT_FAILED, u->plan.status, u->plan.why);
 		break;

@@ -109,7 +109,7 @@ static int
 look_up(struct question *q, const struct conf *c, const char *destination, struct fail *f)
 {
 	struct dns_conf conf = { .anchor = c->anchor, .resolver = c->resolver };
-	struct lookup_conf lookup = { .port = q->port, .want_tlsa = q->policy.dane != POLICY_DANE_NONE };
+	struct lookup_conf lookup = { .port = q->port, .want_tlsa = policy_wants_tlsa(&q->policy) };
 	struct dns *dns;
 
 	if ((q->base = event_base_new()) == NULL)

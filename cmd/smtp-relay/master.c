@@ -36,6 +36,7 @@
 #include "spool.h"
 #include "table.h"
 #include "tls.h"
+#include "trust.h"
 
 #define DEMO_IDENTITY "_demo"
 #define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
@@ -59,7 +60,8 @@ struct child {
 struct master {
 	const struct conf *conf;
 	struct in_listener *listener;
-	SSL_CTX *client_tls;		/* of out */
+	SSL_CTX *client_tls, *client_strict;	/* of out */
+	struct trust *trust;		/* of out; NULL: the lists could not be read */
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
@@ -246,6 +248,31 @@ reload_identities(struct master *m, struct fail *f)
 	return rc;
 }
 
+/* ---- trusted CAs ---- */
+
+/*
+ * out has no folder to read them from: it is born with them.  Where no destination's level needs them
+ * the relay goes on without; MTA-STS then refuses what it would have to verify.
+ */
+static int
+load_trust(struct master *m, struct fail *f)
+{
+	struct trust *trust = trust_open(m->conf->dir, f);
+	struct log_line l;
+
+	if (trust == NULL && conf_needs_trust(m->conf))
+		return -1;
+	if (trust == NULL) {
+		log_event(&l, LOG_LEVEL_WARN, "master", "trust");
+		log_key(&l, "warning", f->text);
+		log_send(&l);
+		*f = (struct fail)FAIL_INIT;
+	}
+	trust_free(m->trust);
+	m->trust = trust;
+	return 0;
+}
+
 /* ---- sockets ---- */
 
 static socklen_t
@@ -327,6 +354,12 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 		tell(report, &f, spool_check(c->spool, &f), &errors);
 	if (anchor[0] != '\0')
 		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
+	if (c->dir[0] != '\0' && conf_needs_trust(c)) {
+		struct trust *trust = trust_open(c->dir, &f);
+
+		tell(report, &f, trust != NULL ? 0 : -1, &errors);
+		trust_free(trust);
+	}
 	return errors;
 }
 
@@ -352,7 +385,8 @@ master_new(const struct conf *c, struct fail *f)
 		    bind_listener(&m->listener[i], f) == -1)
 			goto fail;
 	ossl_wipe_end();
-	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL)
+	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
+	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL || load_trust(m, f) == -1)
 		goto fail;
 	return m;
 fail:
@@ -390,6 +424,8 @@ master_free(struct master *m)
 	if (m->signals != -1)
 		close(m->signals);
 	SSL_CTX_free(m->client_tls);
+	SSL_CTX_free(m->client_strict);
+	trust_free(m->trust);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
 	free(m->listener);
@@ -465,7 +501,8 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 static void
 become_out(const struct master *m, const struct child *c, int sock, int queue)
 {
-	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .queue = queue };
+	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .tls_strict = m->client_strict,
+		.trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,

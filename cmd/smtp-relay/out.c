@@ -195,8 +195,8 @@ log_tls(struct log_line *l, const struct contact *c)
 		return;
 	log_key(l, "protocol", c->tls.protocol);
 	log_key(l, "cipher", c->tls.cipher);
-	if (c->finding.matched >= 0) {
-		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->finding.matched]);
+	if (c->proof.dane.matched >= 0) {
+		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->proof.dane.matched]);
 
 		log_key(l, "tlsa", rdata);
 		free(rdata);
@@ -295,6 +295,15 @@ free_later(struct line *ln)
 		alloc_failed();
 }
 
+/* Whose mail it is. */
+static const char *
+mail_domain(const struct delivery *d)
+{
+	const struct facts *f = d->plan->facts;
+
+	return f->recipient != NULL ? f->recipient : f->domain;
+}
+
 static char *
 key_of(const struct delivery *d)
 {
@@ -302,9 +311,9 @@ key_of(const struct delivery *d)
 	struct buf b = BUF_INIT;
 	char addr[INET6_ADDRSTRLEN];
 
-	/* Names that usage 2 may rest on differ with the domain. */
+	/* Names that usage 2 and the local level may rest on differ with the domain. */
 	buf_printf(&b, "%s %u %s %d\n", facts_addr_text(&h->host->addr[d->addr], addr), d->port,
-	    h->need == PLAN_DANE ? d->plan->facts->domain : "", (int)d->plan->facts->mx_sec);
+	    h->need == PLAN_DANE || h->check ? mail_domain(d) : "", (int)d->plan->facts->mx_sec);
 	pack_host(&b, &d->plan->plan, h);
 	return buf_steal(&b);
 }
@@ -565,7 +574,7 @@ connect_line(struct delivery *d, char *key)
 	struct out *o = d->out;
 	struct line *ln = xcalloc(1, sizeof *ln);
 	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
-		.ehlo = o->start->conf->hostname };
+		.tls_strict = o->start->tls_strict, .trust = o->start->trust, .ehlo = o->start->conf->hostname };
 	struct contact_target target = { .port = d->port };
 	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;

@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "role.h"
+#include "trust.h"
 
 #define OUT_IDLE_MS 2000	/* a connection waits so long for another message */
 #define OUT_USES_MAX 100	/* messages on one connection */
@@ -19,7 +20,9 @@
 struct out_start {
 	struct role_start role;
 	const struct conf *conf;
-	SSL_CTX *tls;		/* of tls_client_ctx(TLS_LAX) */
+	SSL_CTX *tls;		/* of tls_client_ctx(TLS_LAX), and TLS_STRICT */
+	SSL_CTX *tls_strict;
+	const struct trust *trust;	/* the enabled lists of CAs; NULL: they could not be read */
 	int queue;		/* socket to the queue; the role's now */
 };
 

@@ -18,7 +18,7 @@ number(char dst[24], long long n)
 	snprintf(dst, 24, "%lld", n);
 }
 
-/* plan KIND STATUS RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL */
+/* plan KIND STATUS RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL RECIPIENT */
 static void
 pack_head(struct buf *b, const struct plan *p)
 {
@@ -30,7 +30,25 @@ pack_head(struct buf *b, const struct plan *p)
 	number(bound, p->domain_bound);
 	table_put(b, "plan", kind, p->status, p->rule, p->why, (char *)NULL);
 	table_put(b, "facts", p->facts->domain, mx, sec, bound,
-	    p->facts->mx_canonical != NULL ? p->facts->mx_canonical : "", (char *)NULL);
+	    p->facts->mx_canonical != NULL ? p->facts->mx_canonical : "",
+	    p->facts->recipient != NULL ? p->facts->recipient : "", (char *)NULL);
+}
+
+/* asks CHECK NAMES FQDN TLS-MIN FALLBACK TESTING REQUIRETLS BOUND */
+static void
+pack_asks(struct buf *b, const struct plan_host *h)
+{
+	char check[24], names[24], fqdn[24], min[24], fallback[24], testing[24], requiretls[24], bound[24];
+
+	number(check, h->check);
+	number(names, h->names);
+	number(fqdn, h->fqdn_check);
+	number(min, h->tls_min);
+	number(fallback, h->fallback);
+	number(testing, h->testing);
+	number(requiretls, h->requiretls);
+	number(bound, h->bound);
+	table_put(b, "asks", check, names, fqdn, min, fallback, testing, requiretls, bound, (char *)NULL);
 }
 
 void
@@ -47,6 +65,7 @@ pack_host(struct buf *b, const struct plan *p, const struct plan_host *h)
 	number(records, h->by_records);
 	table_put(b, "host", fh->name, pref, act, need, state, records,
 	    fh->tlsa_base != NULL ? fh->tlsa_base : "", h->rule, h->why, (char *)NULL);
+	pack_asks(b, h);
 	for (i = 0; i < fh->ntlsa && h->need == PLAN_DANE; i++) {
 		char *rdata = tlsa_rdata(&fh->tlsa[i]);
 
@@ -118,6 +137,7 @@ take_facts(void *ctx, const struct table_line *l, struct fail *f)
 	u->facts->mx = (enum facts_mx)mx;
 	u->facts->mx_sec = (enum dns_sec)sec;
 	u->facts->mx_canonical = l->v[4][0] != '\0' ? xstrdup(l->v[4]) : NULL;
+	u->facts->recipient = l->v[5][0] != '\0' ? xstrdup(l->v[5]) : NULL;
 	u->plan.domain_bound = bound;
 	return 0;
 }
@@ -161,6 +181,34 @@ take_host(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+/* Behind its host. */
+static int
+take_asks(void *ctx, const struct table_line *l, struct fail *f)
+{
+	static const long long most[] = { 1, VERIFY_NAMES_SAN, 1, POLICY_TLS_MIN_1_3,
+		POLICY_FALLBACK_NEVER, PLAN_TESTING_MISFIT, 1, 1 };
+	struct unpacked *u = ctx;
+	struct plan_host *h;
+	long long n[COUNT(most)];
+	size_t i;
+
+	if (u->plan.nhost == 0)
+		return fail(f, FAIL_INPUT, "no host above");
+	for (i = 0; i < COUNT(most); i++)
+		if (small_number(l->v[i], most[i], &n[i], f) == -1)
+			return -1;
+	h = &u->plan.host[u->plan.nhost - 1];
+	h->check = n[0];
+	h->names = (enum verify_names)n[1];
+	h->fqdn_check = n[2];
+	h->tls_min = (enum policy_tls_min)n[3];
+	h->fallback = (enum policy_fallback)n[4];
+	h->testing = (enum plan_testing)n[5];
+	h->requiretls = n[6];
+	h->bound = n[7];
+	return 0;
+}
+
 static int
 take_addr(void *ctx, const struct table_line *l, struct fail *f)
 {
@@ -194,8 +242,9 @@ take_tlsa(void *ctx, const struct table_line *l, struct fail *f)
 
 static const struct table_row rows[] = {
 	{ "plan", 4, 4, TABLE_ONCE | TABLE_REQUIRED, take_plan },
-	{ "facts", 5, 5, TABLE_ONCE | TABLE_REQUIRED, take_facts },
+	{ "facts", 6, 6, TABLE_ONCE | TABLE_REQUIRED, take_facts },
 	{ "host", 9, 9, 0, take_host },
+	{ "asks", 8, 8, 0, take_asks },
 	{ "addr", 1, 1, 0, take_addr },
 	{ "tlsa", 1, 1, 0, take_tlsa },
 };

@@ -55,7 +55,7 @@ answer(struct question *q, struct facts *facts)
 		snprintf(mx, sizeof mx, "%d", FACTS_MX_FAILED);
 		table_put(&b, "plan", kind, "4.4.3", "local", "its hosts and TLSA records are too many",
 		    (char *)NULL);
-		table_put(&b, "facts", facts->domain, mx, "3", "0", "", (char *)NULL);
+		table_put(&b, "facts", facts->domain, mx, "3", "0", "", "", (char *)NULL);
 	}
 	channel_send(q->r->queue, b.p, b.len, -1);
 	buf_clear(&b);
@@ -105,7 +105,7 @@ ask(struct route *r, const char *seq, const char *domain)
 	q->port = lookup.port;
 	snprintf(q->seq, sizeof q->seq, "%s", seq);
 	conf_policy(conf, domain, &q->policy);
-	lookup.want_tlsa = q->policy.dane != POLICY_DANE_NONE;
+	lookup.want_tlsa = policy_wants_tlsa(&q->policy);
 	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
 	if ((literal = lookup_literal(destination)) != NULL)
 		answer(q, literal);

@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "tool.h"
 
 static void
 finish(struct check *c)
@@ -194,6 +195,21 @@ leave_out(struct probe *p)
 	p->check->facts->addrs_left_out++;
 }
 
+/* Without lists no chain is trusted: the verdicts say so, and the run could not do all that it should. */
+static void
+load_trust(struct check_env *env)
+{
+	struct fail f = FAIL_INIT;
+
+	if (env->trust_tried)
+		return;
+	env->trust_tried = 1;
+	if ((env->trust = trust_open(env->conf.dir, &f)) != NULL)
+		return;
+	env->trust_failed = 1;
+	tool_failed(&f);
+}
+
 static void
 probe_hosts(struct check *c)
 {
@@ -202,6 +218,8 @@ probe_hosts(struct check *c)
 	if (c->env->conf.relay != NULL)
 		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->facts);
 	policy_plan(&c->policy, c->facts, &c->plan);
+	if (plan_wants_trust(&c->plan))
+		load_trust(c->env);
 	make_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */
 	c->open = c->nprobe + 1;
@@ -330,7 +348,7 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	c->arg = arg;
 	to = settle_destination(c);
 	conf.port = c->port;
-	conf.want_tlsa = c->policy.dane != POLICY_DANE_NONE;
+	conf.want_tlsa = policy_wants_tlsa(&c->policy);
 	conf.want_health = 1;
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);

@@ -20,6 +20,7 @@
 #include "facts.h"
 #include "lookup.h"
 #include "policy.h"
+#include "trust.h"
 
 #define CHECKS_MAX 100		/* destinations under way at once */
 #define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
@@ -31,6 +32,7 @@ struct check_conf {
 	struct policy policy;
 	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
 	struct dns_conf dns;
+	const char *dir;	/* root of all state, with the lists of CAs */
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
 	char *ehlo;
@@ -40,7 +42,9 @@ struct check_env {
 	struct check_conf conf;
 	struct event_base *base;
 	struct dns *dns;	/* made at the first question */
-	SSL_CTX *tls;
+	SSL_CTX *tls, *tls_strict;
+	struct trust *trust;	/* the enabled lists of CAs; made at the first need */
+	int trust_tried, trust_failed;
 	size_t probing, probes_max;	/* connections now, and at most */
 	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */

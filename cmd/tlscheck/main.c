@@ -17,13 +17,20 @@
 #include "tool.h"
 
 static const char usage[] =
-    "usage: tlscheck [-jqv] [-c CONF] [-l LEVEL] [--dane SETTING] [--anchor FILE] [--resolver WHERE]\n"
+    "usage: tlscheck [-jqv] [-c CONF] [-d DIR] [-l LEVEL] [--dane SETTING] [--sts SETTING] [--fallback WHEN]\n"
+    "                [--fqdn-check YESNO] [--tls-min VERSION] [--anchor FILE] [--resolver WHERE]\n"
     "                [--root-hints FILE] [--port N] [-t TIME] [--ehlo NAME] DESTINATION...\n"
     "DESTINATION is a domain, [host] or [address] (that host, no MX lookup).\n"
     "  -c, --config CONF    judge as the relay with this smtp-relay.conf would: its destinations,\n"
-    "                       routes, anchor, resolver and port; not with -l and --dane\n"
-    "  -l, --level LEVEL    tls level: no, preferred (default) or required\n"
+    "                       routes, anchor, resolver, port and CAs; not with -l to --tls-min\n"
+    "  -l, --level LEVEL    tls level: no, preferred (default), preferred-verify, required,\n"
+    "                       required-verify or required-verify-hosted\n"
     "      --dane SETTING   none, opportunistic (default) or mandatory\n"
+    "      --sts SETTING    none or follow (default)\n"
+    "      --fallback WHEN  to clear text: before-220 (default), after-220, both or never\n"
+    "      --fqdn-check YESNO  whether certificates' names must be fully qualified to count: no (default)\n"
+    "      --tls-min VERSION  lowest version where a CA's word is needed: 1.2 (default), 1.3, 1.1, 1.0\n"
+    "  -d, --dir DIR        root of all state, with the trusted CAs (default MTATLS_DIR or /etc/mtatls)\n"
     "      --anchor FILE    DNSSEC trust anchor (default " DNS_ROOT_ANCHOR ")\n"
     "      --resolver WHERE ADDR[@PORT][,...] or recursive (default: /etc/resolv.conf)\n"
     "      --root-hints FILE  root servers for recursive\n"
@@ -36,12 +43,17 @@ static const char usage[] =
     "  -h, --help           this text\n"
     "  -V, --version        the version\n";
 
-enum { OPT_DANE = 256, OPT_ANCHOR, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO };
+enum { OPT_POLICY = 256, OPT_ANCHOR = OPT_POLICY + POLICY_KEYS, OPT_RESOLVER, OPT_HINTS, OPT_PORT, OPT_EHLO };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "level", required_argument, NULL, 'l' },
-	{ "dane", required_argument, NULL, OPT_DANE },
+	{ "dane", required_argument, NULL, OPT_POLICY + POLICY_KEY_DANE },
+	{ "sts", required_argument, NULL, OPT_POLICY + POLICY_KEY_STS },
+	{ "fallback", required_argument, NULL, OPT_POLICY + POLICY_KEY_FALLBACK },
+	{ "fqdn-check", required_argument, NULL, OPT_POLICY + POLICY_KEY_FQDN_CHECK },
+	{ "tls-min", required_argument, NULL, OPT_POLICY + POLICY_KEY_TLS_MIN },
+	{ "dir", required_argument, NULL, 'd' },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
 	{ "resolver", required_argument, NULL, OPT_RESOLVER },
 	{ "root-hints", required_argument, NULL, OPT_HINTS },
@@ -72,7 +84,9 @@ struct settings {
 	struct out_conf out;
 	const char *conf_file;
 	struct conf *relay;
-	int level_given, dane_given, port_given;
+	const char *dir;	/* -d; NULL: not given */
+	unsigned given;		/* settings of the policy, a bit for each key */
+	int port_given;
 };
 
 static long long
@@ -106,17 +120,17 @@ take_level(struct settings *s, const char *word)
 
 	if (policy_parse_level(word, &s->conf.policy.tls, &f) == -1)
 		tool_usage("%s", f.text);
-	s->level_given = 1;
+	s->given |= 1U << POLICY_KEY_TLS;
 }
 
 static void
-take_dane(struct settings *s, const char *word)
+take_policy(struct settings *s, enum policy_key key, const char *word)
 {
 	struct fail f = FAIL_INIT;
 
-	if (policy_parse_dane(word, &s->conf.policy.dane, &f) == -1)
+	if (policy_set(&s->conf.policy, key, word, &f) == -1)
 		tool_usage("%s", f.text);
-	s->dane_given = 1;
+	s->given |= 1U << key;
 }
 
 static char *
@@ -148,11 +162,18 @@ read_options(int argc, char **argv, struct settings *s)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":c:l:t:jqvhV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:d:l:t:jqvhV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c': s->conf_file = optarg; break;
 		case 'l': take_level(s, optarg); break;
-		case OPT_DANE: take_dane(s, optarg); break;
+		case OPT_POLICY + POLICY_KEY_DANE:
+		case OPT_POLICY + POLICY_KEY_STS:
+		case OPT_POLICY + POLICY_KEY_FALLBACK:
+		case OPT_POLICY + POLICY_KEY_FQDN_CHECK:
+		case OPT_POLICY + POLICY_KEY_TLS_MIN:
+			take_policy(s, (enum policy_key)(ch - OPT_POLICY), optarg);
+			break;
+		case 'd': s->dir = optarg; break;
 		case OPT_ANCHOR: s->conf.dns.anchor = optarg; break;
 		case OPT_RESOLVER: s->conf.dns.resolver = optarg; break;
 		case OPT_HINTS: s->conf.dns.root_hints = optarg; break;
@@ -192,8 +213,9 @@ read_relay(struct settings *s)
 
 	if (s->conf_file == NULL)
 		return;
-	if (s->level_given || s->dane_given)
-		tool_usage("-c says the policy: -l and --dane are not for use with it");
+	if (s->given != 0)
+		tool_usage("-c says the policy: -l, --dane, --sts, --fallback, --fqdn-check and --tls-min are not "
+		    "for use with it");
 	if ((s->relay = conf_read(s->conf_file, print_error, NULL, &f)) == NULL)
 		exit(tool_failed(&f));
 	s->conf.relay = s->relay;
@@ -214,13 +236,16 @@ settle(struct settings *s)
 
 	read_relay(s);
 	/* Inherited, DANE goes with TLS; asked for beside -l no, it is a contradiction. */
-	if (s->conf.policy.tls == POLICY_TLS_NO && !s->dane_given)
+	if (s->conf.policy.tls == POLICY_TLS_NO && !(s->given & 1U << POLICY_KEY_DANE))
 		s->conf.policy.dane = POLICY_DANE_NONE;
+	if (s->conf.policy.tls == POLICY_TLS_NO && !(s->given & 1U << POLICY_KEY_STS))
+		s->conf.policy.sts = POLICY_STS_NONE;
 	if (policy_check(&s->conf.policy, &f) == -1)
 		tool_usage("%s", f.text);
 	if (s->conf.ehlo == NULL)
 		s->conf.ehlo = own_name();
 	s->conf.dns.timeout_ms = s->conf.timeout_ms;
+	s->conf.dir = s->dir == NULL && s->relay != NULL ? s->relay->dir : tool_dir(s->dir);
 }
 
 /* "domain", "[host]", "[address]" in the form that lookup wants; exits where it is none of them. */
@@ -358,6 +383,8 @@ run_clear(struct run *r)
 	free(r->destination);
 	dns_free(r->env.dns);
 	SSL_CTX_free(r->env.tls);
+	SSL_CTX_free(r->env.tls_strict);
+	trust_free(r->env.trust);
 	event_base_free(r->env.base);
 	free(r->env.conf.ehlo);
 	free(r->env.ill_text);
@@ -384,13 +411,16 @@ main(int argc, char **argv)
 	r.check = xcalloc(r.n, sizeof *r.check);
 	for (i = 0; i < r.n; i++)
 		r.destination[i] = destination_of(argv[optind + i]);
-	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL)
+	if ((r.env.tls = tls_client_ctx(TLS_LAX, &r.fail)) == NULL ||
+	    (r.env.tls_strict = tls_client_ctx(TLS_STRICT, &r.fail)) == NULL)
 		return tool_failed(&r.fail);
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
 	check_env_init(&r.env);
 	start_more(&r);
 	event_base_dispatch(r.env.base);
+	if (r.env.trust_failed)
+		r.status = tool_worse(r.status, TOOL_CANNOT);
 	run_clear(&r);
 	conf_free(s.relay);
 	return tool_finish(r.status);

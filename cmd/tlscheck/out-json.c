@@ -124,7 +124,7 @@ records(const struct probe *p)
 			json_set_str(o, "use", verify_use_name(VERIFY_USE_UNUSABLE));
 		else
 			json_set_str(o, "use",
-			    i < p->contact.finding.nuse ? verify_use_name(p->contact.finding.use[i]) : NULL);
+			    i < p->contact.proof.dane.nuse ? verify_use_name(p->contact.proof.dane.use[i]) : NULL);
 		json_set_str(o, "why", why);
 		json_push(a, o);
 		free(rdata);

@@ -95,8 +95,8 @@ print_records(const struct probe *p)
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
 			use = verify_use_name(VERIFY_USE_UNUSABLE);
-		else if (i < p->contact.finding.nuse)
-			use = verify_use_name(p->contact.finding.use[i]);
+		else if (i < p->contact.proof.dane.nuse)
+			use = verify_use_name(p->contact.proof.dane.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);

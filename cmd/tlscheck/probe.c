@@ -37,7 +37,8 @@ void
 probe_start(struct probe *p)
 {
 	const struct check_env *env = p->check->env;
-	struct contact_conf conf = { .base = env->base, .tls = env->tls, .ehlo = env->conf.ehlo,
+	struct contact_conf conf = { .base = env->base, .tls = env->tls,
+		.tls_strict = env->tls_strict, .trust = env->trust, .ehlo = env->conf.ehlo,
 		.timeout_ms = env->conf.timeout_ms };
 	struct contact_target target = { .host = p->host, .facts = p->check->facts, .addr = p->addr,
 		.port = p->check->port };

@@ -463,6 +463,8 @@ static const struct order {
 };
 
 #define ALL(x) { x, x, x, x, x, x }
+/* Level no never gets so far. */
+#define BUT_CLEAR(x) { "CLEAR [local]", x, x, x, x, x }
 
 static const struct {
 	enum seen_end end;
@@ -478,8 +480,8 @@ static const struct {
 	{ SEEN_NO_CONNECTION, "no connection", ALL("INCONCLUSIVE [RFC 5321 4.5.4.1]") },
 	{ SEEN_TEMPORARY, "421", ALL("INCONCLUSIVE [RFC 5321 4.2.1]") },
 	{ SEEN_REFUSED, "554", ALL("SKIP [RFC 5321 3.1]") },
-	{ SEEN_INJECTION, "injection", ALL("SKIP [RFC 3207 4.2]") },
-	{ SEEN_HANDSHAKE_FAILED, "handshake failed", ALL("SKIP [RFC 3207 4.1]") },
+	{ SEEN_INJECTION, "injection", BUT_CLEAR("SKIP [RFC 3207 4.2]") },
+	{ SEEN_HANDSHAKE_FAILED, "handshake failed", BUT_CLEAR("SKIP [RFC 3207 4.1]") },
 	{ SEEN_PROTOCOL, "not SMTP", ALL("SKIP [RFC 5321 4.2]") },
 };
 
@@ -520,6 +522,18 @@ static const struct finding unmatched = { .result = VERIFY_NO_MATCH, .rule = MIS
 	.why = (char *)"matches not" };
 static const struct finding not_asked = { .result = VERIFY_NOT_ASKED };
 
+/* What DANE found, as proof_make() hands it over. */
+static const struct proof *
+proof_of(const struct finding *dane)
+{
+	static struct proof proof;
+
+	if (dane == NULL)
+		return NULL;
+	proof.dane = *dane;
+	return &proof;
+}
+
 /* TLS is up.  Orders other than dane do not look at the finding. */
 static const struct {
 	const char *name;
@@ -553,7 +567,7 @@ test_under_tls(void)
 
 	for (i = 0; i < COUNT(tls_rows); i++) {
 		struct seen seen = { .end = tls_rows[i].end, .tls = 1, .text = "words",
-			.finding = tls_rows[i].found };
+			.proof = proof_of(tls_rows[i].found) };
 
 		check_seen(&orders[1], &seen, tls_rows[i].name, tls_rows[i].may);
 		check_seen(&orders[2], &seen, tls_rows[i].name, tls_rows[i].level);
@@ -694,6 +708,7 @@ check_domain(size_t row)
 		hosts[i].word = domain_rows[row].words[i];
 		hosts[i].rule = word_rules[hosts[i].word];
 		hosts[i].why = (char *)"because";
+		hosts[i].bound = domain_rows[row].sec == DNS_SECURE;
 	}
 	facts->hosts_left_out = domain_rows[row].hosts_left_out;
 	facts->addrs_left_out = domain_rows[row].addrs_left_out;
@@ -723,33 +738,66 @@ test_domains(void)
 
 /* ---- words ---- */
 
+/* Each setting with all its words. */
+static const struct {
+	enum policy_key key;
+	const char *name, *words[6];
+} word_rows[POLICY_KEYS] = {
+	{ POLICY_KEY_TLS, "tls", { "no", "preferred", "preferred-verify", "required", "required-verify",
+	    "required-verify-hosted" } },
+	{ POLICY_KEY_DANE, "dane", { "none", "opportunistic", "mandatory" } },
+	{ POLICY_KEY_STS, "sts", { "none", "follow" } },
+	{ POLICY_KEY_REQUIRETLS, "requiretls", { "no", "honour" } },
+	{ POLICY_KEY_FALLBACK, "fallback", { "before-220", "after-220", "both", "never" } },
+	{ POLICY_KEY_TLS_MIN, "tls-min", { "1.0", "1.1", "1.2", "1.3" } },
+	{ POLICY_KEY_FQDN_CHECK, "fqdn-check", { "no", "yes" } },
+};
+
 static void
-test_words(void)
+check_words(size_t row)
 {
-	static const char *const tls[] = { "no", "preferred", "required" };
-	static const char *const dane[] = { "none", "opportunistic", "mandatory" };
-	static const char *const bad[] = { "", "NO", "prefer", "required ", "may" };
-	enum policy_tls t;
-	enum policy_dane d;
+	static const char *const bad[] = { "", "NO", "prefer", "required ", "may", "default", "1" };
+	const char *name = word_rows[row].name;
+	enum policy_key key = word_rows[row].key;
+	struct policy p = POLICY_DEFAULT, other = POLICY_DEFAULT;
 	struct fail f = FAIL_INIT;
 	size_t i;
 
-	for (i = 0; i < COUNT(tls); i++) {
-		unit_int(policy_parse_tls(tls[i], &t, &f), 0, "tls %s", tls[i]);
-		unit_str(policy_tls_name(t), tls[i], "tls %s goes round", tls[i]);
-		unit_int(policy_parse_dane(dane[i], &d, &f), 0, "dane %s", dane[i]);
-		unit_str(policy_dane_name(d), dane[i], "dane %s goes round", dane[i]);
+	unit_int(policy_key_find(name), key, "%s is found", name);
+	unit_str(policy_key_name(key), name, "%s has its name", name);
+	for (i = 0; i < COUNT(word_rows[row].words) && word_rows[row].words[i] != NULL; i++) {
+		unit_int(policy_set(&p, key, word_rows[row].words[i], &f), 0, "%s %s", name,
+		    word_rows[row].words[i]);
+		unit_str(policy_word(&p, key), word_rows[row].words[i], "%s goes round", name);
+		policy_copy(&other, &p, key);
+		unit_str(policy_word(&other, key), word_rows[row].words[i], "%s is copied", name);
 	}
-	for (i = 0; i < COUNT(bad); i++) {
-		unit_int(policy_parse_tls(bad[i], &t, &f), -1, "tls \"%s\" is refused", bad[i]);
-		unit_int(policy_parse_dane(bad[i], &d, &f), -1, "dane \"%s\" is refused", bad[i]);
-	}
-	policy_parse_tls("yes\n", &t, &f);
-	unit_str(f.text, "tls: expected no, preferred or required, not \"yes\\x0a\"", "the words are listed");
+	for (i = 0; i < COUNT(bad); i++)
+		unit_int(policy_set(&p, key, bad[i], &f), -1, "%s \"%s\" is refused", name, bad[i]);
 	unit_int(f.kind, FAIL_INPUT, "a wrong word is input");
+}
+
+#define TLS_WORDS "no, preferred, preferred-verify, required, required-verify or required-verify-hosted"
+
+static void
+test_words(void)
+{
+	struct policy p = POLICY_DEFAULT;
+	struct fail f = FAIL_INIT;
+	enum policy_tls t;
+	size_t i;
+
+	for (i = 0; i < COUNT(word_rows); i++)
+		check_words(i);
+	unit_int(policy_key_find("guard"), -1, "not every field is a setting");
+	policy_set(&p, POLICY_KEY_TLS, "yes\n", &f);
+	unit_str(f.text, "tls: expected " TLS_WORDS ", not \"yes\\x0a\"", "the words are listed");
 	unit_int(policy_parse_level("required", &t, &f), 0, "level is another word for tls");
 	unit_int(policy_parse_level("yes", &t, &f), -1, "with the same values");
-	unit_str(f.text, "level: expected no, preferred or required, not \"yes\"", "but its own name");
+	unit_str(f.text, "level: expected " TLS_WORDS ", not \"yes\"", "but its own name");
+	unit_str(policy_tls_name(POLICY_TLS_REQUIRED_VERIFY), "required-verify", "a level's name");
+	unit_str(policy_dane_name(MAND), "mandatory", "a setting's name");
+	unit_str(policy_fallback_name(POLICY_FALLBACK_BOTH), "both", "a fallback's name");
 }
 
 static const struct {
@@ -759,6 +807,7 @@ static const struct {
 	{ P(NO, NONE), 0 }, { P(NO, OPP), -1 }, { P(NO, MAND), -1 },
 	{ P(PREF, NONE), 0 }, { P(PREF, OPP), 0 }, { P(PREF, MAND), 0 },
 	{ P(REQ, NONE), 0 }, { P(REQ, OPP), 0 }, { P(REQ, MAND), 0 },
+	{ { .tls = NO, .sts = POLICY_STS_FOLLOW }, -1 }, { { .tls = PREF, .sts = POLICY_STS_FOLLOW }, 0 },
 };
 
 static void
@@ -774,6 +823,10 @@ test_check(void)
 	unit_int(f.kind, FAIL_INPUT, "a contradiction is input");
 	unit_int(standard.tls, PREF, "tls preferred where nothing is set");
 	unit_int(standard.dane, OPP, "dane opportunistic where nothing is set");
+	unit_int(standard.sts, POLICY_STS_FOLLOW, "sts follow where nothing is set");
+	unit_int(standard.requiretls, POLICY_REQUIRETLS_HONOUR, "requiretls honour where nothing is set");
+	unit_int(standard.fallback, POLICY_FALLBACK_BEFORE_220, "fallback before-220 where nothing is set");
+	unit_int(standard.tls_min, POLICY_TLS_MIN_1_2, "tls-min 1.2 where nothing is set");
 }
 
 /* ---- the whole product ---- */
@@ -828,11 +881,17 @@ struct cell {
 
 static struct cell cells[N_P][N_M][N_A][N_T][N_S];
 
+static const struct finding *
+found_in(size_t s)
+{
+	return all_findings[s / ENDS / 2];
+}
+
 static struct seen
 seen_of(size_t s)
 {
 	struct seen seen = { .end = s % ENDS, .tls = s / ENDS % 2, .text = "words",
-		.finding = all_findings[s / ENDS / 2] };
+		.proof = proof_of(found_in(s)) };
 
 	return seen;
 }
@@ -974,7 +1033,7 @@ auth_only_with_match(size_t p, size_t m, size_t a, size_t t, size_t s)
 	struct seen seen = seen_of(s);
 
 	return !c->has_host || c->host != VERDICT_AUTH || (seen.tls && seen.end == SEEN_READY &&
-	    seen.finding == &matched && (t == T_USABLE || t == T_MIXED) &&
+	    found_in(s) == &matched && (t == T_USABLE || t == T_MIXED) &&
 	    all_policies[p].dane != NONE);
 }
 
@@ -1009,6 +1068,7 @@ no_delivery_after_bad_end(size_t p, size_t m, size_t a, size_t t, size_t s)
 	enum seen_end end = seen_of(s).end;
 
 	return end == SEEN_READY || end == SEEN_NO_STARTTLS || end == SEEN_STARTTLS_REFUSED ||
+	    ((end == SEEN_HANDSHAKE_FAILED || end == SEEN_INJECTION) && all_policies[p].tls == NO) ||
 	    strength(cells[p][m][a][t][s].domain) == 0;
 }
 
@@ -1018,7 +1078,7 @@ mismatch_under_dane_is_refused(size_t p, size_t m, size_t a, size_t t, size_t s)
 	const struct cell *c = &cells[p][m][a][t][s];
 
 	return !c->has_host || all_policies[p].dane == NONE || (t != T_USABLE && t != T_MIXED) ||
-	    seen_of(s).finding == &matched || strength(c->host) == 0;
+	    found_in(s) == &matched || strength(c->host) == 0;
 }
 
 static int

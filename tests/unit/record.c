@@ -70,11 +70,13 @@ test_bad_orders(void)
 #define RDATA "3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 static const char plan[] =
     "plan 0 5.0.0 RFC%205321 all%20is%20well\n"
-    "facts dest.test 0 0 1 alias.test\n"
-    "host mx1.dest.test 10 0 3 5 1 mx1.dest.test RFC%207672 its%20records\n"
+    "facts dest.test 0 0 1 alias.test mail.test\n"
+    "host mx1.dest.test 10 0 5 5 1 mx1.dest.test RFC%207672 its%20records\n"
+    "asks 1 2 1 3 3 2 1 1\n"
     "tlsa " RDATA "\n"
     "addr 192.0.2.1\naddr 2001:db8::1\n"
     "host mx2.dest.test 20 0 1 3 0 \"\" local because\n"
+    "asks 0 0 0 2 0 0 0 0\n"
     "addr 192.0.2.2\n";
 
 static void
@@ -91,6 +93,10 @@ test_plan(void)
 	unit_str(u->facts->domain, "dest.test", "domain");
 	unit_str(u->plan.why, "all is well", "why");
 	unit_int(u->plan.domain_bound, 1, "bound");
+	unit_str(u->facts->recipient, "mail.test", "recipient");
+	unit_int(u->plan.host[0].names, VERIFY_NAMES_SAN, "names");
+	unit_int(u->plan.host[0].tls_min, POLICY_TLS_MIN_1_3, "tls-min");
+	unit_int(u->plan.host[0].requiretls, 1, "REQUIRETLS");
 	unit_int(u->plan.nhost, 2, "hosts");
 	unit_int(u->plan.host[0].need, PLAN_DANE, "need");
 	unit_int(u->facts->host[0].ntlsa, 1, "TLSA records");
@@ -106,16 +112,16 @@ test_plan(void)
 static void
 test_bad_plans(void)
 {
-	static const char *const bad[] = { "", "plan 0 s r w\n", "facts d 0 0 1 c\n",
-		"plan 9 s r w\nfacts d 0 0 1 c\n", "plan 0 s r w\nfacts d 6 0 1 c\n",
-		"plan 0 s r w\nfacts d 0 0 2 c\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\naddr 192.0.2.1\n", "plan 0 s r w\nfacts d 0 0 1 c\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
-		"plan 0 s r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 65536 0 0 0 0 b r w\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 9 0 0 0 b r w\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 9 0 0 b r w\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
-		"plan 0 s r w\nfacts d 0 0 1 c\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
+	static const char *const bad[] = { "", "plan 0 s r w\n", "facts d 0 0 1 c \"\"\n",
+		"plan 9 s r w\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\nfacts d 6 0 1 c \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 2 c \"\"\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\naddr 192.0.2.1\n", "plan 0 s r w\nfacts d 0 0 1 c \"\"\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+		"plan 0 s r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 65536 0 0 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 9 0 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 9 0 0 b r w\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
 	struct fail f;
 	size_t i;
 
