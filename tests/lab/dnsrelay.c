@@ -8,7 +8,8 @@
  * pass, drop, servfail, refused, notimp, strip (forwarded without EDNS and so answered without
  * signatures), truncate (by UDP an empty answer with TC, by TCP all right), notcp (likewise, but TCP is closed),
  * udponly (by UDP all right, TCP is closed), noudp (UDP is dropped, TCP all right), badid and garbage (an answer
- * that fits no question, one that is no packet) or nxdomain (that answer, without a proof).  RULES has lines
+ * that fits no question, one that is no packet), nxdomain (that answer, without a proof) or rename (`.labs` is asked
+ * upstream as `.test`, for programs that hold .test to be theirs; signatures do not survive it).  RULES has lines
  * "MODE OWNER TYPE" for single owners on pass addresses; OWNER is a name or the tail of one (for nxdomain: just
  * that name), TYPE `*` is any; SIGHUP reads them again.  LOG gets "IP OWNER TYPE" for each query.
  */
@@ -39,7 +40,8 @@
 #define TCP_SECONDS 20
 
 enum mode {
-	PASS, DROP, SERVFAIL, REFUSED, NOTIMP, STRIP, TRUNCATE, NOTCP, UDPONLY, NOUDP, BADID, GARBAGE, NXDOMAIN, MODES
+	PASS, DROP, SERVFAIL, REFUSED, NOTIMP, STRIP, TRUNCATE, NOTCP, UDPONLY, NOUDP, BADID, GARBAGE, NXDOMAIN, RENAME,
+	MODES
 };
 
 enum way { UDP, TCP };
@@ -47,7 +49,8 @@ enum way { UDP, TCP };
 static const char *const mode_names[MODES] = {
 	[PASS] = "pass", [DROP] = "drop", [SERVFAIL] = "servfail", [REFUSED] = "refused",
 	[NOTIMP] = "notimp", [STRIP] = "strip", [TRUNCATE] = "truncate", [NOTCP] = "notcp", [UDPONLY] = "udponly",
-	[NOUDP] = "noudp", [BADID] = "badid", [GARBAGE] = "garbage", [NXDOMAIN] = "nxdomain"
+	[NOUDP] = "noudp", [BADID] = "badid", [GARBAGE] = "garbage", [NXDOMAIN] = "nxdomain",
+	[RENAME] = "rename"
 };
 
 static const struct {
@@ -190,6 +193,17 @@ judge(const struct listener *l, const char *owner, const char *type)
 	return l->mode;
 }
 
+/* Each name's end, where it is not compressed. */
+static void
+rename_tld(unsigned char *msg, size_t len, const char *from, const char *to)
+{
+	size_t i;
+
+	for (i = 12; i + 6 <= len; i++)
+		if (memcmp(msg + i, from, 6) == 0)
+			memcpy(msg + i, to, 6);
+}
+
 /* What the mode comes to on this way: PASS, DROP, or something to answer with. */
 static enum mode
 on_way(enum mode mode, enum way way)
@@ -229,7 +243,9 @@ handle(const struct listener *l, enum way way, unsigned char *msg, size_t *len)
 	mode = on_way(judge(l, owner, type), way);
 	if (mode == DROP)
 		return -1;
-	if (mode == PASS)
+	if (mode == RENAME)
+		rename_tld(msg, *len, "\4labs", "\4test");
+	if (mode == PASS || mode == RENAME)
 		return 1;
 	*len = end;			/* no EDNS, so no DNSSEC either */
 	memset(msg + 6, 0, 6);
@@ -287,6 +303,8 @@ from_upstream(int up)
 	p = &pending[id];
 	p->used = 0;
 	memcpy(msg, p->id, 2);
+	if (listeners[p->listener].mode == RENAME)
+		rename_tld(msg, (size_t)n, "\4test", "\4labs");
 	sendto(listeners[p->listener].udp, msg, (size_t)n, 0, (struct sockaddr *)&p->from,
 	    sizeof(p->from));
 }
@@ -336,6 +354,8 @@ serve_tcp(const struct listener *l, int fd)
 			break;
 		if (verdict == 1 && (write_message(up, buf, len) == -1 || read_message(up, buf, &len) == -1))
 			break;
+		if (l->mode == RENAME)
+			rename_tld(buf + 2, len, "\4test", "\4labs");
 		if (write_message(fd, buf, len) == -1)
 			break;
 	}
