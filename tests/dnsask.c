@@ -100,7 +100,7 @@ int
 main(int argc, char **argv)
 {
 	struct dns_conf conf = { .resolver = argc > 1 ? argv[1] : NULL, .anchor = argc > 2 ? argv[2] : NULL,
-		.timeout_ms = argc > 3 ? atoi(argv[3]) : 0 };
+		.timeout_ms = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 0 };
 	struct fail f = FAIL_INIT;
 	struct dns *dns;
 	size_t i;
