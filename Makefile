@@ -63,7 +63,7 @@ TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
-AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so $(BUILD)/dnsask
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
@@ -133,6 +133,10 @@ $(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
+
+# Asks through common/dns, for the lab to be compared with.
+$(BUILD)/dnsask: $(BUILD)/tests/dnsask.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
 
 # To be loaded before libc into any program: without the sanitizers, whose run time wants to come first.
 $(BUILD)/lab/%.so: tests/lab/%.c $(BUILD)/flags

@@ -89,7 +89,7 @@ static void
 not_offered(struct contact *c)
 {
 	seen_is(c, SEEN_NO_STARTTLS,
-	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP, only HELO");
+	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP");
 }
 
 static void dial(struct contact *, enum smtp_use_tls);

@@ -100,6 +100,11 @@ void dns_free(struct dns *);	/* cancels what is under way */
  * to the context and is gone once its callback has run.
  */
 struct dns_query *dns_ask(struct dns *, const char *name, enum dns_type, dns_fn *, void *arg);
+/*
+ * The same through a context without an anchor: nothing is validated, a DATA, NODATA or NXDOMAIN is as the resolver has
+ * it, and at best DNS_INSECURE.  For diagnosis only.  NULL where no context can be had: no callback then.
+ */
+struct dns_query *dns_ask_plain(struct dns *, const char *name, enum dns_type, dns_fn *, void *arg);
 void dns_cancel(struct dns_query *);	/* NULL is allowed; the callback will not run */
 
 struct dns_answer *dns_answer_copy(const struct dns_answer *);

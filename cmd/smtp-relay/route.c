@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "dns.h"
+#include "doctor.h"
 #include "fetch.h"
 #include "log.h"
 #include "lookup.h"
@@ -24,6 +25,7 @@ struct route {
 	struct dns *dns;
 	struct sts_cache *cache;
 	struct sts_source *sts;
+	struct doctor doctor;
 	struct channel *queue;
 };
 
@@ -72,7 +74,10 @@ answer(struct question *q, struct facts *facts)
 static void
 on_facts(void *arg, struct facts *facts)
 {
-	answer(arg, facts);
+	struct question *q = arg;
+
+	doctor_look(&q->r->doctor, facts);
+	answer(q, facts);
 }
 
 /* A mailbox may bear a literal that is no address ("[X:y]"): nothing there can take mail. */
@@ -195,6 +200,7 @@ route_main(const struct route_start *start)
 	/* libcurl is a file, and so are the libraries behind it. */
 	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL || fetch_load(&f) == -1)
 		role_fail(&f);
+	r.doctor = (struct doctor){ .dns = r.dns, .id = start->role.name, .ill = DNS_WELL };
 	role_drop(&start->role);
 	open_sts(&r, start);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);

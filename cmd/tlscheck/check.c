@@ -11,6 +11,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "tool.h"
 
 static void
 finish(struct check *c)
@@ -208,6 +209,8 @@ explain_failure(struct check *c)
 	char **why = global_failure(c->evidence->facts), *old = *why;
 
 	if (c->env->ill != DNS_WELL) {
+		c->evidence->ill = c->env->ill;
+		c->evidence->ill_text = xstrdup(c->env->ill_text);
 		*why = xasprintf("%s; %s", c->env->ill_text, old != NULL ? old : "no reason given");
 		free(old);
 	}
@@ -223,6 +226,9 @@ on_diagnosis(void *arg, enum dns_ill ill, const char *text)
 	env->diagnosed = 1;
 	env->ill = ill;
 	env->ill_text = xstrdup(text);
+	/* Of every destination alike, so said once, and aloud. */
+	if (ill == DNS_STRIPS || ill == DNS_ANCHOR || ill == DNS_CLOCK)
+		talk(NULL, "warning: %s", text);
 	while ((c = env->waiting) != NULL) {
 		env->waiting = c->next_waiting;
 		explain_failure(c);
@@ -320,6 +326,7 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	conf.port = c->port;
 	c->evidence = evidence_new(destination, c->port, time(NULL));
 	conf.want_tlsa = env->conf.survey || policy_wants_tlsa(&c->policy);
+	conf.want_health = 1;
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
 	else if (open_dns(env, f) == 0) {

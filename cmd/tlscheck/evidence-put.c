@@ -100,6 +100,8 @@ put_host(struct buf *b, const struct facts_host *fh)
 	put(b, "tlsa-why", fh->tlsa_why);
 	if (fh->tlsa_damaged > 0)
 		buf_printf(b, "tlsa-damaged %zu\n", fh->tlsa_damaged);
+	if (fh->tcp_denied)
+		buf_puts(b, "tcp-denied\n");
 	for (i = 0; i < fh->ntlsa; i++)
 		put_record(b, &fh->tlsa[i]);
 }
@@ -173,6 +175,8 @@ evidence_put(struct buf *b, const struct evidence *ev)
 	table_put(b, "mx", evidence_mx_name(f->mx), dns_sec_name(f->mx_sec), (char *)NULL);
 	put(b, "mx-why", f->mx_why);
 	put(b, "mx-canonical", f->mx_canonical);
+	if (ev->ill != DNS_WELL)
+		table_put(b, "resolver", evidence_ill_name(ev->ill), ev->ill_text, (char *)NULL);
 	if (f->hosts_left_out + f->addrs_left_out > 0)
 		buf_printf(b, "left-out %zu %zu\n", f->hosts_left_out, f->addrs_left_out);
 	put_sts(b, f);

@@ -28,9 +28,9 @@ struct reading {
 
 enum { TIME = 0x1, PORT = 0x2, ASKED = 0x4, MX = 0x8, MX_WHY = 0x10, MX_CANONICAL = 0x20, LEFT_OUT = 0x40,
 	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400, RECIPIENT = 0x800,
-	STS_FETCHED = 0x1000, TLSRPT = 0x2000, TLSRPT_WHY = 0x4000, TLSRPT_RECORD = 0x8000 };
+	STS_FETCHED = 0x1000, TLSRPT = 0x2000, TLSRPT_WHY = 0x4000, TLSRPT_RECORD = 0x8000, RESOLVER = 0x10000 };
 enum { CANONICAL = 0x1, ADDRESSES = 0x2, ADDRESSES_WHY = 0x4, TLSA = 0x8, TLSA_BASE = 0x10, TLSA_WHY = 0x20,
-	TLSA_DAMAGED = 0x40 };
+	TLSA_DAMAGED = 0x40, TCP_DENIED = 0x80 };
 enum { TEXT = 0x1, BANNER = 0x2, EHLO = 0x4, STARTTLS = 0x8, TLS = 0x10, EHLO_TLS = 0x20, FELL_BACK = 0x40 };
 
 /* ---- values ---- */
@@ -105,6 +105,7 @@ WORDS_OF(take_tlsa_word, evidence_tlsa_name, FACTS_TLSA_FAILED + 1)
 WORDS_OF(take_sts_word, evidence_sts_name, FACTS_STS_FOUND + 1)
 WORDS_OF(take_tlsrpt_word, evidence_tlsrpt_name, FACTS_TLSRPT_FAILED + 1)
 WORDS_OF(take_mode_word, sts_mode_name, STS_ENFORCE + 1)
+WORDS_OF(take_ill_word, evidence_ill_name, DNS_CLOCK + 1)
 WORDS_OF(take_sec_word, dns_sec_name, DNS_FAILED + 1)
 
 /* ---- a destination ---- */
@@ -227,6 +228,21 @@ set_mx_canonical(void *ctx, const struct table_line *l, struct fail *f)
 	struct facts *facts = facts_of(ctx, MX_CANONICAL, l, f);
 
 	return facts == NULL ? -1 : take_name(&facts->mx_canonical, l->v[0], f);
+}
+
+/* Why nothing could be looked up: a fault of the resolver in use then, not of the domain. */
+static int
+set_resolver(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct reading *r = ctx;
+	int ill;
+
+	if (facts_of(ctx, RESOLVER, l, f) == NULL || take_ill_word(l->v[0], &ill, f) == -1)
+		return -1;
+	if (ill == DNS_WELL)
+		return fail(f, FAIL_INPUT, "a resolver that is well is not told of");
+	r->ev->ill = (enum dns_ill)ill;
+	return take_text(&r->ev->ill_text, l->v[1], EVIDENCE_TEXT_MAX, f);
 }
 
 static int
@@ -494,6 +510,19 @@ set_tlsa_damaged(void *ctx, const struct table_line *l, struct fail *f)
 	if (fh == NULL || take_number(l->v[0], DNS_RRS_MAX, "records", &n, f) == -1)
 		return -1;
 	fh->tlsa_damaged = n;
+	return 0;
+}
+
+static int
+set_tcp_denied(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts_host *fh = host_of(ctx, TCP_DENIED, l, f);
+
+	if (fh == NULL)
+		return -1;
+	if (fh->tlsa_base == NULL)
+		return fail(f, FAIL_INPUT, "no tlsa-base before it");
+	fh->tcp_denied = 1;
 	return 0;
 }
 
@@ -805,6 +834,7 @@ static const struct table_row rows[] = {
 	{ "mx", 2, 2, 0, set_mx },
 	{ "mx-why", 1, 1, 0, set_mx_why },
 	{ "mx-canonical", 1, 1, 0, set_mx_canonical },
+	{ "resolver", 2, 2, 0, set_resolver },
 	{ "left-out", 2, 2, 0, set_left_out },
 	{ "sts", 1, 1, 0, set_sts },
 	{ "sts-why", 1, 1, 0, set_sts_why },
@@ -823,6 +853,7 @@ static const struct table_row rows[] = {
 	{ "tlsa-base", 1, 1, 0, set_tlsa_base },
 	{ "tlsa-why", 1, 1, 0, set_tlsa_why },
 	{ "tlsa-damaged", 1, 1, 0, set_tlsa_damaged },
+	{ "tcp-denied", 0, 0, 0, set_tcp_denied },
 	{ "record", 4, 4, 0, set_record },
 	{ "record-more", 1, 1, 0, set_record_more },
 	{ "connection", 4, 4, 0, set_connection },

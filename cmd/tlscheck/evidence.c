@@ -43,6 +43,7 @@ evidence_free(struct evidence *ev)
 	free(ev->shown);
 	facts_free(ev->facts);
 	free(ev->destination);
+	free(ev->ill_text);
 	free(ev);
 }
 
@@ -124,3 +125,12 @@ const char *const end_words[] = { [SEEN_READY] = "ready", [SEEN_NO_CONNECTION] =
 	[SEEN_TEMPORARY] = "temporary", [SEEN_REFUSED] = "refused", [SEEN_NO_STARTTLS] = "no-starttls",
 	[SEEN_STARTTLS_REFUSED] = "starttls-refused", [SEEN_INJECTION] = "injection",
 	[SEEN_HANDSHAKE_FAILED] = "handshake-failed", [SEEN_PROTOCOL] = "not-smtp" };
+
+const char *
+evidence_ill_name(enum dns_ill ill)
+{
+	static const char *const words[] = { [DNS_WELL] = "well", [DNS_DOWN] = "down", [DNS_STRIPS] = "strips",
+		[DNS_ANCHOR] = "anchor", [DNS_CLOCK] = "clock" };
+
+	return words[ill];
+}

@@ -53,6 +53,8 @@ struct evidence {
 	int64_t time;		/* when it was gathered */
 	uint16_t port;
 	struct facts *facts;	/* NULL until they are known */
+	enum dns_ill ill;	/* why nothing could be looked up; DNS_WELL: it was not that */
+	char *ill_text;		/* in words; NULL where well */
 	struct shown *shown;
 	size_t nshown;
 };
@@ -69,6 +71,7 @@ const char *evidence_mx_name(enum facts_mx);
 const char *evidence_tlsa_name(enum facts_tlsa);
 const char *evidence_sts_name(enum facts_sts);
 const char *evidence_tlsrpt_name(enum facts_tlsrpt);
+const char *evidence_ill_name(enum dns_ill);
 
 /* ---- files ---- */
 

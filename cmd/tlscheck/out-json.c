@@ -11,6 +11,7 @@
 #include "json.h"
 #include "out.h"
 #include "text.h"
+#include "warn.h"
 
 static json_t *
 object(void)
@@ -169,6 +170,28 @@ trace_array(const struct policy_trace *t)
 	return a;
 }
 
+static void
+push_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
+{
+	static const char *const kinds[] = { [WARN_RESOLVER] = "resolver", [WARN_DENIED] = "denied",
+		[WARN_UNASKED] = "not-asked" };
+	json_t *o = object();
+
+	json_set_str(o, "kind", kinds[kind]);
+	json_set_str(o, "rule", rule);
+	json_set_str(o, "text", text);
+	json_push(arg, o);
+}
+
+static json_t *
+warnings_array(const struct judged *j)
+{
+	json_t *a = array();
+
+	warn_each(j, push_warning, a);
+	return a;
+}
+
 static json_t *
 level_array(const struct levels *levels)
 {
@@ -246,6 +269,7 @@ out_json(const struct report *r, struct fail *f)
 	for (i = 0; i < j->n; i++)
 		json_push(hosts, host_object(&j->v[i]));
 	json_set(o, "hosts", hosts);
+	json_set(o, "warnings", warnings_array(j));
 	if (r->levels != NULL)
 		json_set(o, "levels", level_array(r->levels));
 	json_set(o, "advice", advice_array(r->advice));

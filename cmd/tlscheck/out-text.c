@@ -14,6 +14,7 @@
 #include "certs.h"
 #include "out.h"
 #include "text.h"
+#include "warn.h"
 
 /* ---- colour ---- */
 
@@ -359,6 +360,18 @@ print_unasked(const struct judged *j)
 	}
 }
 
+/* The verdict's reason says what ails the resolver. */
+static void
+print_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
+{
+	const struct judged *j = arg;
+
+	if (kind == WARN_DENIED)
+		printf("%s: warning: %s [%s]\n", j->evidence->destination, text, rule);
+	else if (kind == WARN_UNASKED && j->verdict.word != VERDICT_INCONCLUSIVE)
+		printf("%s: not asked, not counted: %s\n", j->evidence->destination, text);
+}
+
 static void
 print_advice(const struct advice *a)
 {
@@ -377,6 +390,7 @@ out_text(const struct report *r, const struct out_conf *conf)
 
 	print_answer(j, conf);
 	print_unasked(j);
+	warn_each(j, print_warning, (void *)(uintptr_t)j);
 	if (!conf->quiet && !conf->offline && j->n > 0)
 		print_table(j, conf);
 	if (!conf->quiet && !conf->offline)

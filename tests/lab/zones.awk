@@ -54,6 +54,13 @@ function host(pref, name, addr, first,	i)
 		tlsa(name, $i)
 }
 
+# N records more, of keys that nobody has.
+function pad(name, n,	i)
+{
+	for (i = 1; i <= n; i++)
+		tlsa(name, sprintf("3 1 1 %064x", i))
+}
+
 # The flags with break=OWNER/TYPE made full.
 function flags_of(	i, out, parts)
 {
@@ -135,6 +142,7 @@ $1 == "tlsa" {
 	tlsa(h, $0)
 	next
 }
+$1 == "pad" { pad($2, $3); next }
 $1 == "fail" {
 	print $2 " " ($4 == "TLSA" ? full("_PORT._tcp." $3) : full($3)) " " $4 > (dir "/rules")
 	next

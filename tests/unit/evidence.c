@@ -62,7 +62,7 @@ read_text(const char *text, struct evidence_list *list)
 
 static const char *const good[] = {
 	HOST DANE TLS END,
-	HEAD "mx failed bogus\nmx-why no%20signature\n" STS END,
+	HEAD "mx failed bogus\nmx-why no%20signature\nresolver strips it%20strips\n" STS END,
 	HEAD "mx null secure\n" STS END,
 	HEAD "mx found insecure\nmx-canonical b.test\nleft-out 3 4\nsts none\nsts-why no%20record\ntlsrpt failed\ntlsrpt-why timeout\n" END,
 	HEAD "mx implicit secure\nsts found\nsts-id 2026\nsts-fetched 2026-12-31T00:00:00Z\n"
@@ -71,7 +71,7 @@ static const char *const good[] = {
 	     "host a.test 0\naddresses none secure\naddresses-why no%20address\ntlsa not-asked\n" END,
 	HOST "address 2001:db8::1\ntlsa failed\ntlsa-why timeout\n" END,
 	MX "host mx.a.test 10\ncanonical real.b.test\naddresses found insecure\naddresses-why AAAA%20bogus\n"
-	   "address 192.0.2.1\ntlsa found\ntlsa-base mx.a.test\ntlsa-damaged 2\nrecord 3 1 1 \"\"\n"
+	   "address 192.0.2.1\ntlsa found\ntlsa-base mx.a.test\ntlsa-damaged 2\ntcp-denied\nrecord 3 1 1 \"\"\n"
 	   "record 255 0 9 00ff\nconnection 192.0.2.1 tls starttls-refused greeted\ntext 454%20no\n"
 	   "banner 220%20hello\nehlo 250%20x\nstarttls 454%20no\n"
 	   "host mx2.a.test 20\naddresses failed bogus\ntlsa not-asked\n" END
