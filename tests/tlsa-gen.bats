@@ -31,7 +31,7 @@ usage_error() {
 	run -2 --separate-stderr tlsa "$@"
 	[ -z "$output" ]
 	[[ "$stderr" == tlsa-gen:*$'\nusage: tlsa-gen '*$'\ntry -h for the options' ]]
-	[ "${#stderr_lines[@]}" -eq 5 ]
+	[ "${#stderr_lines[@]}" -eq 8 ]
 }
 
 refused() {
@@ -165,7 +165,7 @@ send" ]
 	identity -a mx2.example mx.example
 	d=$(data "$MTATLS_DIR/certs/mx.example/cert.pem" 1 1)
 	run -0 tlsa -j --ttl 60 mx.example
-	want='"ttl":60,"usage":3,"selector":1,"matching":1,"data":"'$d'","rdata":"3 1 1 '$d'"}'
+	want='"ttl":60,"usage":3,"selector":1,"matching":1,"data":"'$d'","rdata":"3 1 1 '$d'","of":"current","warnings":[]}'
 	[ "$output" = '{"owner":"_25._tcp.mx.example.",'"$want
 "'{"owner":"_25._tcp.mx2.example.",'"$want" ]
 }
@@ -235,7 +235,9 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $d" ] || { echo "$f: $output $stderr"; false
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 1 -m 1 -i full.pem
 	[ "$output" = "2 1 1 $(data ca.pem 1 1)" ]
 	[ "$stderr" = "tlsa-gen: full.pem: a digest of a CA only matches if the server sends the CA's \
-certificate in its chain (RFC 7671 5.2.2)" ]
+certificate in its chain (RFC 7671 5.2.2)
+tlsa-gen: full.pem: 2 1 x is about a CA's key alone: the limits in the CA's certificate, such as its path length, \
+bind nobody; 2 0 x is about all of it" ]
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 0 -i full.pem
 	[ "$output" = "2 0 0 $(data ca.pem 0 0)" ]
 	[ -z "$stderr" ]
