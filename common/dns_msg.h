@@ -15,7 +15,7 @@
 
 #define DNS_MSG_MAX 65535
 #define DNS_MSG_HEADER 12
-#define DNS_MSG_NAME_MAX 256	/* a name as text with its NUL */
+#define DNS_MSG_NAME_MAX 1024	/* a name as text with its NUL: 255 octets, each perhaps \DDD */
 
 enum { DNS_MSG_QR = 0x8000, DNS_MSG_AA = 0x0400, DNS_MSG_TC = 0x0200 };	/* in flags */
 enum { DNS_OP_QUERY = 0, DNS_OP_UPDATE = 5 };

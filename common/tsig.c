@@ -183,19 +183,20 @@ read_clause(struct scan *s, struct tsig_key *key, struct fail *f)
 	return want(s, ';', "; behind it", f);
 }
 
+/* A domain name, here of the characters that need no escape in one. */
 static int
 set_name(struct scan *s, struct tsig_key *key, struct fail *f)
 {
+	size_t n = strlen(s->word);
 	struct buf wire = BUF_INIT;
-	size_t n = strlen(s->word), i;
-	int rc = n == 0 || strcmp(s->word, ".") == 0 ? -1 : dns_msg_put_name(&wire, s->word, NULL);
+	int rc = -1;
 
+	if (n > 0 && s->word[0] != '.' &&
+	    strspn(s->word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == n)
+		rc = dns_msg_put_name(&wire, s->word, NULL);
 	buf_clear(&wire);
-	for (i = 0; i < n; i++)
-		if ((unsigned char)s->word[i] <= ' ' || (unsigned char)s->word[i] > '~')
-			rc = -1;
 	if (rc == -1)
-		return wrong(s, "the key's name", f);
+		return wrong(s, "the key's name, of letters, digits, - _ and .", f);
 	key->name = xstrndup(s->word, s->word[n - 1] == '.' ? n - 1 : n);
 	text_lower(key->name);
 	return 0;

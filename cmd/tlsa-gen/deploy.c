@@ -215,14 +215,27 @@ max32(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
+/* Is there a server that answered without this record? */
+static int
+is_gone(void *arg, const char *rdata)
+{
+	const struct place *p = arg;
+	struct tlsa t;
+	int gone;
+
+	if (tlsa_parse(&t, rdata, NULL) == -1)
+		return 1;
+	gone = !is_everywhere(p, &t);
+	tlsa_clear(&t);
+	return gone;
+}
+
 /* Not at all servers yet: what lies there now is what will have to leave the caches. */
 static void
 remember_old(const struct deploy *d, const struct place *p)
 {
-	if (d->seen == NULL)
-		return;
-	seen_forget(d->seen, p->owner);
-	seen_set_ttl(d->seen, p->owner, max32(seen_ttl(d->seen, p->owner), longest_ttl(p)));
+	if (d->seen != NULL)
+		seen_set_ttl(d->seen, p->owner, max32(seen_ttl(d->seen, p->owner), longest_ttl(p)));
 }
 
 static int64_t
@@ -263,6 +276,8 @@ judge_place(const struct deploy *d, const struct place *p, struct outlook *o)
 
 	memset(o, 0, sizeof *o);
 	o->status = tool_worse(servers, place_security(p));
+	if (d->seen != NULL && p->zone != NULL)
+		seen_forget(d->seen, p->owner, is_gone, (void *)p);
 	if (servers == TOOL_NO)
 		remember_old(d, p);
 	if (servers != TOOL_YES)
@@ -304,8 +319,8 @@ print_server(const struct deploy *d, const struct place *p, size_t i)
 	else if (a->n == 0)
 		printf(": no records\n");
 	else
-		printf(": %zu records, %s, ttl %u\n", a->n,
-		    holds(d, p->owner, a->tlsa, a->n) ? "matched" : "none matches", a->ttl);
+		printf(": %s, ttl %u\n", holds(d, p->owner, a->tlsa, a->n) ? "a record matches" : "no record matches",
+		    a->ttl);
 }
 
 static void
@@ -322,7 +337,7 @@ print_place(const struct deploy *d, const struct place *p, const struct outlook 
 		print_server(d, p, i);
 	if (o->until != 0)
 		printf("  %s: at all servers since %s%s; what was there before may be cached for %u s\n", o->rdata,
-		    text_time(since, o->since), d->job->since != -1 ? " (--since)" : " at the latest", o->wait);
+		    text_time(since, o->since), d->job->since != -1 ? " (--since)" : ", as far as is known", o->wait);
 	if (o->why != NULL)
 		printf("  %s\n", o->why);
 }

@@ -251,7 +251,8 @@ void seen_free(struct seen *);
 /* When this record was first found at all servers; 0: it was not. */
 int64_t seen_first(const struct seen *, const char *owner, const char *rdata);
 void seen_set_first(struct seen *, const char *owner, const char *rdata, int64_t);
-void seen_forget(struct seen *, const char *owner);	/* every record's */
+/* Those of the owner's records that the function is true of. */
+void seen_forget(struct seen *, const char *owner, int (*is_gone)(void *, const char *rdata), void *arg);
 
 /* The longest time to live found there since it was forgotten. */
 uint32_t seen_ttl(const struct seen *, const char *owner);

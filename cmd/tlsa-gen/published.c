@@ -182,7 +182,8 @@ place_print_security(const struct place *p)
 	else if (p->ntlsa == 0)
 		printf("  resolver: secure, no records\n");
 	else
-		printf("  resolver: secure, %zu records, kept for %u s more\n", p->ntlsa, p->resolver->ttl);
+		printf("  resolver: secure, %zu record%s, kept for %u s more\n", p->ntlsa,
+		    p->ntlsa == 1 ? "" : "s", p->resolver->ttl);
 	free(why);
 }
 

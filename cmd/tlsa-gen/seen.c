@@ -169,12 +169,12 @@ seen_set_first(struct seen *s, const char *owner, const char *rdata, int64_t whe
 }
 
 void
-seen_forget(struct seen *s, const char *owner)
+seen_forget(struct seen *s, const char *owner, int (*is_gone)(void *, const char *), void *arg)
 {
 	size_t i;
 
 	for (i = 0; i < s->n; i++)
-		if (s->v[i].rdata != NULL && strcmp(s->v[i].owner, owner) == 0)
+		if (s->v[i].rdata != NULL && strcmp(s->v[i].owner, owner) == 0 && is_gone(arg, s->v[i].rdata))
 			s->v[i].value = 0;
 }
 

@@ -22,7 +22,7 @@
 #include "name.h"
 #include "tsig.h"
 
-#define TRIES 3			/* where others change the same records */
+#define TRIES 10		/* where others change the same records */
 #define MESSAGE_ROOM 48000	/* octets, then another message: each owner's change is whole */
 
 /* What is to be done at one owner. */
