@@ -259,8 +259,11 @@ settle_time(const struct deploy *d, const struct place *p, struct outlook *o)
 	o->since = since_when(d, p, o->rdata);
 	o->wait = max32(d->job->ttl > 0 ? d->job->ttl : 0, max32(known, here));
 	o->until = o->since + o->wait;
-	if (!holds(d, p->owner, p->tlsa, p->ntlsa) && d->now + (int64_t)p->resolver->ttl > o->until) {
-		o->until = d->now + p->resolver->ttl;
+	if (!holds(d, p->owner, p->tlsa, p->ntlsa)) {
+		uint32_t cached = p->ntlsa > 0 ? p->resolver->ttl : zone_negative_ttl(p->zone);
+
+		if (d->now + (int64_t)cached + 1 > o->until)
+			o->until = d->now + cached + 1;
 		o->why = "the resolver still has what was there before";
 	}
 	if (o->until > d->now)

@@ -201,6 +201,9 @@ int survey_make(const struct job *, struct survey *, struct fail *);
 void survey_clear(struct survey *);
 void answer_clear(struct answer *);
 
+/* For how long the zone lets an absence be kept: at most the SOA's minimum (RFC 2308 5). */
+uint32_t zone_negative_ttl(const struct zone *);
+
 /* What the two commands that judge a survey tell alike. */
 enum tool_exit place_security(const struct place *);	/* YES where validated */
 void place_print_security(const struct place *);

@@ -60,9 +60,8 @@ zone_is_signed(const struct zone *z)
 	return z->keys != NULL && z->keys->sec == DNS_SECURE && z->keys->got == DNS_DATA;
 }
 
-/* RFC 2308 5: the lesser of the SOA's minimum and its own time to live, which is not known here. */
-static uint32_t
-negative_ttl(const struct zone *z)
+uint32_t
+zone_negative_ttl(const struct zone *z)
 {
 	const struct dns_rr *rr = z->soa != NULL && z->soa->n > 0 ? &z->soa->rr[0] : NULL;
 
@@ -78,7 +77,7 @@ read_records(const struct zone *z, const char *name, const uint8_t *p, size_t n,
 	out->said = SAID_RECORDS;
 	out->n = take_tlsa(a, &out->tlsa);
 	out->left_out = a->left_out;
-	out->ttl = out->n > 0 ? a->ttl : negative_ttl(z);
+	out->ttl = out->n > 0 ? a->ttl : zone_negative_ttl(z);
 	if (a->sec == DNS_FAILED)
 		cannot(out, SAID_ERROR, a->why);
 	else if (a->aliases > 0)

@@ -15,7 +15,7 @@ function put(owner, text)
 	print full(owner) "\t" text > file
 }
 
-# Flag primary=HOST: the name in the SOA record.
+# Flag primary=HOST: the name in the SOA and NS records.
 function begin(name, flags,	primary)
 {
 	primary = "ns.nic.test."
@@ -31,7 +31,7 @@ function begin(name, flags,	primary)
 	if (name == "root")
 		zone = ""
 	put(zone == "" ? "." : "@", "SOA " primary " hostmaster.nic.test. 1 3600 600 86400 60")
-	put(zone == "" ? "." : "@", "NS " (name == "root" ? "root-" : name == "test" ? "tld-" : "") "ns.nic.test.")
+	put(zone == "" ? "." : "@", "NS " (name == "root" ? "root-" : name == "test" ? "tld-" : "") (name ~ /^(root|test)$/ ? "ns.nic.test." : primary))
 }
 
 function tlsa(host, spec,	owner)
