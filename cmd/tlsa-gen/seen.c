@@ -207,9 +207,9 @@ seen_save(struct seen *s, struct fail *f)
 
 		if (e->rdata == NULL) {
 			snprintf(word, sizeof word, "%lld", (long long)e->value);
-			table_put(&b, "ttl", e->owner, word, NULL);
+			table_put(&b, "ttl", e->owner, word, (char *)NULL);
 		} else if (e->value > oldest)
-			table_put(&b, "first", e->owner, text_time(word, e->value), e->rdata, NULL);
+			table_put(&b, "first", e->owner, text_time(word, e->value), e->rdata, (char *)NULL);
 	}
 	rc = file_write(s->path, 0644, FILE_REPLACE, b.p, b.len, f);
 	buf_clear(&b);

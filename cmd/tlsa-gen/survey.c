@@ -285,7 +285,7 @@ ask_all(struct step *s, struct survey *v, int64_t now)
 			a[i] = ask_servers(s, &v->place[i]);
 	step_wait(s);
 	for (i = 0; i < v->n; i++)
-		if (a[i] != NULL)
+		if (v->place[i].zone != NULL)
 			take_replies(&v->place[i], a[i], now);
 	free(a);
 }

@@ -404,7 +404,7 @@ find_server(struct update *u, const struct change *c, struct endpoint *out, stru
 static int
 update_all(struct update *u, struct fail *f)
 {
-	struct endpoint server;
+	struct endpoint server = { .port = 0 };
 	const char *zone = NULL;
 	size_t i;
 

@@ -98,13 +98,6 @@ named_start()
 	lab_ns_prefix
 	# named listens on the addresses of interfaces alone.
 	"${LAB_NS[@]}" ip addr add $NAMED_ADDR/32 dev lo || return 1
-	named_run
-}
-
-# [PREFIX…]: what named is started with.
-named_run()
-{
-	lab_ns_prefix
-	lab_spawn ns-named "$@" "${LAB_NS[@]}" "$lab_here/run-peer" named -g -c "$LAB_DIR/named/named.conf"
+	lab_spawn ns-named "${LAB_NS[@]}" "$lab_here/run-peer" named -g -c "$dir/named.conf"
 	lab_await ns-named named_answers
 }
