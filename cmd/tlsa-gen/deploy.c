@@ -123,36 +123,10 @@ holds(const struct deploy *d, const char *owner, const struct tlsa *t, size_t n)
 
 /* ---- all servers of an owner ---- */
 
-static enum tool_exit
-judge_answer(const struct deploy *d, const struct place *p, size_t i)
+static int
+is_right(const void *arg, const struct place *p, const struct answer *a)
 {
-	const struct answer *a = &p->answer[i];
-
-	switch (a->said) {
-	case SAID_RECORDS:
-		return holds(d, p->owner, a->tlsa, a->n) ? TOOL_YES : TOOL_NO;
-	case SAID_UNSIGNED:
-		return TOOL_NO;
-	case SAID_NO_ROUTE:
-		return server_was_asked(p, i) ? TOOL_YES : TOOL_UNSURE;
-	case SAID_ERROR:
-	case SAID_NOTHING:
-		break;
-	}
-	return TOOL_UNSURE;
-}
-
-static enum tool_exit
-judge_servers(const struct deploy *d, const struct place *p)
-{
-	enum tool_exit status = TOOL_YES;
-	size_t i;
-
-	if (p->zone == NULL || p->zone->nserver == 0 || p->zone->left_out > 0)
-		return TOOL_UNSURE;
-	for (i = 0; i < p->zone->nserver; i++)
-		status = tool_worse(status, judge_answer(d, p, i));
-	return status;
+	return holds(arg, p->owner, a->tlsa, a->n);
 }
 
 static int
@@ -275,7 +249,7 @@ settle_time(const struct deploy *d, const struct place *p, struct outlook *o)
 static void
 judge_place(const struct deploy *d, const struct place *p, struct outlook *o)
 {
-	enum tool_exit servers = judge_servers(d, p);
+	enum tool_exit servers = place_judge_servers(p, is_right, d);
 
 	memset(o, 0, sizeof *o);
 	o->status = tool_worse(servers, place_security(p));

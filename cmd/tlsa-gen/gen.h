@@ -210,7 +210,11 @@ void place_print_security(const struct place *);
 void server_print(const struct server *);
 json_t *place_json(const struct place *);
 json_t *server_json(const struct place *, size_t which);
-int server_was_asked(const struct place *, size_t which);	/* at another of its addresses */
+
+/* All servers of an owner: YES where each answers with what the function takes, NO where one does not, UNSURE where
+ * one could not be asked; in this order: NO, UNSURE, YES. */
+typedef int answer_fn(const void *arg, const struct place *, const struct answer *);
+enum tool_exit place_judge_servers(const struct place *, answer_fn *, const void *arg);
 
 /* What a server said of a name; now: seconds since 1970.  *out is set anew. */
 void answer_read(const struct zone *, const char *name, const uint8_t *, size_t, int64_t now, struct answer *out);

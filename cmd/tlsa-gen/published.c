@@ -106,8 +106,8 @@ is_as_wanted(const struct check *c, const struct answer *a)
 }
 
 /* The same server, asked at another of its addresses. */
-int
-server_was_asked(const struct place *p, size_t which)
+static int
+was_asked(const struct place *p, size_t which)
 {
 	const struct server *s = p->zone->server;
 	size_t i;
@@ -119,22 +119,35 @@ server_was_asked(const struct place *p, size_t which)
 }
 
 static enum tool_exit
-judge_answer(const struct check *c, const struct place *p, size_t i)
+judge_answer(const struct place *p, size_t i, answer_fn *is_right, const void *arg)
 {
 	const struct answer *a = &p->answer[i];
 
 	switch (a->said) {
 	case SAID_RECORDS:
-		return is_as_wanted(c, a) ? TOOL_YES : TOOL_NO;
+		return is_right(arg, p, a) ? TOOL_YES : TOOL_NO;
 	case SAID_UNSIGNED:
 		return TOOL_NO;
 	case SAID_NO_ROUTE:
-		return server_was_asked(p, i) ? TOOL_YES : TOOL_UNSURE;
+		return was_asked(p, i) ? TOOL_YES : TOOL_UNSURE;
 	case SAID_ERROR:
 	case SAID_NOTHING:
 		break;
 	}
 	return TOOL_UNSURE;
+}
+
+enum tool_exit
+place_judge_servers(const struct place *p, answer_fn *is_right, const void *arg)
+{
+	enum tool_exit status = TOOL_YES;
+	size_t i;
+
+	if (p->zone == NULL || p->zone->nserver == 0 || p->zone->left_out > 0)
+		return TOOL_UNSURE;
+	for (i = 0; i < p->zone->nserver; i++)
+		status = tool_worse(status, judge_answer(p, i, is_right, arg));
+	return status;
 }
 
 enum tool_exit
@@ -152,17 +165,11 @@ place_security(const struct place *p)
 	return TOOL_UNSURE;
 }
 
-static enum tool_exit
-judge_place(const struct check *c, const struct place *p)
+static int
+is_right(const void *arg, const struct place *p, const struct answer *a)
 {
-	enum tool_exit status = place_security(p);
-	size_t i;
-
-	if (p->zone == NULL || p->zone->nserver == 0 || p->zone->left_out > 0)
-		return tool_worse(status, TOOL_UNSURE);
-	for (i = 0; i < p->zone->nserver; i++)
-		status = tool_worse(status, judge_answer(c, p, i));
-	return status;
+	(void)p;
+	return is_as_wanted(arg, a);
 }
 
 /* ---- telling ---- */
@@ -369,7 +376,7 @@ published_check(const struct job *j, const struct source *s, const struct record
 	if (survey_make(j, &v, &f) == -1)
 		return tool_failed(&f);
 	for (i = 0; i < v.n; i++) {
-		one = judge_place(&c, &v.place[i]);
+		one = tool_worse(place_security(&v.place[i]), place_judge_servers(&v.place[i], is_right, &c));
 		if (j->form != FORM_JSON)
 			print_place(&c, &v.place[i], one);
 		else if (print_json(&c, &v.place[i], one, &f) == -1)
