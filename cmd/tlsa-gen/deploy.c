@@ -257,7 +257,7 @@ judge_place(const struct deploy *d, const struct place *p, struct outlook *o)
 		seen_forget(d->seen, p->owner, is_gone, (void *)p);
 	if (servers == TOOL_NO)
 		remember_old(d, p);
-	if (servers != TOOL_YES)
+	if (servers != TOOL_YES || p->zone == NULL)
 		return;
 	if ((o->rdata = common_record(d, p)) == NULL) {
 		o->status = TOOL_NO;
