@@ -25,7 +25,7 @@ PKGS_BASE = jansson libbsd
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
 LIBS_NET = -lunbound
-PKGS_MAIL = zlib
+PKGS_MAIL = zlib libcrypt
 PKGS = $(PKGS_BASE) $(PKGS_CRYPTO) $(PKGS_NET) $(PKGS_MAIL)
 
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wsign-compare -Wformat=2 \

@@ -99,6 +99,12 @@ set_spool(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_passwords(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->passwords, l->key, l->v[0], f);
+}
+
+static int
 set_anchor(void *ctx, const struct table_line *l, struct fail *f)
 {
 	return set_path(&((struct conf *)ctx)->anchor, l->key, l->v[0], f);
@@ -294,6 +300,19 @@ listen_tls(struct conf_listen *l, const char *word, struct fail *f)
 }
 
 static int
+listen_auth(struct conf_listen *l, const char *word, struct fail *f)
+{
+	static const char *const words[] = { [SMTP_SERVER_AUTH_NO] = "no",
+		[SMTP_SERVER_AUTH_OFFERED] = "offered", [SMTP_SERVER_AUTH_REQUIRED] = "required" };
+	int i = find_word("auth", word, words, COUNT(words), f);
+
+	if (i == -1)
+		return -1;
+	l->auth = (enum smtp_server_auth)i;
+	return 0;
+}
+
+static int
 listen_cert(struct conf_listen *l, const char *word, struct fail *f)
 {
 	if (name_check_identity(word, f) == -1)
@@ -328,6 +347,7 @@ static const struct {
 	const char *key;
 	int (*set)(struct conf_listen *, const char *, struct fail *);
 } listen_options[] = { { "type", listen_type }, { "tls", listen_tls }, { "cert", listen_cert },
+	{ "auth", listen_auth },
 	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog } };
 
 static int
@@ -417,6 +437,8 @@ listen_settle(const struct conf_listen *l, struct fail *f)
 		return fail(f, FAIL_INPUT, "listen %.64s: a private listener has no domains", l->name);
 	if (l->ndomains == 0 && l->type == CONF_PUBLIC)
 		return fail(f, FAIL_INPUT, "listen %.64s: a public listener needs domains", l->name);
+	if (l->auth != SMTP_SERVER_AUTH_NO && l->tls == SMTP_SERVER_TLS_NO)
+		return fail(f, FAIL_INPUT, "listen %.64s: auth without tls preferred or required", l->name);
 	if (l->cert != NULL && l->tls == SMTP_SERVER_TLS_NO)
 		return fail(f, FAIL_INPUT, "listen %.64s: cert without tls preferred or required", l->name);
 	return 0;
@@ -554,6 +576,17 @@ conf_find_hosts(const struct conf_listen *l, int family, const void *addr)
 		    (best == NULL || l->hosts[i].bits > best->bits))
 			best = &l->hosts[i];
 	return best;
+}
+
+int
+conf_has_auth(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++)
+		if (c->listen[i].auth != SMTP_SERVER_AUTH_NO)
+			return 1;
+	return 0;
 }
 
 int
@@ -848,6 +881,7 @@ static const struct table_row rows[] = {
 	{ "spool", 1, 1, TABLE_ONCE, set_spool },
 	{ "user", 1, 1, TABLE_ONCE, set_user },
 	{ "queue-user", 1, 1, TABLE_ONCE, set_queue_user },
+	{ "passwords", 1, 1, TABLE_ONCE, set_passwords },
 	{ "anchor", 1, 1, TABLE_ONCE, set_anchor },
 	{ "resolver", 1, 1, TABLE_ONCE, set_resolver },
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
@@ -905,6 +939,8 @@ conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, 
 		c->dir = xstrdup(tool_dir(NULL));
 	if (c->spool == NULL)
 		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
+	if (c->passwords == NULL)
+		c->passwords = file_join(c->dir, CONF_PASSWORDS);
 	find_own_addresses(c);
 	return c;
 }
@@ -957,6 +993,7 @@ conf_free(struct conf *c)
 	free(c->spool);
 	free(c->user);
 	free(c->queue_user);
+	free(c->passwords);
 	free(c->anchor);
 	free(c->resolver);
 	free(c->file);
@@ -986,6 +1023,8 @@ print_listen(struct buf *b, const struct conf_listen *l)
 	    level_names[l->tls]);
 	if (l->tls != SMTP_SERVER_TLS_NO)
 		buf_printf(b, ", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
+	if (l->auth != SMTP_SERVER_AUTH_NO)
+		buf_printf(b, ", auth %s", l->auth == SMTP_SERVER_AUTH_REQUIRED ? "required" : "offered");
 	buf_printf(b, ", %u sessions, backlog %u\n", l->concurrency, l->backlog);
 	for (i = 0; i < l->ndomains; i++)
 		buf_printf(b, "    takes mail for %s\n", l->domain[i]);

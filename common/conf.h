@@ -20,6 +20,7 @@
 #define CONF_WORKERS_MAX 64
 #define CONF_CONCURRENCY 1000		/* sessions of a listener, where nothing is said */
 #define CONF_BACKLOG 511
+#define CONF_PASSWORDS "smtp-relay.passwd"	/* in dir, where no other is named */
 
 enum conf_action {
 	CONF_ACCEPT,		/* mail for the listener's domains */
@@ -45,6 +46,7 @@ struct conf_listen {
 	struct endpoint at;
 	enum conf_type type;
 	enum smtp_server_tls_level tls;
+	enum smtp_server_auth auth;
 	char *cert;		/* identity; NULL: none named */
 	char **domain;		/* that it takes mail for; ".example" for what is below */
 	size_t ndomains;
@@ -77,6 +79,7 @@ struct conf {
 	char *dir;
 	char *spool;
 	char *user, *queue_user;	/* NULL: not named */
+	char *passwords;		/* file of passwd.h */
 	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
 	uint16_t mx_port;
 	unsigned workers;
@@ -111,6 +114,9 @@ void conf_free(struct conf *);
 
 /* The most specific entry of the listener for an address; NULL where there is none. */
 const struct conf_hosts *conf_find_hosts(const struct conf_listen *, int family, const void *addr);
+
+/* True where a listener offers AUTH. */
+int conf_has_auth(const struct conf *);
 
 /* True where the listener takes mail for the domain. */
 int conf_has_domain(const struct conf_listen *, const char *domain);

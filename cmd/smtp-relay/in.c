@@ -215,11 +215,54 @@ retire(struct in *in)
 	stop_listening(in);
 }
 
+/* checked SLOT WORD */
+static void
+on_auth_record(void *arg, struct order *o)
+{
+	struct in *in = arg;
+	long long slot;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n == 3 && strcmp(o->v[0], "checked") == 0 && in->nslots > 0 &&
+	    text_number(o->v[1], 0, (long long)in->nslots - 1, "slot", &slot, NULL) == 0 &&
+	    in->slot[slot] != NULL)
+		session_checked(in->slot[slot], o->v[2]);
+}
+
+/* The master starts it again, and sends a new channel. */
+static void
+on_auth_gone(void *arg, const struct fail *f)
+{
+	struct in *in = arg;
+	size_t i;
+
+	(void)f;
+	channel_free(in->auth);
+	in->auth = NULL;
+	for (i = 0; i < in->nslots; i++)
+		if (in->slot[i] != NULL)
+			session_checked(in->slot[i], NULL);
+}
+
+static const struct channel_handlers auth_handlers = { .record = on_auth_record, .gone = on_auth_gone };
+
+/* auth +fd: whom to ask from now on; what the one before was asked it answers to nobody. */
+static void
+take_auth(struct in *in, int fd)
+{
+	if (in->auth != NULL)
+		on_auth_gone(in, NULL);
+	in->auth = channel_new(in->role.base, fd, &auth_handlers, in);
+}
+
 static void
 on_master_record(void *arg, struct order *o)
 {
 	if (strcmp(o->v[0], "retire") == 0)
 		retire(arg);
+	else if (strcmp(o->v[0], "auth") == 0 && o->fd != -1)
+		take_auth(arg, o->fd);
 }
 
 static void
@@ -236,6 +279,7 @@ prepare_servers(struct in *in)
 		limits.size = limits.swallow = conf->max_size;
 		s->name = conf->hostname;
 		s->tls = in->start->listener[i].conf->tls;
+		s->auth = in->start->listener[i].conf->auth;
 		s->offers = SMTP_CAP_CHUNKING | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8;
 		s->limits = limits;
 	}

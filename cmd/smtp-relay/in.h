@@ -60,6 +60,7 @@ struct in {
 	struct role role;
 	const struct in_start *start;
 	struct channel *queue;
+	struct channel *auth;		/* NULL: there is none now */
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
 	struct session **slot;			/* by the number that the queue answers with */
@@ -73,6 +74,9 @@ void session_start(struct in *, size_t listener, int fd, int family, const void 
 
 /* The queue's answer for the session's message. */
 void session_committed(struct session *, const char *id, int code, const char *status, const char *text);
+
+/* auth's answer: "yes", "no", "busy"; NULL: it is gone. */
+void session_checked(struct session *, const char *word);
 
 /* We go: the session ends at its next command. */
 void session_shutdown(struct session *);

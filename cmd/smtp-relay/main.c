@@ -19,6 +19,8 @@
 #include "log.h"
 #include "master.h"
 #include "ossl.h"
+#include "passwd.h"
+#include "secret.h"
 #include "text.h"
 #include "tool.h"
 
@@ -26,20 +28,31 @@
 
 static const char usage[] =
     "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
+    "       smtp-relay [-c CONF] --passwd USER | --no-passwd USER\n"
     "  -c, --config CONF      configuration (default DIR/smtp-relay.conf, DIR from MTATLS_DIR\n"
     "                         or /etc/mtatls)\n"
     "  -e, --explain ADDRESS  say what would happen to a message to user@domain, send nothing\n"
     "  -F, --foreground       stay in the foreground and log to stderr\n"
     "  -n, --check            check the configuration, print what it means, and end\n"
+    "      --passwd USER      give USER a password, for AUTH; it is asked for at the terminal, or comes from\n"
+    "      --pass-file FILE   a file (- is standard input),\n"
+    "      --pass-fd N        a descriptor,\n"
+    "      --pass-env VAR     or the environment\n"
+    "      --no-passwd USER   take it away\n"
     "  -p, --pid-file FILE    write the master's process number there\n"
     "  -h, --help             this text\n"
     "  -V, --version          the version\n";
+
+enum { OPT_PASSWD = 256, OPT_NO_PASSWD };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "explain", required_argument, NULL, 'e' },
 	{ "foreground", no_argument, NULL, 'F' },
 	{ "check", no_argument, NULL, 'n' },
+	{ "passwd", required_argument, NULL, OPT_PASSWD },
+	{ "no-passwd", required_argument, NULL, OPT_NO_PASSWD },
+	SECRET_OPTIONS,
 	{ "pid-file", required_argument, NULL, 'p' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -50,10 +63,37 @@ struct settings {
 	char *conf;
 	const char *pid_file;
 	const char *explain;	/* an address; NULL: none */
+	const char *user;	/* whose password is to be set, or taken away; NULL: nobody's */
+	int take_away;
+	struct secret secret;
 	int foreground, check;
 	int parent;		/* in the background: where the starter waits for our word; else -1 */
 	int pid_written;
 };
+
+static void
+take_secret(struct settings *s, int ch, char **argv)
+{
+	struct fail f = FAIL_INIT;
+
+	switch (secret_take(&s->secret, ch, optarg, &f)) {
+	case 1:
+		return;
+	case 0:
+		tool_bad_option(ch, argv);
+	default:
+		tool_usage("%s", f.text);
+	}
+}
+
+static void
+set_user(struct settings *s, const char *user, int take_away)
+{
+	if (s->user != NULL)
+		tool_usage("one of --passwd and --no-passwd, once");
+	s->user = user;
+	s->take_away = take_away;
+}
 
 static void
 read_options(int argc, char **argv, struct settings *s)
@@ -70,12 +110,16 @@ read_options(int argc, char **argv, struct settings *s)
 		case 'F': s->foreground = 1; break;
 		case 'n': s->check = 1; break;
 		case 'p': s->pid_file = optarg; break;
+		case OPT_PASSWD: set_user(s, optarg, 0); break;
+		case OPT_NO_PASSWD: set_user(s, optarg, 1); break;
 		case 'h': tool_help();
 		case 'V': tool_version();
-		default: tool_bad_option(ch, argv);
+		default: take_secret(s, ch, argv);
 		}
 	if (optind < argc)
 		tool_usage("no operand is taken");
+	if (secret_given(&s->secret) && (s->user == NULL || s->take_away))
+		tool_usage("--pass-file, --pass-fd and --pass-env go with --passwd");
 	if (s->conf == NULL)
 		s->conf = file_join(tool_dir(NULL), "smtp-relay.conf");
 }
@@ -136,7 +180,7 @@ read_conf(const struct settings *s, enum tool_exit *status)
 		tool_failed(&f);
 		return NULL;
 	}
-	if (s->explain == NULL && (s->check || errors > 0))
+	if (s->explain == NULL && s->user == NULL && (s->check || errors > 0))
 		errors += master_check(conf, print_fail);
 	if (errors == 0) {
 		*status = TOOL_YES;
@@ -318,10 +362,34 @@ serve(struct settings *s, const struct conf *conf)
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
 }
 
+/* The file belongs to whoever starts the relay; a relay that runs reads it at SIGHUP. */
+static enum tool_exit
+change_passwd(const struct settings *s, const struct conf *conf)
+{
+	char hash[PASSWD_HASH_MAX];
+	struct buf pass = BUF_INIT;
+	struct fail f = FAIL_INIT;
+	int had = 0, rc = -1;
+
+	if (s->take_away)
+		rc = passwd_set(conf->passwords, s->user, NULL, &had, &f);
+	else if (secret_read(&s->secret, "Password", SECRET_CONFIRM, &pass, &f) == 0 &&
+	    passwd_hash(pass.p != NULL ? pass.p : "", hash, &f) == 0)
+		rc = passwd_set(conf->passwords, s->user, hash, &had, &f);
+	buf_wipe(&pass);
+	explicit_bzero(hash, sizeof hash);
+	if (rc == -1)
+		return tool_failed(&f);
+	if (!s->take_away || had)
+		return TOOL_YES;
+	talk(conf->passwords, "no such user");
+	return TOOL_NO;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct settings s = { .parent = -1 };
+	struct settings s = { .parent = -1, .secret = SECRET_INIT };
 	enum tool_exit status;
 	struct conf *conf;
 
@@ -332,13 +400,16 @@ main(int argc, char **argv)
 		free(s.conf);
 		return tool_finish(status);
 	}
-	if (s.explain != NULL)
+	if (s.user != NULL)
+		status = change_passwd(&s, conf);
+	else if (s.explain != NULL)
 		status = explain(conf, s.explain);
 	else if (s.check)
 		print_summary(conf);
 	else
 		status = serve(&s, conf);
 	conf_free(conf);
+	secret_clear(&s.secret);
 	free(s.conf);
 	return tool_finish(status);
 }

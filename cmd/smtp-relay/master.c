@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "auth.h"
 #include "cert.h"
 #include "dns.h"
 #include "file.h"
@@ -45,8 +46,8 @@
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
 
-/* The first is the queue, the second route; then the workers: in, out. */
-enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT };
+/* The first is the queue, the second route; then the workers: in, out; auth last, where there is one. */
+enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT, CHILD_AUTH };
 
 struct child {
 	enum child_kind kind;
@@ -56,6 +57,7 @@ struct child {
 	time_t not_before;	/* of the next start */
 	unsigned number;	/* in queue IDs; new with every start */
 	size_t slot;		/* of an in: whose counts of sessions are its own */
+	pid_t auth;		/* of an in: which auth it was given; 0: none */
 	char name[32];
 };
 
@@ -388,6 +390,12 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 		tell(report, &f, spool_check(c->spool, &f), &errors);
 	if (anchor[0] != '\0')
 		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
+	if (c->passwords[0] != '\0' && conf_has_auth(c)) {
+		struct passwd_db *db = passwd_read(c->passwords, NULL, NULL, &f);
+
+		tell(report, &f, db != NULL ? 0 : -1, &errors);
+		passwd_free(db);
+	}
 	if (c->dir[0] != '\0' && conf_needs_trust(c)) {
 		struct trust *trust = trust_open(c->dir, &f);
 
@@ -557,6 +565,18 @@ become_route(const struct master *m, const struct child *c, int sock, int queue)
 	route_main(&start);
 }
 
+/* The file is opened before rights are dropped: it is the starter's, mode 0600. */
+static void
+become_auth(const struct master *m, const struct child *c, int sock)
+{
+	struct auth_start start = { .conf = m->conf };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+	auth_main(&start);
+}
+
 static void
 become(const struct master *m, const struct child *c, int sock, int queue)
 {
@@ -572,6 +592,9 @@ become(const struct master *m, const struct child *c, int sock, int queue)
 		break;
 	case CHILD_OUT:
 		become_out(m, c, sock, queue);
+		break;
+	case CHILD_AUTH:
+		become_auth(m, c, sock);
 		break;
 	}
 	abort();
@@ -604,6 +627,7 @@ start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
 	c->pid = pid;
 	c->sock = pair[0];
 	c->state = CHILD_STARTING;
+	c->auth = 0;
 	c->not_before = uptime() + MASTER_RESTART_S;
 	return 0;
 }
@@ -613,7 +637,7 @@ static int
 introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 {
 	static const char *const words[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route",
-		[CHILD_IN] = "worker", [CHILD_OUT] = "out" };
+		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_AUTH] = "" };
 	char text[64];
 	int n = snprintf(text, sizeof text, "%s %u\n", words[c->kind], c->number);
 
@@ -660,6 +684,8 @@ start_in(struct master *m, struct child *c, struct fail *f)
 {
 	int pair[2], rc = -1;
 
+	if (c->kind == CHILD_AUTH)
+		return start_child(m, c, NULL, f);
 	if (order_pair(pair, f) == -1)
 		return -1;
 	c->number = free_number(m);
@@ -715,6 +741,42 @@ start_missing(struct master *m)
 		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
 		    start_in(m, &m->child[i], &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
+}
+
+static struct child *
+auth_child(struct master *m)
+{
+	struct child *last = &m->child[m->nroles - 1];
+
+	return last->kind == CHILD_AUTH && last->state == CHILD_UP ? last : NULL;
+}
+
+/* Two ends of a socket, to one each.  An in that did not get its end asks nobody, and answers 454. */
+static void
+introduce_auth(struct child *in, struct child *auth)
+{
+	struct fail f = FAIL_INIT;
+	int pair[2];
+
+	if (order_pair(pair, &f) == -1)
+		return;
+	if (order_send(auth->sock, "asker\n", 6, pair[0], &f) == 1 &&
+	    order_send(in->sock, "auth\n", 5, pair[1], &f) == 1)
+		in->auth = auth->pid;
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
+introduce_auths(struct master *m)
+{
+	struct child *auth = auth_child(m);
+	size_t i;
+
+	for (i = 1; auth != NULL && i < m->nchildren; i++)
+		if (m->child[i].kind == CHILD_IN && m->child[i].state == CHILD_UP &&
+		    m->child[i].auth != auth->pid)
+			introduce_auth(&m->child[i], auth);
 }
 
 static void
@@ -787,7 +849,7 @@ child_died(struct master *m, struct child *c, int status)
 		return;
 	if (is_retired(m, c) && status == 0)
 		log_retired_end(c);
-	else
+	else if (c->kind != CHILD_AUTH || status != 0)	/* it was told to end, for another with a new file */
 		log_death(c, status);
 	if (c->kind == CHILD_IN)
 		forget_sessions(m, c);
@@ -950,6 +1012,18 @@ stop_oldest(struct master *m, enum child_kind kind)
 		tell_stop(oldest);
 }
 
+/* Another reads the file anew. */
+static void
+renew_auth(struct master *m)
+{
+	struct child *auth = auth_child(m);
+
+	if (auth == NULL)
+		return;
+	auth->not_before = 0;
+	tell_stop(auth);
+}
+
 /* A relay that runs for longer than the demonstration certificate lasts shows the next one, unasked. */
 static void
 look_at_demo(struct master *m)
@@ -990,6 +1064,8 @@ reload(struct master *m)
 	}
 	m->generation++;
 	retire_all(m);
+	if (!demo_only)
+		renew_auth(m);
 	if (demo_only)
 		say(LOG_LEVEL_INFO, "renewed", "identity", DEMO_IDENTITY);
 	else
@@ -1101,7 +1177,7 @@ make_children(struct master *m)
 {
 	size_t i;
 
-	m->nroles = 2 + 2 * (size_t)m->conf->workers;
+	m->nroles = 2 + 2 * (size_t)m->conf->workers + (conf_has_auth(m->conf) ? 1 : 0);
 	m->nchildren = m->nroles + 2 * m->conf->workers * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	m->child[0].kind = CHILD_QUEUE;
@@ -1113,6 +1189,10 @@ make_children(struct master *m)
 
 		c->kind = i % 2 == 0 ? CHILD_IN : CHILD_OUT;
 		snprintf(c->name, sizeof c->name, "%s-%zu", c->kind == CHILD_IN ? "in" : "out", i / 2);
+	}
+	if (conf_has_auth(m->conf)) {
+		m->child[m->nroles - 1].kind = CHILD_AUTH;
+		snprintf(m->child[m->nroles - 1].name, sizeof m->child[0].name, "auth");
 	}
 }
 
@@ -1134,6 +1214,7 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 		reload(m);
 		start_missing(m);
 		wait_for_something(m);
+		introduce_auths(m);
 		announce(m, ready, arg);
 		if (m->stopping && m->stop_until != 0 && uptime() > m->stop_until)
 			for (i = 0; i < m->nchildren; i++)

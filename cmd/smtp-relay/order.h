@@ -8,6 +8,10 @@
  *			log LEVEL LINE		for syslog or stderr
  *	master -> role	stop			finish what is under way, then end
  *	master -> in	retire			take no more clients, serve those there are, then end
+ *	master -> in	auth		+fd	whom to ask about passwords from now on
+ *	master -> auth	asker		+fd	an in's end of that
+ *	in -> auth	check SLOT USER PASSWORD
+ *	auth -> in	checked SLOT yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished

@@ -52,6 +52,7 @@ struct session {
 	struct tls_info tls;
 	int driving, closing;
 	int awaiting;			/* the queue's answer for id: the session lasts until it came */
+	int checking;			/* auth's answer is awaited */
 };
 
 static const struct conf_listen *
@@ -143,6 +144,7 @@ log_message(const struct session *s, const char *verb, enum log_level level, con
 
 	log_begin(&l, s, level, id, verb);
 	log_key(&l, "from", s->env.from != NULL ? s->env.from : "");
+	log_key(&l, "user", s->smtp.auth_user[0] != '\0' ? s->smtp.auth_user : NULL);
 	log_key_num(&l, "recipients", (int64_t)s->env.nrcpts);
 	log_key_num(&l, "size", (int64_t)s->smtp.msg.octets);
 	log_key_num(&l, "tls", s->smtp.tls);
@@ -329,7 +331,7 @@ static void
 want_rcpt(struct session *s)
 {
 	const struct mailbox *m = &s->smtp.rcpt;
-	int may_relay = s->rule != NULL && s->rule->action == CONF_RELAY;
+	int may_relay = (s->rule != NULL && s->rule->action == CONF_RELAY) || s->smtp.auth_user[0] != '\0';
 	struct buf b = BUF_INIT;
 
 	if (to_a_labels(&s->smtp.rcpt) == -1) {
@@ -366,10 +368,45 @@ fill_envelope(struct session *s)
 	e->client = xstrdup(s->client);
 	e->helo = xstrdup(s->smtp.hello);
 	e->protocol = xstrdup(smtp_server_protocol(&s->smtp));
+	free(e->auth);
+	e->auth = s->smtp.auth_user[0] != '\0' ? xstrdup(s->smtp.auth_user) : NULL;
 	if (s->smtp.tls) {
 		spool_words_add(&e->tls, s->tls.protocol);
 		spool_words_add(&e->tls, s->tls.cipher);
 	}
+}
+
+/* ---- wants: who it is ---- */
+
+static void
+log_auth(const struct session *s, const char *result)
+{
+	struct log_line l;
+
+	log_event(&l, strcmp(result, "yes") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
+	log_key(&l, "client", s->client);
+	log_key(&l, "user", s->smtp.sasl.user);
+	log_key(&l, "result", result);
+	log_send(&l);
+}
+
+static void
+want_auth(struct session *s)
+{
+	struct buf b = BUF_INIT;
+	char slot[24];
+
+	if (s->in->auth == NULL) {
+		log_auth(s, "gone");
+		smtp_server_answer(&s->smtp, 454, "4.7.0", "passwords cannot be checked now");
+		return;
+	}
+	snprintf(slot, sizeof slot, "%zu", s->slot);
+	table_put(&b, "check", slot, s->smtp.sasl.user, s->smtp.sasl.password, (char *)NULL);
+	channel_send(s->in->auth, b.p, b.len, -1);
+	buf_wipe(&b);
+	s->checking = 1;
+	event_del(&s->timer);
 }
 
 /* ---- wants: the message ---- */
@@ -516,7 +553,7 @@ act(struct session *s, enum smtp_server_want want)
 	case SMTP_SERVER_END: want_end(s); break;
 	case SMTP_SERVER_ABORT: want_abort(s); break;
 	case SMTP_SERVER_REFUSED: log_refusal(s); break;
-	case SMTP_SERVER_AUTH: smtp_server_answer(&s->smtp, 454, "4.7.0", "not now"); break;
+	case SMTP_SERVER_AUTH: want_auth(s); break;
 	case SMTP_SERVER_TLS: begin_tls(s); break;
 	}
 	return 1;
@@ -548,13 +585,13 @@ drive(struct session *s, const char *p, size_t n)
 static void
 settle(struct session *s)
 {
-	if (s->driving > 0 || (s->closing && s->awaiting))
+	if (s->driving > 0 || (s->closing && (s->awaiting || s->checking)))
 		return;
 	if (s->closing) {
 		session_free(s);
 		return;
 	}
-	if (s->smtp.stage != SMTP_SERVER_AT_END && has_advanced(s))
+	if (s->smtp.stage != SMTP_SERVER_AT_END && !s->checking && has_advanced(s))
 		arm_timer(s);
 }
 
@@ -663,6 +700,22 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 }
 
 void
+session_checked(struct session *s, const char *word)
+{
+	if (!s->checking)
+		return;
+	s->checking = 0;
+	log_auth(s, word != NULL ? word : "gone");
+	if (word != NULL && strcmp(word, "yes") == 0)
+		smtp_server_accept(&s->smtp);
+	else if (word != NULL && strcmp(word, "no") == 0)
+		smtp_server_answer(&s->smtp, 535, "5.7.8", "user and password do not match");
+	else
+		smtp_server_answer(&s->smtp, 454, "4.7.0", "passwords cannot be checked now");
+	go_on(s);
+}
+
+void
 session_shutdown(struct session *s)
 {
 	smtp_server_shutdown(&s->smtp);
@@ -681,13 +734,13 @@ reset_connection(int fd)
 	close(fd);
 }
 
-/* A private listener serves the hosts that its table names, and no other. */
+/* A private listener serves the hosts that its table names, and no other, but those who have to say who they are. */
 static int
 is_refused(const struct session *s)
 {
 	if (s->rule != NULL)
 		return s->rule->action == CONF_REJECT;
-	return conf_of(s)->type == CONF_PRIVATE;
+	return conf_of(s)->type == CONF_PRIVATE && conf_of(s)->auth != SMTP_SERVER_AUTH_REQUIRED;
 }
 
 static void
