@@ -215,3 +215,74 @@ spool_is_empty()
 	run relayq -c "$RELAY/conf" show "${id:0:14}"
 	[[ $output == *"rcpt <u@xn--bcher-kva.example>"* ]] || { echo "$output"; false; }
 }
+
+# WORD…: as says(), inside TLS; in the codes "220 250" stand for it.
+says_in_tls()
+{
+	run say "$RELAY_PORT" = 'EHLO c.example\r\n' = 'STARTTLS\r\n' = tls 'EHLO c.example\r\n' = "$@" '=' 'QUIT\r\n'
+	echo "$output"
+	[ "${lines[0]}" = "220 250 220 250 $CODES 221 closed" ]
+}
+
+# A second relay, which takes mail for later.test and offers REQUIRETLS; its key is published.
+start_next()
+{
+	mkcert -d "$RELAY/next" mx1.later.test > /dev/null
+	lab_tlsa mx1.later.test "$(tlsa-gen -d "$RELAY/next" --rdata mx1.later.test)"
+	cat > "$RELAY/next.conf" <<-END
+		hostname mx1.later.test
+		deliver no
+		dir $RELAY/next
+		spool $RELAY/next-spool
+		user news
+		queue-user games
+		anchor $LAB_ANCHOR
+		listen in 127.0.2.24@$LAB_PORT tls preferred cert mx1.later.test domains later.test
+	END
+	smtp-relay -F -c "$RELAY/next.conf" -p "$RELAY/next.pid" > "$RELAY/next.log" 2>&1 3>&- &
+	NEXT_PID=$!
+	relay_await 20 grep -q 'master ready' "$RELAY/next.log"
+}
+
+stop_next()
+{
+	kill "$NEXT_PID"
+	wait "$NEXT_PID"
+	lab_tlsa mx1.later.test
+}
+
+@test "REQUIRETLS goes on to an authenticated host that offers it, and to no other" {
+	start_both
+	relay_stop
+	sed -i "s/^listen .*/listen in 127.0.0.1@$RELAY_PORT type private tls preferred/" "$RELAY/conf"
+	relay_start
+	start_next
+	CODES="250 250 250 354 250"
+	says_in_tls 'MAIL FROM:<a@sender.test> REQUIRETLS\r\n' = 'RCPT TO:<u@later.test>\r\n' = 'RCPT TO:<v@good.test>\r\n' = \
+	    'DATA\r\n' = 'Subject: required\r\n\r\nx\r\n.\r\n'
+	relay_await 20 log_says 'delivered to=u@later.test .*reached=AUTH'
+	run relayq -s "$RELAY/next-spool" -j list
+	[[ $output == *'"from_options":["REQUIRETLS"]'* ]]
+	# Postfix is authenticated, and does not know REQUIRETLS.
+	relay_await 20 log_says 'failed to=v@good.test .*5\.7\.30'
+	relay_await 20 log_says ' bounced '
+	# Nor is the report sent in clear text, where the message was not to go.
+	relay_await 20 log_says 'failed to=a@sender.test .*5\.7\.30'
+	[ -z "$(ls -A "$RELAY/mail")" ]
+	CODES="555"
+	run say "$RELAY_PORT" = 'EHLO c\r\n' = 'MAIL FROM:<a@b.example> REQUIRETLS\r\n' = 'QUIT\r\n'
+	[ "${lines[0]}" = "220 250 555 221 closed" ]
+	stop_next
+}
+
+@test "TLS-Required: No sets DANE aside for that message alone" {
+	start_both
+	CODES="220 250 250 250 354 250 221"
+	says 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<no@wrong.test>\r\n' = 'DATA\r\n' = \
+	    'Subject: x\r\nTLS-Required: No\r\n\r\nx\r\n.\r\n'
+	relay_await 20 log_says 'delivered to=no@wrong.test .*reached=ENC'
+	says 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<u@wrong.test>\r\n' = 'DATA\r\n' = \
+	    'Subject: x\r\nTLS-Required: Maybe\r\n\r\nTLS-Required: No\r\n.\r\n'
+	relay_await 20 log_says 'deferred to=u@wrong.test'
+	run ! log_says 'delivered to=u@wrong.test'
+}

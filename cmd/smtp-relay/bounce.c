@@ -158,6 +158,7 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
 	struct spool_writer *w;
 	struct buf b = BUF_INIT;
 	int rc = -1;
+	size_t i;
 
 	spool_id_next(ids, now_us, id);
 	snprintf(env.id, sizeof env.id, "%s", id);
@@ -165,6 +166,10 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
 	spool_envelope_add_rcpt(&env, m->env.from);
 	if (!is_ascii(m->env.from))
 		spool_words_add(&env.from_options, "SMTPUTF8");
+	/* RFC 8689 5: the header that it has in it was to be protected. */
+	for (i = 0; i < m->env.from_options.n; i++)
+		if (text_case_eq(m->env.from_options.v[i], "REQUIRETLS"))
+			spool_words_add(&env.from_options, "REQUIRETLS");
 	build(&b, hostname, m, id, now_us / 1000000);
 	if ((w = spool_writer_begin(s->dir[SPOOL_NEW], &env, f)) != NULL) {
 		if (spool_writer_add(w, b.p, b.len, f) == 0)

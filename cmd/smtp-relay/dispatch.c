@@ -17,6 +17,7 @@
 #include "alloc.h"
 #include "bounce.h"
 #include "channel.h"
+#include "header.h"
 #include "log.h"
 #include "pack.h"
 #include "plans.h"
@@ -48,6 +49,7 @@ struct active {
 	struct spool_name name;
 	struct spool_message msg;
 	int fd;				/* to read from, for all its orders; -1: not opened yet */
+	unsigned asks;			/* POLICY_MESSAGE_* */
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
@@ -67,6 +69,7 @@ struct part {
 	struct active *a;
 	size_t slot;
 	char *domain;
+	char *plan_key;			/* among the plans: messages that ask for other things have others */
 	size_t rcpt[DISPATCH_RCPTS_MAX];
 	size_t n;
 	struct outlet *outlet;		/* NULL: not handed out */
@@ -711,6 +714,7 @@ part_done(struct part *p)
 	planned(p);
 	forget_plan(p);
 	free(p->domain);
+	free(p->plan_key);
 	free(p);
 	a->parts--;
 	if (a->taken < a->ntodo)
@@ -727,6 +731,7 @@ part_new(struct active *a, const char *domain)
 	p->a = a;
 	p->domain = xstrdup(domain);
 	text_lower(p->domain);
+	p->plan_key = xasprintf("%s %u", p->domain, a->asks);
 	p->slot = take_slot(a->d, p);
 	a->parts++;
 	a->unplanned++;
@@ -964,9 +969,9 @@ ask_plan(struct part *p)
 	struct dispatch *d = p->a->d;
 	struct plan_kept k;
 	struct buf b = BUF_INIT;
-	char seq[24];
+	char seq[24], asks[24];
 
-	if (plans_find(d->plans, p->domain, now(), &k)) {
+	if (plans_find(d->plans, p->plan_key, now(), &k)) {
 		act_on_plan(p, k.port, k.text, k.len);
 		return;
 	}
@@ -977,7 +982,8 @@ ask_plan(struct part *p)
 	}
 	p->asked = 1;
 	snprintf(seq, sizeof seq, "%zu", p->slot);
-	table_put(&b, "route", seq, p->domain, (char *)NULL);
+	snprintf(asks, sizeof asks, "%u", p->a->asks);
+	table_put(&b, "route", seq, p->domain, asks, (char *)NULL);
 	channel_send(d->route, b.p, b.len, -1);
 	buf_clear(&b);
 }
@@ -1006,7 +1012,7 @@ on_route_record(void *arg, struct order *o)
 	    !p->asked)
 		return;
 	p->asked = 0;
-	plans_keep(d->plans, p->domain, o->v[2], o->more, o->more_len, now());
+	plans_keep(d->plans, p->plan_key, o->v[2], o->more, o->more_len, now());
 	act_on_plan(p, o->v[2], o->more, o->more_len);
 }
 
@@ -1383,9 +1389,29 @@ begin_parts(struct active *a)
 		finish(a);
 }
 
+/* RFC 8689 2, 5.  Of a field that stands there twice nobody knows what was meant. */
+static unsigned
+asks_of(const struct spool_message *m)
+{
+	char header[DISPATCH_HEADER_MAX];
+	ssize_t n = spool_message_pread(m, header, sizeof header, 0, NULL);
+	const char *value = NULL;
+	unsigned asks = 0;
+	size_t i, len = 0;
+
+	for (i = 0; i < m->env.from_options.n; i++)
+		if (text_case_eq(m->env.from_options.v[i], "REQUIRETLS"))
+			asks |= POLICY_MESSAGE_REQUIRETLS;
+	if (n > 0 && header_find(header, n, "TLS-Required", &value, &len) == 1 && len == 2 &&
+	    strncasecmp(value, "no", 2) == 0)
+		asks |= POLICY_MESSAGE_TLS_OPTIONAL;
+	return asks;
+}
+
 static void
 try(struct active *a)
 {
+	a->asks = asks_of(&a->msg);
 	list_todo(a);
 	begin_parts(a);
 }

@@ -19,6 +19,7 @@
 #define DISPATCH_PARTS_MAX 50	/* orders of one message at once */
 #define DISPATCH_FDS_KEPT 40	/* descriptors of a role that are not for messages */
 #define DISPATCH_FDS_EACH 3	/* for a message under way: in out file, connection, and one that waits */
+#define DISPATCH_HEADER_MAX 32768	/* octets of a message that are looked through for TLS-Required */
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
 #define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
 #define DISPATCH_STUCK_S 5	/* results that the disk would not take are written again */

@@ -280,7 +280,7 @@ prepare_servers(struct in *in)
 		s->name = conf->hostname;
 		s->tls = in->start->listener[i].conf->tls;
 		s->auth = in->start->listener[i].conf->auth;
-		s->offers = SMTP_CAP_CHUNKING | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8;
+		s->offers = SMTP_SERVER_OFFERS;
 		s->limits = limits;
 	}
 }

@@ -16,7 +16,7 @@
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise
- *	queue -> route	route SEQ DOMAIN	what is the plan?
+ *	queue -> route	route SEQ DOMAIN ASKS	what is the plan?
  *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"

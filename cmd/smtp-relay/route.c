@@ -97,7 +97,7 @@ can_be_asked(const char *destination)
 }
 
 static void
-ask(struct route *r, const char *seq, const char *domain)
+ask(struct route *r, const char *seq, const char *domain, unsigned asks)
 {
 	const struct conf *conf = r->start->conf;
 	const struct conf_route *hop = conf_route_to(conf, domain);
@@ -111,6 +111,7 @@ ask(struct route *r, const char *seq, const char *domain)
 	q->port = lookup.port;
 	snprintf(q->seq, sizeof q->seq, "%s", seq);
 	conf_policy(conf, domain, &q->policy);
+	q->policy.message = asks;
 	lookup.want_tlsa = policy_wants_tlsa(&q->policy);
 	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
 	if ((literal = lookup_literal(destination)) != NULL)
@@ -131,11 +132,12 @@ static void
 on_record(void *arg, struct order *o)
 {
 	struct fail f = FAIL_INIT;
+	long long asks;
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n == 3 && strcmp(o->v[0], "route") == 0) {
-		ask(arg, o->v[1], o->v[2]);
+	if (o->n == 4 && strcmp(o->v[0], "route") == 0 && text_number(o->v[3], 0, 3, "asks", &asks, &f) == 0) {
+		ask(arg, o->v[1], o->v[2], asks);
 		return;
 	}
 	fail(&f, FAIL_SYS, "a record from the queue makes no sense");
