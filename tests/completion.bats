@@ -72,7 +72,7 @@ complete_bash() {
 	[ -z "$(complete_bash mkcert --days '')" ]
 	[ "$(complete_bash mkcert --se)" = --server-only ]
 	[ "$(complete_bash tlsa-gen mx1)" = mx1.example ]
-	[ "$(complete_bash relayq s)" = show ]
+	[ "$(complete_bash relayq sh)" = show ]
 }
 
 @test "a name is not carried out" {
