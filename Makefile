@@ -65,11 +65,11 @@ UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
 AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so $(BUILD)/dnsask
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
-FUZZ_SRC = $(wildcard tests/fuzz/*.c)
+HARNESSES = $(patsubst tests/fuzz/%.c,$(BUILD)/harness/%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
 
-.PHONY: all help deps check unit demo bench asan lint fuzz install uninstall clean distclean aids
+.PHONY: all help deps check unit demo bench asan lint fuzz harnesses install uninstall clean distclean aids
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
@@ -82,7 +82,7 @@ help:
 	@echo 'bench    measure against the tools of others'
 	@echo 'lint     clang-tidy, cppcheck, mandoc -Tlint, shellcheck'
 	@echo 'asan     build with address and undefined-behaviour sanitizers (make asan check: and test)'
-	@echo 'fuzz     run each fuzz harness over its corpus and for FUZZ_SECONDS more'
+	@echo 'fuzz     run each fuzz harness (or FUZZ="NAME ...") over its corpus and for FUZZ_SECONDS more'
 	@echo 'install  into DESTDIR and PREFIX; uninstall takes it away'
 	@echo 'clean    remove what was built; distclean also the peers that deps fetched'
 
@@ -147,8 +147,22 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
 
+# A fuzz harness: with libFuzzer where `make fuzz` says so, otherwise it replays files.
+FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
+FUZZ_LD =
+$(BUILD)/harness/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SAN) $(FUZZ_LD) $(HARDEN_LD) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(call tier_libs,$(TIERS_UNIT))
+
+$(BUILD)/harness/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
+$(BUILD)/harness/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
+    evidence-read judge levels)
+$(BUILD)/harness/tlsa_file: $(BUILD)/cmd/tlscheck/offline.o $(BUILD)/cmd/tlscheck/evidence.o
+
 unit: $(UNITS)
-aids: $(AIDS)
+harnesses: $(HARNESSES)
+aids: $(AIDS) $(HARNESSES)
 asan: all
 
 deps:
@@ -170,8 +184,10 @@ lint: deps
 	@CFLAGS='$(filter-out -fstack-clash-protection,$(ALL_CFLAGS))' sh tests/lint
 
 fuzz: deps
-	@CFLAGS='-std=gnu11 -D_GNU_SOURCE -iquote common $(PC_CFLAGS)' LIBS='$(call tier_libs,$(TIERS_UNIT))' \
-	    sh tests/fuzz/run
+	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz CFLAGS='-g -O1' HARDEN=-fPIE FUZZ_MAIN= \
+	    SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' \
+	    FUZZ_LD=-fsanitize=fuzzer harnesses
+	@sh tests/fuzz/run $(FUZZ)
 
 COMPLETIONS = $(foreach t,$(TOOLS),$(BUILD)/completion/bash/$(t) $(BUILD)/completion/zsh/_$(t))
 

@@ -1,6 +1,5 @@
 /*
  * BER: walks and strings, over octets that anyone chose.
- * fuzz: ber text fail alloc
  */
 #include "ber.h"
 

@@ -1,6 +1,6 @@
 /*
- * fuzz - what the harnesses share.  A harness names its modules in a line "fuzz: MODULE ..." of its
- * first comment; tests/fuzz/run compiles it with them.
+ * fuzz - what the harnesses share.  The Makefile links each with all of common/, and with what it names there of cmd/;
+ * `make fuzz` with libFuzzer, otherwise with replay.c.
  */
 #ifndef FUZZ_H
 #define FUZZ_H

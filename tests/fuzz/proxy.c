@@ -1,6 +1,5 @@
 /*
  * A balancer's header of any octets: what is taken lies within what came, and more of it changes nothing.
- * fuzz: proxy text fail alloc
  */
 #include "proxy.h"
 

@@ -3,7 +3,6 @@
  * an octet under 0x80 is a length and as many octets are fed at once; one from 0x80 is an event.
  * In an event 0x40 keeps what the client says from being sent; before a piece of message stands
  * its length.
- * fuzz: smtp_client smtp smtp_params smtp_data mailbox text fail alloc
  */
 #include "smtp_client.h"
 

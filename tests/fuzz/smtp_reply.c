@@ -1,6 +1,5 @@
 /*
  * Replies: however the bytes are split, the same comes out; what is printed is printable.
- * fuzz: smtp text fail alloc
  */
 #include "smtp.h"
 

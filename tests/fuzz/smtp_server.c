@@ -2,7 +2,6 @@
  * A session with a client that says anything, and a caller that answers one way or another.  The
  * first octet configures the server, the second says how the caller answers; after that an octet under
  * 0x80 is a length and as many octets are fed at once; one from 0x80 is an event.
- * fuzz: smtp_server smtp_params smtp_sasl smtp received smtp_data mailbox text fail alloc
  */
 #include "smtp_server.h"
 

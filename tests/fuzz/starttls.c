@@ -1,7 +1,6 @@
 /*
  * STARTTLS of the protocols beside SMTP: the first octet names the protocol, the rest is the server's, handed
  * over in pieces.  What is held stays small, the texts are printable, an end is for good.
- * fuzz: starttls ber text fail alloc
  */
 #include "starttls.h"
 

@@ -1,6 +1,5 @@
 /*
  * Policies of MTA-STS: what was read, written again and read again is the same.
- * fuzz: sts txtrec mailbox text fail alloc
  */
 #include "sts.h"
 

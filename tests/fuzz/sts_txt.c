@@ -1,6 +1,5 @@
 /*
  * Records of MTA-STS: what is taken has an id of the grammar, and the record with that id alone gives it again.
- * fuzz: sts txtrec mailbox text fail alloc
  */
 #include "sts.h"
 

@@ -1,7 +1,6 @@
 /*
  * Tables: what was parsed, put again and parsed again is the same.  Empty values are left out, since
  * the grammar has none.
- * fuzz: table text fail alloc
  */
 #include "table.h"
 

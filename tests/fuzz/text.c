@@ -1,6 +1,5 @@
 /*
  * Words that a user writes: hexadecimal, numbers, time spans, addresses with a port.
- * fuzz: text fail alloc
  */
 #include "text.h"
 

@@ -1,6 +1,5 @@
 /*
  * Records of TLS-RPT: URIs are printable and without what separates them, and give the same record again.
- * fuzz: tlsrpt txtrec mailbox text fail alloc
  */
 #include "tlsrpt.h"
 
