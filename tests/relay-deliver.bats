@@ -347,8 +347,8 @@ same_trace()
 	relay_await 10 queue_is_empty
 }
 
-# Hosts that never answer: no banner, no TLS octet, no connection.  For them the clock is set forward.
-SLOW='banner-never.dane.test banner-never.plain.test starttls-silent.dane.test starttls-silent.plain.test blackhole.test'
+# Hosts that never answer, or never come to an end: for them the clock is set forward.
+SLOW='never|silent|stall|trickle|drip|tickets|keyupdates|blackhole'
 
 rows()
 {
@@ -384,8 +384,8 @@ tried_with_the_clock_ahead()
 # All but the slow ones of `sent` were.
 quick_ones_tried()
 {
-	[ -z "$(awk -v slow=" $SLOW " 'NR == FNR { if ($0 ~ / (removed|waits) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
-		{ domain = $2; sub(/.*@/, "", domain) } !($1 in done) && !index(slow, " " domain " ")' "$RELAY_LOG" "$RELAY/sent")" ]
+	[ -z "$(awk -v slow="$SLOW" 'NR == FNR { if ($0 ~ / (removed|waits) from=/) for (i = 1; i <= NF; i++) done[$i]; next }
+		{ domain = $2; sub(/.*@/, "", domain) } !($1 in done) && domain !~ slow' "$RELAY_LOG" "$RELAY/sent")" ]
 }
 
 # What the relay did with the message to DOMAIN: its level where it went out, or queued, or failed.
@@ -460,7 +460,7 @@ under()
 		got=$(grep -cE " clear RCPT TO:<u@$domain>|clear (MAIL|DATA).*$domain" "$LAB_CAPTURE") || :
 		[ "$got" -eq "$([ "$want" = CLEAR ] && echo 1 || echo 0)" ] ||
 		    { echo "$level: $domain: $got recipients in clear, wanted $want"; wrong=1; }
-		said=$(tlscheck -c "$RELAY/conf" "$domain" | tail -n 1) || :
+		said=$(tlscheck -q -c "$RELAY/conf" "$domain" | head -n 1) || :
 		[[ $said == "$domain: ${want/queued/SKIP}: "* ]] || { echo "$level: tlscheck says: $said, wanted $want"; wrong=1; }
 	done
 	got=$(grep -cE ' clear (MAIL|DATA)' "$LAB_CAPTURE") || :

@@ -35,7 +35,7 @@ run_rows() {
 		xargs -P 8 -I '{}' sh -c 'out=$1 domain=$2; shift 2
 			"$BUILD/lab/peak" "$out/$domain.peak" "$@" "$domain" > "$out/$domain" 2> "$out/$domain.err"
 			echo $? > "$out/$domain.rc"' \
-			rows "$dir" '{}' "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 3
+			rows "$dir" '{}' "$BIN/tlscheck" "${LAB_OPTS[@]}" -t 5
 }
 
 trim() {
@@ -89,7 +89,7 @@ judge_row() {
 	[ "${LAB_V6:-0}" = 1 ] || skip "no IPv6 loopback here"
 	check bogus-a-only.test
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} == "bogus-a-only.test: 10 mx.bogus-a-only.test ::1: AUTH"* ]]
+	[[ ${lines[0]} == "bogus-a-only.test: AUTH: "* ]]
 	[[ ${lines[1]} == "bogus-a-only.test: not asked, not counted: mx.bogus-a-only.test: "*"A bogus: "* ]]
 	check v6.test
 	[ "$status" -eq 0 ]
@@ -118,11 +118,22 @@ judge_row() {
 	grep -q 'TLSA' "$LAB_QUERIES"
 }
 
+# REGEX: somebody asked the lab's server; it may write that down a moment later.
+asked() {
+	local i
+	for ((i = 0; i < 100; i++)); do
+		! grep -qE " $1\$" "$LAB_QUERIES" || return 0
+		sleep 0.05
+	done
+	cat "$LAB_QUERIES"
+	return 1
+}
+
 @test "another port: the TLSA record's name has it" {
 	: > "$LAB_QUERIES"
 	run "$BIN/tlscheck" --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --port 26 -t 3 good.test
 	[ "$status" -eq 3 ]
-	grep -q ' _26\._tcp\.mx\.good\.test\. TLSA$' "$LAB_QUERIES"
+	asked '_26\._tcp\.mx\.good\.test\. TLSA'
 	run ! grep -E ' _[0-9]+\._tcp\.mx\.good\.test\. TLSA$' <(grep -v ' _26\.' "$LAB_QUERIES")
 }
 
@@ -131,13 +142,13 @@ judge_row() {
 	for domain in bogus-aaaa.test aaaa-servfail.test; do
 		check -q "$domain"
 		[ "$status" -eq 0 ]
-		[[ ${lines[0]} == "$domain: not asked, not counted: mx.$domain: perhaps more addresses: AAAA "* ]]
-		[[ ${lines[1]} == "$domain: AUTH: "* ]]
+		[[ ${lines[0]} == "$domain: AUTH: "* ]]
+		[[ ${lines[1]} == "$domain: not asked, not counted: mx.$domain: perhaps more addresses: AAAA "* ]]
 		check -j "$domain"
 		[ "$(jq -r '.warnings[] | .kind + " " + .rule' <<< "$output")" = 'not-asked RFC 7672 2.2.2' ]
 	done
 	check -q multi-down.test
-	[ "${lines[0]}" = 'multi-down.test: not asked, not counted: mx1.multi-down.test 127.0.2.20' ]
+	[ "${lines[1]}" = 'multi-down.test: not asked, not counted: mx1.multi-down.test 127.0.2.20' ]
 	check -j good.test
 	[ "$(jq -c .warnings <<< "$output")" = '[]' ]
 }
@@ -146,7 +157,7 @@ judge_row() {
 	check parent-denied.test
 	[ "$status" -eq 0 ]
 	[[ $output == *"parent-denied.test: warning: _tcp.mx.parent-denied.test is answered with NXDOMAIN although _${LAB_PORT}._tcp.mx.parent-denied.test has records: "*"[RFC 8020 2]"* ]]
-	[[ ${lines[-1]} == "parent-denied.test: AUTH: "* ]]
+	[[ ${lines[0]} == "parent-denied.test: AUTH: "* ]]
 	check -j parent-denied.test
 	[ "$(jq -r '.warnings[] | .kind + " " + .rule' <<< "$output")" = 'denied RFC 8020 2' ]
 	# Nobody asks where there is nothing to lose.
@@ -155,7 +166,7 @@ judge_row() {
 	run ! grep ' _tcp\.' "$LAB_QUERIES"
 	check good.test
 	[[ $output != *warning* ]]
-	grep -q ' _tcp\.mx\.good\.test\. A$' "$LAB_QUERIES"
+	asked '_tcp\.mx\.good\.test\. A'
 }
 
 @test "mandatory DANE: no usable TLSA record, no connection" {
@@ -297,20 +308,20 @@ banner-junk.dane.test AUTH found RFC 7672 3.1.1" ]
 # Of every domain of tlscheck.rows; those whose server has to time out are left to the rows.
 some_domains() {
 	grep -v '^#' "$BATS_TEST_DIRNAME/tlscheck.rows" | grep -oE '^[^ |]+' |
-		grep -vE 'never|endless|slow|stall|half|drip|dribble|silent|long|timeout'
+		grep -vE 'never|endless|slow|stall|half|drip|dribble|silent|long|timeout|renegotiate'
 }
 
 @test "--save and --replay: the same report from the file, under every policy, and in JSON" {
 	local kept=$BATS_TEST_TMPDIR/kept args
 	mapfile -t domains < <(some_domains)
 	[ "${#domains[@]}" -gt 100 ]
-	check -t 3 -v --save "$kept" "${domains[@]}"
+	check -t 10 -v --save "$kept" "${domains[@]}"
 	[ "$status" -eq 1 ]
 	printf '%s\n' "$output" > "$BATS_TEST_TMPDIR/online"
 	run -1 "$BIN/tlscheck" -v --replay "$kept"
 	diff "$BATS_TEST_TMPDIR/online" - <<< "$output"
 	# What was saved and what is judged in one run without it agree.
-	"$BIN/tlscheck" -q "${LAB_OPTS[@]}" -t 5 "${domains[@]}" | cut -d' ' -f1,2 > "$BATS_TEST_TMPDIR/plain" || true
+	"$BIN/tlscheck" -q "${LAB_OPTS[@]}" -t 10 "${domains[@]}" | cut -d' ' -f1,2 > "$BATS_TEST_TMPDIR/plain" || true
 	diff "$BATS_TEST_TMPDIR/plain" <("$BIN/tlscheck" -q --replay "$kept" | cut -d' ' -f1,2)
 	for args in '-T -l required-verify' '-j -T --dane none' '-l no' '-N'; do
 		# shellcheck disable=SC2086
