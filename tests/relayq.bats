@@ -287,7 +287,7 @@ fails_with()
 }
 
 @test "the example of mtatls-spool(5) is a file of the format" {
-	sed -n '/^\.Bd/,/^\.Ed/{/^\.[BE]d/d; p}' "$MAN/mtatls-spool.5" |
+	sed -n '/^\.Sh EXAMPLES/,$p' "$MAN/mtatls-spool.5" | sed -n '/^\.Bd/,/^\.Ed/{/^\.[BE]d/d; p}' |
 	    awk '/^result/ { body = 0 } { printf "%s%s\n", $0, body ? "\r" : "" } /^$/ && !seen++ { body = 1 }' \
 	    > "spool/queue/8Qm3yLx0Z00b7K,1,dest.test"
 	run --separate-stderr relayq -s spool show 8Qm3yLx0Z00b7K
