@@ -20,4 +20,7 @@ void dns_answer_fail(struct dns_answer *, enum dns_sec, const char *why);
 /* The arguments of libunbound's callback, into a new answer: rcode, packet, 0 insecure, 1 bogus, 2 secure, why bogus. */
 void dns_answer_read(struct dns_answer *, int rcode, const void *packet, size_t len, int sec, const char *why);
 
+/* A name (an ldns_rdf) in lower case and without its final dot; the root stays ".".  The caller frees. */
+char *dns_name_text(const void *);
+
 #endif

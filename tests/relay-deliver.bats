@@ -482,7 +482,7 @@ under()
 	under required opportunistic "$open $dane" 'ENC queued queued queued queued AUTH queued queued queued'
 	under required mandatory "$open $dane" 'queued queued queued queued queued AUTH queued queued queued'
 	# Why TLS was required and could not be used: each of the five reasons, with its detail.
-	for reason in 'helo-only.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but the host knows no ESMTP, only HELO"' \
+	for reason in 'helo-only.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but the host knows no ESMTP"' \
 	    'no-starttls.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but STARTTLS is not offered"' \
 	    'starttls-454.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but STARTTLS was answered with an error: .*454 ' \
 	    'tls-alert.plain.test .*wanted=encrypt reached=SKIP .*reason="the TLS handshake failed: .*alert' \

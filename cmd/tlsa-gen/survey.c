@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "alloc.h"
+#include "dns_authority.h"
 #include "dns_direct.h"
 #include "dns_msg.h"
 #include "gen.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "dns_authority.h"
 #include "dns_direct.h"
 #include "dns_msg.h"
 #include "gen.h"

@@ -2,7 +2,7 @@
  * Answers of DNS servers, as they come without a resolver between: names stepped over, records read by ldns,
  * signatures held against a zone's keys.
  */
-#include "dns.h"
+#include "dns_authority.h"
 
 #include "dns_msg.h"
 
