@@ -150,7 +150,7 @@ says() {
 	check "mx.no-starttls.dane.test:$LAB_PORT" "mx.inject.plain.test:$LAB_PORT" "mx.down.test:$LAB_PORT"
 	[ "$status" -eq 1 ]
 	says "mx.no-starttls.dane.test:$LAB_PORT: SKIP: "
-	says "mx.inject.plain.test:$LAB_PORT: SKIP: octets in clear text behind "
+	says "mx.inject.plain.test:$LAB_PORT: SKIP: clear text behind the 220 to STARTTLS: "
 	says "mx.down.test:$LAB_PORT: INCONCLUSIVE: "
 }
 

@@ -73,6 +73,28 @@ judge_row() {
 	[ ! -s "$out.err" ] || echo "$domain: stderr: $(cat "$out.err")"
 }
 
+@test "the advice is about what is wrong" {
+	local domain words wrong=''
+	lab_opts
+	while read -r domain words; do
+		run "$BIN/tlscheck" "${LAB_OPTS[@]}" -j "$domain"
+		[ "$(jq -r '[.advice[].problem] | join(" ")' <<< "$output")" = "$words" ] || wrong+="$domain: $output"$'\n'
+	done <<- 'END'
+		ta-wrongname.test tlsa-name
+		ta-expired.test tlsa-expired
+		ta-pathlen.test tlsa-chain
+		ta-eku.test tlsa-chain
+		ta-unsent.test tlsa-ca
+		agility-bad.test tlsa-agility
+		wrong.test tlsa-mismatch
+	END
+	echo "$wrong"
+	[ -z "$wrong" ]
+	run "$BIN/tlscheck" --resolver "$LAB_DNS_STRIP" --anchor "$LAB_ANCHOR" good.test
+	[[ $output == *'what to do:'*"the fault is not the domain's"*'strips DNSSEC'* ]]
+	[[ $output != *'mend the DNS of the domain'* ]]
+}
+
 @test "every domain of the lab: verdict, rule, reason, exit status" {
 	local dir=$BATS_FILE_TMPDIR/rows domain exit word rule hosts first wrong
 	run_rows "$dir"

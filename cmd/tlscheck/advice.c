@@ -85,20 +85,85 @@ record_for(const struct maker *m, const struct judged_host *jh)
 	return line;
 }
 
+/* The record that fits, was it not that a stronger digest stands beside it (RFC 7671 9); or NULL. */
+static const struct tlsa *
+passed_over(const struct judged_host *jh)
+{
+	const struct facts_host *fh = jh->host->host;
+	const struct finding *found = &jh->proof.dane;
+	const STACK_OF(X509) *chain = jh->shown->info.chain;
+	size_t i;
+	int k;
+
+	for (i = 0; i < found->nuse && i < fh->ntlsa; i++) {
+		if (found->use[i] != VERIFY_USE_PASSED_OVER)
+			continue;
+		for (k = 0; k < sk_X509_num(chain); k++)
+			if ((k == 0) == (fh->tlsa[i].usage == TLSA_DANE_EE) &&
+			    tlsa_matches_cert(&fh->tlsa[i], sk_X509_value(chain, k)))
+				return &fh->tlsa[i];
+	}
+	return NULL;
+}
+
+/* Do all records that can be used speak of a CA?  Then it may just not have been sent. */
+static int
+is_about_ca(const struct judged_host *jh)
+{
+	const struct facts_host *fh = jh->host->host;
+	size_t i;
+
+	for (i = 0; i < fh->ntlsa; i++)
+		if (tlsa_usable(&fh->tlsa[i], NULL) && fh->tlsa[i].usage != TLSA_DANE_TA)
+			return 0;
+	return 1;
+}
+
+/* Nothing that is published fits.  Who answered may be somebody else: his key is not to be published. */
+static void
+advise_dead(struct maker *m, const struct judged_host *jh, const char *record)
+{
+	const struct tlsa *weaker = passed_over(jh);
+
+	if (weaker != NULL)
+		advise(m, "tlsa-agility", "renew or remove its record %u %u 2, which matches nothing: beside it "
+		    "the record %u %u 1 that does match is not looked at (RFC 7671 9)", weaker->usage,
+		    weaker->selector, weaker->usage, weaker->selector);
+	else if (is_about_ca(jh))
+		advise(m, "tlsa-ca", "send the certificate of the CA that its records of usage 2 describe with the chain, "
+		    "or, if the key shown is the server's own, publish \"%s\"", record);
+	else
+		advise(m, "tlsa-mismatch", "if the key shown is the server's own, publish \"%s\"; or install the "
+		    "certificate that the published record describes", record);
+}
+
+/* A trust anchor fits, and what stands below it is refused (RFC 7671 5.2). */
+static void
+advise_below_anchor(struct maker *m, const struct judged_host *jh, const char *record)
+{
+	const struct finding *found = &jh->proof.dane;
+
+	if (strcmp(found->rule, "RFC 7672 3.2.2") == 0)
+		advise(m, "tlsa-name", "install a certificate with the name %s, which usage 2 asks for, or publish "
+		    "\"%s\"", jh->host->host->tlsa_base, record);
+	else if (cert_not_after(leaf_of(jh)) < m->j->now)
+		advise(m, "tlsa-expired", "renew the certificate, whose dates count under a record of usage 2, or publish "
+		    "\"%s\"", record);
+	else
+		advise(m, "tlsa-chain", "replace its certificate or chain (%s), or publish \"%s\"", found->why, record);
+}
+
 static void
 advise_mismatch(struct maker *m, const struct judged_host *jh)
 {
-	const struct finding *found = &jh->proof.dane;
-	char *record = record_for(m, jh);
+	char *record = leaf_of(jh) != NULL ? record_for(m, jh) : NULL;
 
-	if (found->rule != NULL && strcmp(found->rule, "RFC 7672 3.2.2") == 0)
-		advise(m, "tlsa-name", "install a certificate with the name %s, which usage 2 asks for, or publish "
-		    "\"%s\"", jh->host->host->tlsa_base, record != NULL ? record : "a record of usage 3");
-	else if (leaf_of(jh) != NULL && found->depth >= 0 && cert_not_after(leaf_of(jh)) < m->j->now)
-		advise(m, "tlsa-expired", "renew the certificate: under a record of usage 2 its dates count");
-	else if (record != NULL)
-		advise(m, "tlsa-mismatch", "publish \"%s\", or install the certificate that the published "
-		    "record describes", record);
+	if (record != NULL && jh->proof.dane.rule != NULL) {
+		if (judged_fits_anchor(jh))
+			advise_below_anchor(m, jh, record);
+		else
+			advise_dead(m, jh, record);
+	}
 	free(record);
 }
 
@@ -254,7 +319,8 @@ whom_it_concerns(const struct judged_host *jh)
 static int
 is_refused_for_its_end(const struct judged_host *jh)
 {
-	return jh->proof.level.reason == VERIFY_REASON_EXPIRED || jh->proof.sts.reason == VERIFY_REASON_EXPIRED;
+	return jh->proof.level.reason == VERIFY_REASON_EXPIRED || jh->proof.sts.reason == VERIFY_REASON_EXPIRED ||
+	    (judged_fits_anchor(jh) && strcmp(jh->proof.dane.rule, "RFC 7672 3.2.2") != 0);
 }
 
 static void
@@ -307,8 +373,12 @@ advise_domain(struct maker *m)
 
 	switch (f->mx) {
 	case FACTS_MX_FAILED:
-		advise(m, "mx-failed", "mend the DNS of the domain, or of the resolver that was asked: its MX records "
-		    "cannot be looked up");
+		if (m->j->evidence->ill != DNS_WELL)
+			advise(m, "resolver", "the fault is not the domain's, but of this machine or its resolver: %s",
+			    m->j->evidence->ill_text);
+		else
+			advise(m, "mx-failed", "mend the DNS of the domain, or of the resolver that was asked: its MX "
+			    "records cannot be looked up");
 		break;
 	case FACTS_MX_NODOMAIN:
 		advise(m, "no-domain", "there is no such domain: is it spelt right?");
