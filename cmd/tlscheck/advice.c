@@ -62,7 +62,7 @@ leaf_of_host(const struct maker *m, const struct judged_host *jh)
 	return NULL;
 }
 
-/* "_25._tcp.mx.example. IN TLSA 3 1 1 HEX" of the key that the server showed; NULL: it showed none. */
+/* "_25._tcp.mx.example. IN TLSA 3 1 1 HEX" of the key that the server showed; NULL: it showed none, or a CA's. */
 static char *
 record_for(const struct maker *m, const struct judged_host *jh)
 {
@@ -72,7 +72,7 @@ record_for(const struct maker *m, const struct judged_host *jh)
 	struct tlsa t = TLSA_INIT;
 	char *owner = NULL, *rdata = NULL, *line = NULL;
 
-	if (leaf == NULL || text_is_address(base) ||
+	if (leaf == NULL || cert_is_intermediate(leaf) || text_is_address(base) ||
 	    (owner = tlsa_owner(base, m->j->evidence->port, "tcp", NULL)) == NULL)
 		return NULL;
 	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, leaf, NULL) == 0) {
@@ -323,6 +323,17 @@ is_refused_for_its_end(const struct judged_host *jh)
 	    (judged_fits_anchor(jh) && strcmp(jh->proof.dane.rule, "RFC 7672 3.2.2") != 0);
 }
 
+/* Most often the file without the server's own was given. */
+static void
+advise_first(struct maker *m, const X509 *first)
+{
+	char *subject = cert_subject(first);
+
+	advise(m, "ca-first", "put the server's own certificate first: \"%s\" there is a CA's (an ACME client's whole chain "
+	    "is fullchain.pem, an identity's is cert.pem and then chain.pem)", subject);
+	free(subject);
+}
+
 static void
 advise_certificate(struct maker *m, const struct judged_host *jh)
 {
@@ -333,6 +344,8 @@ advise_certificate(struct maker *m, const struct judged_host *jh)
 	if (leaf == NULL)
 		return;
 	end = cert_not_after(leaf);
+	if (cert_is_intermediate(leaf))
+		advise_first(m, leaf);
 	if (cert_is_demo(leaf))
 		advise(m, "demo", "replace its certificate, which is %s", CERT_DEMO_WARNING);
 	if (end < m->j->now && !is_refused_for_its_end(jh))
