@@ -593,6 +593,12 @@ cert_is_self_issued(const X509 *cert)
 }
 
 int
+cert_is_intermediate(const X509 *cert)
+{
+	return cert_is_ca(cert) && !cert_is_self_issued(cert);
+}
+
+int
 cert_is_self_signed(const X509 *cert)
 {
 	EVP_PKEY *key;

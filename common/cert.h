@@ -122,6 +122,10 @@ int cert_is_self_issued(const X509 *);
 /* Subject and issuer are equal, and its own key verifies its signature. */
 int cert_is_self_signed(const X509 *);
 
+/* A CA's that another issued: no server's own, as it is where a chain.pem is taken for the whole chain.
+ * Self-issued ones may be: openssl req -x509 makes them with CA:TRUE. */
+int cert_is_intermediate(const X509 *);
+
 /* Marked by CERT_DEMO_OID. */
 int cert_is_demo(const X509 *);
 

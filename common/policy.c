@@ -1061,8 +1061,7 @@ judge_session(const struct plan_host *h, const struct seen *s, struct verdict *v
 		say(v, VERDICT_SKIP, "RFC 5321 3.1", "refuses the session: %s", s->text);
 		break;
 	case SEEN_INJECTION:
-		say(v, VERDICT_SKIP, "RFC 3207 4.2",
-		    "octets in clear text behind the 220 to STARTTLS: %s", s->text);
+		say(v, VERDICT_SKIP, "RFC 3207 4.2", "%s", s->text);
 		break;
 	case SEEN_HANDSHAKE_FAILED:
 		judge_handshake_failed(h, s->text, v);

@@ -192,6 +192,7 @@ _25._tcp.mx.good.test. IN TLSA $(lab_rdata ca 2 0 1)" ]
 	run -1 --separate-stderr pub --safe-to-deploy "$other"
 	[[ "$output" == "_$LAB_PORT._tcp.mx.pub.test.: not safe to deploy"* ]]
 	[ "$(grep -c ': no record matches, ttl 300$' <<< "$output")" -eq 2 ]
+	[[ "$output" == *"publish first, beside what is there: _$LAB_PORT._tcp.mx.pub.test. IN TLSA 3 1 1 "* ]]
 	[ -z "$stderr" ]
 	# One server has it, and the records there live longer.
 	cp "$LAB_DIR/zones/pub.test.signed" old.signed

@@ -197,6 +197,11 @@ send" ]
 	run -0 --separate-stderr tlsa -j -u 3 -s 0 -m 2 --owner mx.example -i leaf.pem
 	[ "$(jq -r '.warnings[]' <<< "$output" | cut -c 1-14)" = $'SHA2-512 alone\n3 0 x changes ' ]
 	[ "$(grep -c . <<< "$stderr")" -eq 2 ]
+	# chain.pem of an ACME client in place of fullchain.pem.
+	run -0 --separate-stderr tlsa --rdata -i int.pem
+	[[ "$stderr" == "tlsa-gen: int.pem: usage 3 is about the server's own certificate, and this is a CA's"* ]]
+	run -0 --separate-stderr tlsa --rdata --owner mx.example -u 2 -s 0 -i int.pem
+	[[ "$stderr" != *'usage 3'* ]]
 }
 
 @test "-j" {

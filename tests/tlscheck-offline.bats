@@ -115,6 +115,19 @@ judge_row() {
 	[ "$n" -gt 40 ]
 }
 
+@test "a chain without the server's own certificate: its CA's key is not to be published" {
+	"$BIN/mkcert" --ca --signer ca -n sub Sub > /dev/null
+	check --chain state/certs/sub/cert.pem --name mx.a.test --tlsa "$bad"
+	[ "$status" -eq 1 ]
+	[[ $output == *'what to do:'*"put the server's own certificate first: \"CN=Sub\""* ]]
+	[[ $output != *publish* ]]
+	check -j --chain state/certs/sub/cert.pem --name mx.a.test
+	[ "$(jq -r '[.advice[].problem] | join(" ")' <<< "$output")" = ca-first ]
+	# A self-signed certificate may say CA:TRUE and be the server's all the same.
+	check -j --chain ca.pem --name mx.a.test
+	[ "$(jq -r '[.advice[].problem] | join(" ")' <<< "$output")" = no-tlsa ]
+}
+
 @test "what cannot be judged: 2, one line on stderr that names it, nothing on stdout" {
 	local args
 	: > empty

@@ -144,13 +144,16 @@ says() {
 	says "mx.good.test:$LAB_PORT: 127.0.0.25: AUTH (TLSv1.3 "
 	check "127.0.0.25@$LAB_PORT" "[127.0.0.25]:$LAB_PORT"
 	[ "$(grep -c "^127.0.0.25:$LAB_PORT: ENC: " <<< "$output")" -eq 2 ]
+	check user@good.test
+	[ "$status" -eq 2 ]
+	[[ $stderr == *'of a mail address give the domain alone'* ]]
 	check "mx.swapped.test:$LAB_PORT"
 	[ "$status" -eq 1 ]
 	says "mx.swapped.test:$LAB_PORT: SKIP: "
 	check "mx.no-starttls.dane.test:$LAB_PORT" "mx.inject.plain.test:$LAB_PORT" "mx.down.test:$LAB_PORT"
 	[ "$status" -eq 1 ]
 	says "mx.no-starttls.dane.test:$LAB_PORT: SKIP: "
-	says "mx.inject.plain.test:$LAB_PORT: SKIP: octets in clear text behind "
+	says "mx.inject.plain.test:$LAB_PORT: SKIP: clear text behind the 220 to STARTTLS: "
 	says "mx.down.test:$LAB_PORT: INCONCLUSIVE: "
 }
 

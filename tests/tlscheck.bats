@@ -73,6 +73,28 @@ judge_row() {
 	[ ! -s "$out.err" ] || echo "$domain: stderr: $(cat "$out.err")"
 }
 
+@test "the advice is about what is wrong" {
+	local domain words wrong=''
+	lab_opts
+	while read -r domain words; do
+		run "$BIN/tlscheck" "${LAB_OPTS[@]}" -j "$domain"
+		[ "$(jq -r '[.advice[].problem] | join(" ")' <<< "$output")" = "$words" ] || wrong+="$domain: $output"$'\n'
+	done <<- 'END'
+		ta-wrongname.test tlsa-name
+		ta-expired.test tlsa-expired
+		ta-pathlen.test tlsa-chain
+		ta-eku.test tlsa-chain
+		ta-unsent.test tlsa-ca
+		agility-bad.test tlsa-agility
+		wrong.test tlsa-mismatch
+	END
+	echo "$wrong"
+	[ -z "$wrong" ]
+	run "$BIN/tlscheck" --resolver "$LAB_DNS_STRIP" --anchor "$LAB_ANCHOR" good.test
+	[[ $output == *'what to do:'*"the fault is not the domain's"*'strips DNSSEC'* ]]
+	[[ $output != *'mend the DNS of the domain'* ]]
+}
+
 @test "every domain of the lab: verdict, rule, reason, exit status" {
 	local dir=$BATS_FILE_TMPDIR/rows domain exit word rule hosts first wrong
 	run_rows "$dir"
@@ -396,7 +418,7 @@ examples() {
 @test "the examples of tlscheck(1)" {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	"$BIN/tlscheck" "${LAB_OPTS[@]}" --save kept good.test > /dev/null
-	sed -n 's/^pem //p' kept > chain.pem
+	sed -n 's/^pem //p' kept > fullchain.pem
 	cat > try <<- 'END'
 		tlscheck() {
 			case " $* " in
@@ -404,7 +426,8 @@ examples() {
 			*) "$BIN/tlscheck" $LAB "$@" ;;
 			esac
 		}
-		tlsa-gen() { "$BIN/tlsa-gen" "$@"; }
+		# Digits in capitals, in two parts: as dig writes them.
+		dig() { "$BIN/tlsa-gen" --rdata -i fullchain.pem | sed 's/./\U&/g;s/./& /56'; }
 		set -o pipefail
 	END
 	local wanted=(0 0 0 1 0 0 0 1 1 0 1 0 3 3 1 0 0) line at=0

@@ -300,6 +300,42 @@ print_server(const struct deploy *d, const struct place *p, size_t i)
 		    a->ttl);
 }
 
+/* Beside a SHA2-512 digest one of SHA2-256 is not looked at (RFC 7671 9). */
+static uint8_t
+digest_in_use(const struct place *p)
+{
+	size_t i, k;
+
+	for (i = 0; i < p->zone->nserver; i++)
+		for (k = 0; k < p->answer[i].n; k++) {
+			const struct tlsa *t = &p->answer[i].tlsa[k];
+
+			if (t->usage == TLSA_DANE_EE && t->selector == TLSA_SPKI && t->mtype == TLSA_SHA512)
+				return TLSA_SHA512;
+		}
+	return TLSA_SHA256;
+}
+
+/* What it takes for the answer to be another. */
+static void
+print_wanted(const struct deploy *d, const struct place *p)
+{
+	const struct source *s = d->source;
+	struct tlsa t = TLSA_INIT;
+	uint8_t mtype = digest_in_use(p);
+	char *rdata;
+	int rc;
+
+	rc = s->leaf != NULL ? tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, mtype, s->leaf, NULL) :
+	    tlsa_of_key(&t, TLSA_DANE_EE, mtype, s->key, NULL);
+	if (rc == -1)
+		return;
+	rdata = tlsa_rdata(&t);
+	printf("  publish first, beside what is there: %s IN TLSA %s\n", p->owner, rdata);
+	free(rdata);
+	tlsa_clear(&t);
+}
+
 static void
 print_place(const struct deploy *d, const struct place *p, const struct outlook *o)
 {
@@ -317,6 +353,8 @@ print_place(const struct deploy *d, const struct place *p, const struct outlook 
 		    text_time(since, o->since), d->job->since != -1 ? " (--since)" : ", as far as is known", o->wait);
 	if (o->why != NULL)
 		printf("  %s\n", o->why);
+	if (o->status == TOOL_NO && o->rdata == NULL && p->zone != NULL)
+		print_wanted(d, p);
 }
 
 static int

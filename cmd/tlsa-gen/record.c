@@ -109,6 +109,9 @@ lint(const struct job *j, const struct source *s, struct records *all, struct re
 	if (t->usage == TLSA_DANE_TA && t->selector == TLSA_SPKI)
 		warn(s, all, r, "2 1 x is about a CA's key alone: the limits in the CA's certificate, such as "
 		    "its path length, bind nobody; 2 0 x is about all of it");
+	if (t->usage == TLSA_DANE_EE && subject != NULL && cert_is_intermediate(subject))
+		warn(s, all, r, "usage 3 is about the server's own certificate, and this is a CA's: it has to stand first "
+		    "in the file (an ACME client's is fullchain.pem); a CA's is published with usage 2");
 	if (t->usage == TLSA_DANE_EE && t->selector == TLSA_CERT)
 		warn(s, all, r, "3 0 x changes with each certificate, even of the same key; 3 1 x does not "
 		    "(RFC 7671 5.1)");

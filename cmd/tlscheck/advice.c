@@ -62,7 +62,7 @@ leaf_of_host(const struct maker *m, const struct judged_host *jh)
 	return NULL;
 }
 
-/* "_25._tcp.mx.example. IN TLSA 3 1 1 HEX" of the key that the server showed; NULL: it showed none. */
+/* "_25._tcp.mx.example. IN TLSA 3 1 1 HEX" of the key that the server showed; NULL: it showed none, or a CA's. */
 static char *
 record_for(const struct maker *m, const struct judged_host *jh)
 {
@@ -72,7 +72,7 @@ record_for(const struct maker *m, const struct judged_host *jh)
 	struct tlsa t = TLSA_INIT;
 	char *owner = NULL, *rdata = NULL, *line = NULL;
 
-	if (leaf == NULL || text_is_address(base) ||
+	if (leaf == NULL || cert_is_intermediate(leaf) || text_is_address(base) ||
 	    (owner = tlsa_owner(base, m->j->evidence->port, "tcp", NULL)) == NULL)
 		return NULL;
 	if (tlsa_of_cert(&t, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256, leaf, NULL) == 0) {
@@ -85,20 +85,85 @@ record_for(const struct maker *m, const struct judged_host *jh)
 	return line;
 }
 
+/* The record that fits, was it not that a stronger digest stands beside it (RFC 7671 9); or NULL. */
+static const struct tlsa *
+passed_over(const struct judged_host *jh)
+{
+	const struct facts_host *fh = jh->host->host;
+	const struct finding *found = &jh->proof.dane;
+	const STACK_OF(X509) *chain = jh->shown->info.chain;
+	size_t i;
+	int k;
+
+	for (i = 0; i < found->nuse && i < fh->ntlsa; i++) {
+		if (found->use[i] != VERIFY_USE_PASSED_OVER)
+			continue;
+		for (k = 0; k < sk_X509_num(chain); k++)
+			if ((k == 0) == (fh->tlsa[i].usage == TLSA_DANE_EE) &&
+			    tlsa_matches_cert(&fh->tlsa[i], sk_X509_value(chain, k)))
+				return &fh->tlsa[i];
+	}
+	return NULL;
+}
+
+/* Do all records that can be used speak of a CA?  Then it may just not have been sent. */
+static int
+is_about_ca(const struct judged_host *jh)
+{
+	const struct facts_host *fh = jh->host->host;
+	size_t i;
+
+	for (i = 0; i < fh->ntlsa; i++)
+		if (tlsa_usable(&fh->tlsa[i], NULL) && fh->tlsa[i].usage != TLSA_DANE_TA)
+			return 0;
+	return 1;
+}
+
+/* Nothing that is published fits.  Who answered may be somebody else: his key is not to be published. */
+static void
+advise_dead(struct maker *m, const struct judged_host *jh, const char *record)
+{
+	const struct tlsa *weaker = passed_over(jh);
+
+	if (weaker != NULL)
+		advise(m, "tlsa-agility", "renew or remove its record %u %u 2, which matches nothing: beside it "
+		    "the record %u %u 1 that does match is not looked at (RFC 7671 9)", weaker->usage,
+		    weaker->selector, weaker->usage, weaker->selector);
+	else if (is_about_ca(jh))
+		advise(m, "tlsa-ca", "send the certificate of the CA that its records of usage 2 describe with the chain, "
+		    "or, if the key shown is the server's own, publish \"%s\"", record);
+	else
+		advise(m, "tlsa-mismatch", "if the key shown is the server's own, publish \"%s\"; or install the "
+		    "certificate that the published record describes", record);
+}
+
+/* A trust anchor fits, and what stands below it is refused (RFC 7671 5.2). */
+static void
+advise_below_anchor(struct maker *m, const struct judged_host *jh, const char *record)
+{
+	const struct finding *found = &jh->proof.dane;
+
+	if (strcmp(found->rule, "RFC 7672 3.2.2") == 0)
+		advise(m, "tlsa-name", "install a certificate with the name %s, which usage 2 asks for, or publish "
+		    "\"%s\"", jh->host->host->tlsa_base, record);
+	else if (cert_not_after(leaf_of(jh)) < m->j->now)
+		advise(m, "tlsa-expired", "renew the certificate, whose dates count under a record of usage 2, or publish "
+		    "\"%s\"", record);
+	else
+		advise(m, "tlsa-chain", "replace its certificate or chain (%s), or publish \"%s\"", found->why, record);
+}
+
 static void
 advise_mismatch(struct maker *m, const struct judged_host *jh)
 {
-	const struct finding *found = &jh->proof.dane;
-	char *record = record_for(m, jh);
+	char *record = leaf_of(jh) != NULL ? record_for(m, jh) : NULL;
 
-	if (found->rule != NULL && strcmp(found->rule, "RFC 7672 3.2.2") == 0)
-		advise(m, "tlsa-name", "install a certificate with the name %s, which usage 2 asks for, or publish "
-		    "\"%s\"", jh->host->host->tlsa_base, record != NULL ? record : "a record of usage 3");
-	else if (leaf_of(jh) != NULL && found->depth >= 0 && cert_not_after(leaf_of(jh)) < m->j->now)
-		advise(m, "tlsa-expired", "renew the certificate: under a record of usage 2 its dates count");
-	else if (record != NULL)
-		advise(m, "tlsa-mismatch", "publish \"%s\", or install the certificate that the published "
-		    "record describes", record);
+	if (record != NULL && jh->proof.dane.rule != NULL) {
+		if (judged_fits_anchor(jh))
+			advise_below_anchor(m, jh, record);
+		else
+			advise_dead(m, jh, record);
+	}
 	free(record);
 }
 
@@ -254,7 +319,19 @@ whom_it_concerns(const struct judged_host *jh)
 static int
 is_refused_for_its_end(const struct judged_host *jh)
 {
-	return jh->proof.level.reason == VERIFY_REASON_EXPIRED || jh->proof.sts.reason == VERIFY_REASON_EXPIRED;
+	return jh->proof.level.reason == VERIFY_REASON_EXPIRED || jh->proof.sts.reason == VERIFY_REASON_EXPIRED ||
+	    (judged_fits_anchor(jh) && strcmp(jh->proof.dane.rule, "RFC 7672 3.2.2") != 0);
+}
+
+/* Most often the file without the server's own was given. */
+static void
+advise_first(struct maker *m, const X509 *first)
+{
+	char *subject = cert_subject(first);
+
+	advise(m, "ca-first", "put the server's own certificate first: \"%s\" there is a CA's (an ACME client's whole chain "
+	    "is fullchain.pem, an identity's is cert.pem and then chain.pem)", subject);
+	free(subject);
 }
 
 static void
@@ -267,6 +344,8 @@ advise_certificate(struct maker *m, const struct judged_host *jh)
 	if (leaf == NULL)
 		return;
 	end = cert_not_after(leaf);
+	if (cert_is_intermediate(leaf))
+		advise_first(m, leaf);
 	if (cert_is_demo(leaf))
 		advise(m, "demo", "replace its certificate, which is %s", CERT_DEMO_WARNING);
 	if (end < m->j->now && !is_refused_for_its_end(jh))
@@ -307,8 +386,12 @@ advise_domain(struct maker *m)
 
 	switch (f->mx) {
 	case FACTS_MX_FAILED:
-		advise(m, "mx-failed", "mend the DNS of the domain, or of the resolver that was asked: its MX records "
-		    "cannot be looked up");
+		if (m->j->evidence->ill != DNS_WELL)
+			advise(m, "resolver", "the fault is not the domain's, but of this machine or its resolver: %s",
+			    m->j->evidence->ill_text);
+		else
+			advise(m, "mx-failed", "mend the DNS of the domain, or of the resolver that was asked: its MX "
+			    "records cannot be looked up");
 		break;
 	case FACTS_MX_NODOMAIN:
 		advise(m, "no-domain", "there is no such domain: is it spelt right?");

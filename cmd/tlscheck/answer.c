@@ -125,7 +125,7 @@ say_skipped(const struct judged *j)
 	const struct judged_host *jh = j->n > 0 ? &j->v[0] : NULL;
 	char *host, *text;
 
-	if (jh == NULL || jh->proof.dane.result != VERIFY_NO_MATCH || jh->proof.dane.depth >= 0)
+	if (jh == NULL || jh->proof.dane.result != VERIFY_NO_MATCH || judged_fits_anchor(jh))
 		return xstrdup(j->verdict.why);
 	host = text_escape(jh->host->host->name, strlen(jh->host->host->name));
 	text = xasprintf("mail would not be delivered: the certificate of %s matches none of its TLSA records", host);

@@ -427,7 +427,7 @@ take_word(struct inspect *in, const char *word)
 	in->is_server = inspect_is_server(word);
 	if (in->is_server && (given = port_of(word, &n)) != NULL &&
 	    text_number(given, 1, 65535, "port", &port, &f) == -1)
-		tool_usage("%s", f.text);
+		tool_usage("%s%s", f.text, strchr(word, '@') != NULL ? "; of a mail address give the domain alone" : "");
 	in->port = port;
 	host = xstrndup(word, n);
 	name = host_or_usage(word, host);

@@ -298,3 +298,12 @@ judged_clear(struct judged *j)
 	plan_clear(&j->plan);
 	memset(j, 0, sizeof *j);
 }
+
+int
+judged_fits_anchor(const struct judged_host *jh)
+{
+	const struct finding *found = &jh->proof.dane;
+
+	return found->result == VERIFY_NO_MATCH && found->rule != NULL &&
+	    (strcmp(found->rule, "RFC 7672 3.1.2") == 0 || strcmp(found->rule, "RFC 7672 3.2.2") == 0);
+}

@@ -48,4 +48,7 @@ void judged_clear(struct judged *);
 /* Would mail go? */
 int judged_goes(enum verdict_word);
 
+/* Does a record of usage 2 fit the chain, which is refused for its dates, names or issuers all the same? */
+int judged_fits_anchor(const struct judged_host *);
+
 #endif

@@ -63,6 +63,13 @@ is_first(const struct inspect *in, size_t i)
 	return i == 0 || in->v[i - 1].host != in->v[i].host;
 }
 
+/* What stands in the way of a part that is not printed is not told. */
+static int
+is_about(const struct inspect *in, enum publish_part part)
+{
+	return in->env->conf.part == PUBLISH_ALL || in->env->conf.part == part;
+}
+
 /* RFC 7672 2.2.2: a client does not even ask for records of a host that is not in a signed zone. */
 static void
 look_at_zone(const struct inspect *in, const struct inspect_host *h, struct blocked *b)
@@ -71,9 +78,10 @@ look_at_zone(const struct inspect *in, const struct inspect_host *h, struct bloc
 
 	if (fh->addrs != FACTS_ADDRS_FOUND || fh->addrs_sec == DNS_SECURE)
 		return;
-	talk(NULL, "%s: TLSA: the zone of %s is not signed, so that no sender would look at the records",
-	    in->destination, name_of(h));
 	b->tlsa++;
+	if (is_about(in, PUBLISH_TLSA))
+		talk(NULL, "%s: TLSA: the zone of %s is not signed, so that no sender would look at the records",
+		    in->destination, name_of(h));
 }
 
 static void
@@ -84,11 +92,13 @@ look_at_certificate(const struct inspect *in, const struct inspect_host *h, cons
 
 	if (k->pkix.result == VERIFY_MATCH)
 		return;
+	b->sts++;
+	if (!is_about(in, PUBLISH_STS_POLICY) && !is_about(in, PUBLISH_STS_TXT))
+		return;
 	talk(NULL, "%s: MTA-STS: the %s certificate of %s %s: %s", in->destination,
 	    k->step == SURVEY_FIRST ? "only" : survey_name(k->step), name_of(h),
 	    facts_addr_text(h->addr, addr),
 	    k->pkix.why != NULL ? k->pkix.why : "there is no list of trusted CAs");
-	b->sts++;
 }
 
 /* No STARTTLS, no certificate: neither works. */
@@ -128,9 +138,10 @@ look(const struct inspect *in, struct blocked *b)
 		return;
 	}
 	if (in->facts->mx_sec != DNS_SECURE) {
-		talk(NULL, "%s: TLSA: its MX records are not signed, so that a sender is never sure of its hosts",
-		    in->destination);
 		b->tlsa++;
+		if (is_about(in, PUBLISH_TLSA))
+			talk(NULL, "%s: TLSA: its MX records are not signed, so that a sender is never sure of its hosts",
+			    in->destination);
 	}
 	if (in->facts->hosts_left_out + in->facts->addrs_left_out > 0) {
 		talk(NULL, "%s: too many hosts or addresses: not all were looked at", in->destination);
