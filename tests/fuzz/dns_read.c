@@ -1,7 +1,7 @@
 /*
  * Packets as libunbound hands them over.  The first octet says with which verdict (0 insecure, 1 bogus, 2 secure, 3
  * with an rcode beside) and for which type; the rest is the packet.
- * fuzz: dns_answer tlsa cert key name ossl pem secret text log fail alloc file
+ * fuzz: dns_answer tlsa cert key name ossl pem secret text log progress fail alloc file
  */
 #include <arpa/inet.h>
 

@@ -1,6 +1,6 @@
 /*
  * Files of evidence: what is read is written to the same, and can be judged under any policy.
- * fuzz: cmd/tlscheck/evidence cmd/tlscheck/evidence-put cmd/tlscheck/evidence-read cmd/tlscheck/judge cmd/tlscheck/levels cmd/tlscheck/answer cmd/tlscheck/advice cmd/tlscheck/cas tool sandbox log facts sts tlsrpt txtrec mailbox policy proof dns verify constraint trust tls file tlsa cert name key ossl pem table text fail alloc
+ * fuzz: cmd/tlscheck/evidence cmd/tlscheck/evidence-put cmd/tlscheck/evidence-read cmd/tlscheck/judge cmd/tlscheck/levels cmd/tlscheck/answer cmd/tlscheck/advice cmd/tlscheck/cas tool sandbox log progress facts sts tlsrpt txtrec mailbox policy proof dns dns_answer verify constraint trust tls file tlsa cert name key ossl pem table text fail alloc
  */
 #include "../../cmd/tlscheck/advice.h"
 #include "../../cmd/tlscheck/evidence.h"

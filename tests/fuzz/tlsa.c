@@ -1,6 +1,6 @@
 /*
  * TLSA records: as octets ('w' before them) or as text.  What was read is printed and read again, and gives the same.
- * fuzz: tlsa cert key name ossl pem secret text log fail alloc file
+ * fuzz: tlsa cert key name ossl pem secret text log progress fail alloc file
  */
 #include "tlsa.h"
 

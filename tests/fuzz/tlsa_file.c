@@ -1,6 +1,6 @@
 /*
  * TLSA records from a file, as --tlsa-file has them.
- * fuzz: cmd/tlscheck/offline cmd/tlscheck/evidence log file facts sts tlsrpt txtrec mailbox policy proof dns verify constraint trust tls tlsa cert name key ossl pem table text fail alloc
+ * fuzz: cmd/tlscheck/offline cmd/tlscheck/evidence log progress file facts sts tlsrpt txtrec mailbox policy proof dns dns_answer verify constraint trust tls tlsa cert name key ossl pem table text fail alloc
  */
 #include "../../cmd/tlscheck/offline.h"
 

@@ -1,6 +1,6 @@
 /*
  * A list of CAs, as --ca and import take it: blocks, the walk to the subjects, PKCS#7.
- * fuzz: trust cert pem key name ossl file table log text fail alloc
+ * fuzz: trust cert pem key name ossl file table log progress text fail alloc
  */
 #include "trust.h"
 
