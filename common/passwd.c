@@ -184,7 +184,8 @@ passwd_hash(const char *password, char hash[PASSWD_HASH_MAX], struct fail *f)
 {
 	struct crypt_data *data;
 	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
-	const char *got = NULL;
+	const char *got = NULL;		/* within data */
+	int rc = -1;
 
 	if (password[0] == '\0' || strlen(password) > PASSWD_PASSWORD_MAX)
 		return fail(f, FAIL_INPUT, "expected a password of 1 to %d octets", PASSWD_PASSWORD_MAX);
@@ -193,11 +194,13 @@ passwd_hash(const char *password, char hash[PASSWD_HASH_MAX], struct fail *f)
 		got = crypt_r(password, salt, data);
 	if (got == NULL || got[0] == '*' || strlen(got) >= PASSWD_HASH_MAX)
 		fail_errno(f, "crypt");
-	else
+	else {
 		memcpy(hash, got, strlen(got) + 1);
+		rc = 0;
+	}
 	explicit_bzero(data, sizeof *data);
 	free(data);
-	return got == NULL || got[0] == '*' ? -1 : 0;
+	return rc;
 }
 
 /* ---- changes ---- */

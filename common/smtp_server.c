@@ -553,8 +553,8 @@ drop_chunk(struct smtp_server *s)
 		stop(s, SMTP_SERVER_END_CHUNK);
 		return;
 	}
-	s->chunk.drop = 1;
-	s->stage = s->chunk.left > 0 ? SMTP_SERVER_AT_DATA : SMTP_SERVER_AT_COMMAND;
+	s->chunk.drop = s->chunk.left > 0;
+	s->stage = s->chunk.drop ? SMTP_SERVER_AT_DATA : SMTP_SERVER_AT_COMMAND;
 }
 
 static void
@@ -829,7 +829,9 @@ run_sasl(struct smtp_server *s, const char *behind, size_t n)
 		s->await_turn = 1;
 		go_on_with_sasl(s, smtp_sasl_line(&s->sasl, s->line.p));
 	}
-	explicit_bzero(s->line.p, s->line.size);
+	/* A session that ended has wiped it already. */
+	if (s->line.p != NULL)
+		explicit_bzero(s->line.p, s->line.size);
 	s->line.len = 0;
 	settle(s);
 }
@@ -1001,17 +1003,20 @@ static void
 end_chunk(struct smtp_server *s)
 {
 	const struct fault_answer *a = &fault_answers[s->msg.fault];
+	int dropped = s->chunk.drop;
 	char text[48];
 
-	if (s->chunk.last && !s->chunk.drop) {
+	/* Left standing, it would make commands of the message that a DATA brings. */
+	s->chunk.drop = 0;
+	if (s->chunk.last && !dropped) {
 		end_chunks(s);
 		return;
 	}
 	s->stage = SMTP_SERVER_AT_COMMAND;
-	if (!s->chunk.drop && s->msg.fault != SMTP_DATA_SOUND) {
+	if (!dropped && s->msg.fault != SMTP_DATA_SOUND) {
 		s->chunk.broken = 1;
 		refuse(s, a->code, a->status, a->text);
-	} else if (!s->chunk.drop) {
+	} else if (!dropped) {
 		snprintf(text, sizeof text, "%llu octets received", (unsigned long long)s->chunk.size);
 		reply(s, 250, "2.0.0", text);
 	}

@@ -165,7 +165,8 @@ check_entry(int root, const char *name, struct fail *f)
 {
 	int i;
 
-	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0 || strcmp(name, SPOOL_STS) == 0)
+	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0 ||
+	    strcmp(name, SPOOL_STS) == 0 || strcmp(name, SPOOL_NONE) == 0)
 		return 0;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
 		if (strcmp(name, folders[i]) == 0)
@@ -298,7 +299,8 @@ spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct f
 		if (make_folder(root, folders[i], i == SPOOL_NEW ? 02770 : 0700,
 		    i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
 			goto out;
-	if (make_folder(root, SPOOL_STS, 0700, writer, owner_gid, f) == -1)
+	if (make_folder(root, SPOOL_STS, 0700, writer, owner_gid, f) == -1 ||
+	    make_folder(root, SPOOL_NONE, 0500, owner, owner_gid, f) == -1)
 		goto out;
 	if (fsync(root) == -1) {
 		fail_errno(f, ".");

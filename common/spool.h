@@ -42,7 +42,7 @@ enum spool_folder {
 #define SPOOL_FOLDERS 5
 
 #define SPOOL_STS "sts"	/* beside them, of the writer's user: what the relay keeps of MTA-STS (sts_cache.h) */
-
+#define SPOOL_NONE "none"	/* empty: the root directory of roles that need no file; the writer may not change it */
 
 const char *spool_folder_name(enum spool_folder);
 

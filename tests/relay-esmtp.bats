@@ -58,6 +58,7 @@ start_both()
 		hosts in 127.0.0.0/8 relay
 		route plain.test 127.0.0.1@$SINK_PORT
 		route sender.test 127.0.0.1@$SINK_PORT
+		route big.plan 127.0.0.1@$SINK_PORT
 	END
 	mailer sink -7 -s "$RELAY/mail" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
@@ -126,6 +127,26 @@ sink_shows()
 postfix_has()
 {
 	lab_postfix_mail "$1" 2>/dev/null | grep -aqE -- "$2"
+}
+
+# In the order to an out a plan follows the recipients, behind a line that says so.
+@test "a recipient whose domain ends in plan is a recipient" {
+	start_both
+	CODES="220 250 250 250 250 354 250 221"
+	says 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<u@big.plan>\r\n' = 'RCPT TO:<"plan x"@big.plan>\r\n' = \
+	    'DATA\r\n' = 'Subject: plans\r\n\r\nx\r\n.\r\n'
+	relay_await 20 log_says 'delivered to=u@big.plan'
+	relay_await 20 log_says 'delivered to=.*plan.*x.*@big.plan'
+	run ! log_says 'role-died|role-failed'
+}
+
+@test "what DATA brings behind a refused chunk is a message, and no commands" {
+	start_both
+	CODES="220 250 503 250 250 354 250 221"
+	says 'BDAT 6\r\nQUIT\r\n' = 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<u@plain.test>\r\n' = 'DATA\r\n' = \
+	    'RSET\r\nMAIL FROM:<smuggled@sender.test>\r\nRCPT TO:<v@plain.test>\r\n.\r\n'
+	sink_shows '^RSET' '^MAIL FROM:<smuggled'
+	run ! log_says 'smuggled'
 }
 
 @test "a chunk larger than a message may be is refused unread, and holds nobody up" {

@@ -669,6 +669,12 @@ from()
 		grep -q '^Groups:[[:space:]]*$' "/proc/$pid/status"
 		grep -q '^Cap\(Eff\|Prm\):.0*$' "/proc/$pid/status"
 	done
+	# The same user, but nowhere near the messages that come in.
+	for pid in $(relay_role out-1) $(relay_role out-2); do
+		[ "$(readlink "/proc/$pid/root")" = "$RELAY_SPOOL/none" ]
+	done
+	[ "$(stat -c '%U %a' "$RELAY_SPOOL/none")" = 'games 500' ]
+	[ -z "$(ls -A "$RELAY_SPOOL/none")" ]
 	# The worker holds no file of the spool, the queue no listening socket.
 	run -0 find "/proc/$(relay_role in-1)/fd" -lname "$RELAY/*" ! -lname '*/spool/new' ! -lname '*/log' ! -lname '*/out'
 	[ -z "$output" ]

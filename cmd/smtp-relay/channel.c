@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -72,6 +73,8 @@ drop_first(struct channel *c)
 		c->last = &c->first;
 	if (w->fd != -1)
 		close(w->fd);
+	/* It may be a password. */
+	explicit_bzero(w->text, w->len);
 	free(w->text);
 	free(w);
 }

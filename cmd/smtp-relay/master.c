@@ -69,7 +69,7 @@ struct master {
 	size_t nlisteners;
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
-	char *newdir, *stsdir;
+	char *newdir, *stsdir, *nonedir;
 	int newfd;
 	int signals;
 	struct child *child;		/* the roles, then room for workers that retired */
@@ -356,6 +356,7 @@ open_spool(struct master *m, struct fail *f)
 		return -1;
 	m->newdir = file_join(dir, "new");
 	m->stsdir = file_join(dir, SPOOL_STS);
+	m->nonedir = file_join(dir, SPOOL_NONE);
 	if ((m->newfd = open(m->newdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return fail_errno(f, "%.300s", m->newdir);
 	return 0;
@@ -474,6 +475,7 @@ master_free(struct master *m)
 	free(m->child);
 	free(m->newdir);
 	free(m->stsdir);
+	free(m->nonedir);
 	free(m);
 }
 
@@ -541,6 +543,7 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 	in_main(&start);
 }
 
+/* Its user is that of the ins: in new/ it could read and change what they write. */
 static void
 become_out(const struct master *m, const struct child *c, int sock, int queue)
 {
@@ -548,7 +551,7 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 		.trust = m->trust, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	out_main(&start);
 }
@@ -565,14 +568,14 @@ become_route(const struct master *m, const struct child *c, int sock, int queue)
 	route_main(&start);
 }
 
-/* The file is opened before rights are dropped: it is the starter's, mode 0600. */
+/* The file is opened before rights are dropped: it is the starter's, mode 0600.  Of the root as out. */
 static void
 become_auth(const struct master *m, const struct child *c, int sock)
 {
 	struct auth_start start = { .conf = m->conf };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL };
 	auth_main(&start);
 }

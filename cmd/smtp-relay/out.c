@@ -750,7 +750,7 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	static const struct table_row rows[] = { { "rcpt", 3, 4, 0, take_rcpt },
 		{ "mail", 1, 1, TABLE_ONCE, take_mail } };
 	long long port, offset, size, crc, has8bit, host;
-	char *plan = strstr(o->more, "plan ");
+	char *plan = strstr(o->more, "\nplan ");
 
 	if (o->n != 10 || o->fd == -1 || strlen(o->v[1]) >= sizeof d->seq || plan == NULL ||
 	    !spool_id_valid(o->v[2]) || number_of(o->v[3], 65535, &port, f) == -1 ||
@@ -771,7 +771,8 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	/* Those before it are left alone for now. */
 	d->may_do = host > 0;
 	d->from = xstrdup(o->v[9]);
-	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
+	/* Recipients stand before the plan.  Only behind a line's end is it that: an address may end in "plan". */
+	plan++;
 	if (table_parse("order", o->more, plan - o->more, rows, 2, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");
 	buf_add(&d->plan_text, plan, o->more_len - (plan - o->more));

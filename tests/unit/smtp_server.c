@@ -360,6 +360,10 @@ static const struct script scripts[] = {
 	    "BDAT 6\r\nQUIT\r\n" MAIL "BDAT 6 LAST\r\nQUIT\r\nRSET\r\n" },
 	    .want = BANNER HI_CHUNKS "503 5.5.1 Say MAIL first\n<refused BDAT >" MAIL_OK
 	    "554 5.5.1 No valid recipients\n<refused BDAT >250 2.0.0 Ok\n" },
+	{ .name = "a message behind a chunk that was refused", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
+	    "BDAT 6\r\nQUIT\r\nBDAT 0\r\n" MAIL RCPT "DATA\r\n", "QUIT\r\n.\r\n", "RSET\r\n" },
+	    .want = BANNER HI_CHUNKS "503 5.5.1 Say MAIL first\n<refused BDAT >503 5.5.1 Say MAIL first\n"
+	    "<refused BDAT >" MAIL_OK RCPT_OK DATA_OK "<body QUIT\\r\\n>" QUEUED "250 2.0.0 Ok\n" },
 	{ .name = "the file of a chunk cannot be opened", .offers = SMTP_CAP_CHUNKING, .steps = { EHLO,
 	    "MAIL FROM:<full@c.example>\r\n" RCPT "BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n" MAIL },
 	    .want = BANNER HI_CHUNKS "<mail full@c.example>250 2.1.0 Ok\n" RCPT_OK
