@@ -18,10 +18,10 @@
 #include "name.h"
 #include "offline.h"
 #include "ossl.h"
-#include "progress.h"
 #include "show.h"
 #include "spool.h"
 #include "text.h"
+#include "ticker.h"
 #include "tls.h"
 #include "tool.h"
 
@@ -139,7 +139,7 @@ struct run {
 	char **destination;
 	struct check **check;
 	size_t n, started, printed, freed, under_way;
-	struct progress progress;
+	struct ticker ticker;
 	struct fail fail;
 };
 
@@ -535,7 +535,7 @@ print_ready(struct run *r)
 {
 	while (r->printed < r->started && r->check[r->printed] != NULL &&
 	    r->check[r->printed]->done) {
-		progress_hide(&r->progress);
+		ticker_hide(&r->ticker);
 		show(r->show, &r->check[r->printed]->judged);
 		r->printed++;
 	}
@@ -563,7 +563,7 @@ on_printed(evutil_socket_t fd, short what, void *arg)
 	r->env.sts = NULL;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
-	progress_end(&r->progress);
+	ticker_end(&r->ticker);
 }
 
 static void start_more(struct run *);
@@ -751,10 +751,10 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
 	check_env_init(&r.env);
-	progress_begin(&r.progress, r.env.base, &r.printed, n);
+	ticker_begin(&r.ticker, r.env.base, &r.printed, n);
 	start_more(&r);
 	event_base_dispatch(r.env.base);
-	progress_end(&r.progress);
+	ticker_end(&r.ticker);
 	run_clear(&r);
 }
 
