@@ -3,6 +3,7 @@
  * of RFC 5321 4.1.2 or says what it expected there.
  */
 #include "mailbox.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -259,19 +260,10 @@ mailbox_parse(struct mailbox *m, const char *s, size_t n, unsigned flags, size_t
 	return 0;
 }
 
-static int
-has_high(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s > 127)
-			return 1;
-	return 0;
-}
-
 int
 mailbox_is_utf8(const struct mailbox *m)
 {
-	return has_high(m->local) || has_high(m->domain);
+	return !text_is_ascii(m->local) || !text_is_ascii(m->domain);
 }
 
 int
