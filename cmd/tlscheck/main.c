@@ -292,19 +292,6 @@ ehlo_or_usage(const char *name)
 	return ascii;
 }
 
-/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal
- * otherwise. */
-static char *
-own_name(void)
-{
-	char name[NAME_LEN_MAX + 1];
-
-	if (gethostname(name, sizeof name) == 0 && memchr(name, '\0', sizeof name) != NULL &&
-	    name_is_host(name, 0))
-		return xstrdup(name);
-	return xstrdup("[127.0.0.1]");
-}
-
 /* Where mail is judged without a network; -1: no such option. */
 static int
 read_offline_option(int ch, struct settings *s)
@@ -476,7 +463,7 @@ settle(struct settings *s)
 	if (policy_check(&s->conf.policy, &f) == -1)
 		tool_usage("%s", f.text);
 	if (s->conf.ehlo == NULL)
-		s->conf.ehlo = own_name();
+		s->conf.ehlo = name_own_host("[127.0.0.1]");	/* a literal: RFC 5321 4.1.3 */
 	s->conf.dns.timeout_ms = s->conf.timeout_ms;
 	s->cas.dir = s->dir == NULL && s->relay != NULL ? s->relay->dir : tool_dir(s->dir);
 	s->show.judge.cas = &s->cas;
