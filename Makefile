@@ -158,7 +158,7 @@ $(BUILD)/harness/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(patsubst %,$(BUILD)/l
 $(BUILD)/harness/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 $(BUILD)/harness/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
     evidence-read judge levels)
-$(BUILD)/harness/tlsa_file: $(BUILD)/cmd/tlscheck/offline.o $(BUILD)/cmd/tlscheck/evidence.o
+$(BUILD)/harness/tlsa_file: $(BUILD)/cmd/tlscheck/offline.o $(BUILD)/cmd/tlscheck/evidence.o $(BUILD)/cmd/tlscheck/tlsa-file.o
 
 unit: $(UNITS)
 harnesses: $(HARNESSES)

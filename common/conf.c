@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "dns.h"
@@ -900,12 +899,7 @@ static const struct table_row rows[] = {
 static char *
 own_hostname(void)
 {
-	char name[NAME_LEN_MAX + 1];
-
-	if (gethostname(name, sizeof name) == 0 && memchr(name, '\0', sizeof name) != NULL &&
-	    name_is_host(name, 0))
-		return xstrdup(name);
-	return xstrdup("localhost");
+	return name_own_host("localhost");
 }
 
 static struct conf *

@@ -38,10 +38,11 @@ enum control_answer {
 
 const char *control_answer_name(enum control_answer);
 
-/* The relay's end, listening in the directory; an old socket there is replaced.  FAIL_SYS. */
+/* The relay's end, listening in the directory; an old socket there is replaced.  A descriptor, the caller's to close;
+ * -1: FAIL_SYS. */
 int control_listen(int spool_root, struct fail *);
 
-/* The other end.  FAIL_SYS; err ENOENT or ECONNREFUSED: no relay runs there. */
+/* The other end, likewise.  -1: FAIL_SYS; err ENOENT or ECONNREFUSED: no relay runs there. */
 int control_connect(int spool_root, struct fail *);
 
 /* Asks and waits for the answer; f has the reason of FAILED, and why there is no answer: -1. */

@@ -3,6 +3,7 @@
  * of RFC 5321 4.1.2 or says what it expected there.
  */
 #include "mailbox.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +122,8 @@ mailbox_is_domain(const char *s, size_t n)
 }
 
 /* RFC 5321 4.1.3.  No tag but IPv6 was ever registered. */
-int
-mailbox_is_literal(const char *s, size_t n)
+static int
+is_literal(const char *s, size_t n)
 {
 	const char *address;
 	char text[64];
@@ -189,7 +190,7 @@ take_domain(struct cursor *c, int literal, size_t *len, struct fail *f)
 
 	*len = domain(s, left, c->utf8);
 	if (*len == 0 && literal && left > 0 && s[0] == '[' && (end = memchr(s, ']', left)) != NULL &&
-	    mailbox_is_literal(s, end + 1 - s))
+	    is_literal(s, end + 1 - s))
 		*len = end + 1 - s;
 	if (*len == 0)
 		return expected(c, literal ? "a domain or an address in brackets" : "a domain", f);
@@ -259,25 +260,10 @@ mailbox_parse(struct mailbox *m, const char *s, size_t n, unsigned flags, size_t
 	return 0;
 }
 
-static int
-has_high(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s > 127)
-			return 1;
-	return 0;
-}
-
 int
 mailbox_is_utf8(const struct mailbox *m)
 {
-	return has_high(m->local) || has_high(m->domain);
-}
-
-int
-mailbox_is_null(const struct mailbox *m)
-{
-	return m->local[0] == '\0';
+	return !text_is_ascii(m->local) || !text_is_ascii(m->domain);
 }
 
 void

@@ -35,17 +35,13 @@ struct mailbox {
 int mailbox_parse(struct mailbox *, const char *, size_t n, unsigned flags, size_t *used,
     struct fail *);
 
-/* True where nothing is in it: the null reverse-path. */
-int mailbox_is_null(const struct mailbox *);
-
 /* True where either part has octets above 127. */
 int mailbox_is_utf8(const struct mailbox *);
 
 /* Appends the address without <>, quoted where it must be; nothing for the null path. */
 void mailbox_print(struct buf *, const struct mailbox *);
 
-/* True where the bytes are a Domain (RFC 5321 4.1.2; underscores pass), or an address literal in its brackets. */
+/* True where the bytes are a Domain (RFC 5321 4.1.2; underscores pass). */
 int mailbox_is_domain(const char *, size_t);
-int mailbox_is_literal(const char *, size_t);
 
 #endif

@@ -4,18 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "text.h"
-
-static int
-is_ascii(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s >= 0x80)
-			return 0;
-	return 1;
-}
 
 static char *
 without_dot(const char *s)
@@ -33,7 +25,7 @@ convert(const char *name, struct fail *f)
 	char *out = NULL, *copy;
 	int rc;
 
-	if (is_ascii(name) && strstr(name, "xn--") == NULL)
+	if (text_is_ascii(name) && strstr(name, "xn--") == NULL)
 		return xstrdup(name);
 	rc = idn2_to_ascii_8z(name, &out,
 	    IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT |
@@ -150,6 +142,16 @@ int
 name_is_host(const char *s, unsigned flags)
 {
 	return has_labels(s, flags, 1);
+}
+
+char *
+name_own_host(const char *otherwise)
+{
+	char name[NAME_LEN_MAX + 1];
+
+	if (gethostname(name, sizeof name) == 0 && memchr(name, '\0', sizeof name) != NULL && name_is_host(name, 0))
+		return xstrdup(name);
+	return xstrdup(otherwise);
 }
 
 int

@@ -1,7 +1,7 @@
 /*
  * name - host names: A-labels, their grammar, matching against a certificate; names of identities.
  *
- * Pure: no DNS.  A name's trailing dot is not significant here, but in a presented identifier
+ * Pure, but for name_own_host: no DNS.  A name's trailing dot is not significant here, but in a presented identifier
  * (name_matches); results have none.
  */
 #ifndef MTATLS_NAME_H
@@ -32,6 +32,10 @@ int name_is_fqdn(const char *, unsigned flags);
 
 /* "*." and a host name of at least two labels ("*.example" would cover a top-level domain). */
 int name_is_wildcard(const char *);
+
+/* This machine's name where it is a host name, which others may be told; else the text that is given.  On the heap,
+ * caller frees. */
+char *name_own_host(const char *otherwise);
 
 /*
  * Does the presented identifier (a dNSName, or a CN that stands in for one) cover the reference

@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "mailbox.h"
+#include "text.h"
 
 #define LINE_PIECE 4096	/* octets of the message looked at for a line end at once */
 
@@ -507,15 +508,6 @@ refuse_recipients(struct smtp_txn *t)
 		}
 }
 
-static int
-is_ascii(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s > 127)
-			return 0;
-	return 1;
-}
-
 /* RFC 6531 3.2: who said SMTPUTF8 and did not use it needs it of nobody. */
 static int
 needs_utf8(const struct smtp_transaction *o)
@@ -524,9 +516,9 @@ needs_utf8(const struct smtp_transaction *o)
 
 	if (!o->params.utf8)
 		return 0;
-	for (i = 0; i < o->nrcpts && is_ascii(o->rcpt[i]); i++)
+	for (i = 0; i < o->nrcpts && text_is_ascii(o->rcpt[i]); i++)
 		;
-	return o->has8bit || i < o->nrcpts || !is_ascii(o->from);
+	return o->has8bit || i < o->nrcpts || !text_is_ascii(o->from);
 }
 
 static void

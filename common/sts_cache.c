@@ -110,16 +110,6 @@ static const struct table_row rows[] = {
 	{ "mx", 1, 1, 0, set_mx },
 };
 
-/* The first error goes into the failure. */
-static void
-note_error(void *arg, const char *file, unsigned line, const char *text)
-{
-	struct fail *f = arg;
-
-	if (f->kind == FAIL_NONE)
-		fail(f, FAIL_INPUT, "%.300s:%u: %.150s", file, line, text);
-}
-
 static int
 parse(const char *path, const struct buf *b, const char *domain, struct sts_entry *e, struct fail *f)
 {
@@ -128,7 +118,7 @@ parse(const char *path, const struct buf *b, const char *domain, struct sts_entr
 	int rc = -1;
 
 	memset(e, 0, sizeof *e);
-	if (table_parse(path, b->p, b->len, rows, COUNT(rows), &r, note_error, &why) > 0)
+	if (table_parse(path, b->p, b->len, rows, COUNT(rows), &r, table_first_error, &why) > 0)
 		fail(f, FAIL_INPUT, "%s", why.text);
 	else if (strcmp(r.domain, domain) != 0)
 		fail(f, FAIL_INPUT, "%.300s: of another domain", path);

@@ -153,6 +153,15 @@ parse_line(struct parse *p, unsigned number, char *text, size_t len, char **word
 	error(p, number, f.text);
 }
 
+void
+table_first_error(void *arg, const char *file, unsigned line, const char *text)
+{
+	struct fail *f = arg;
+
+	if (f->kind == FAIL_NONE)
+		fail(f, FAIL_INPUT, "%.300s:%u: %.150s", file, line, text);
+}
+
 size_t
 table_parse(const char *file, const char *text, size_t len, const struct table_row *rows,
     size_t nrows, void *ctx, table_error_fn *report, void *arg)

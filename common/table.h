@@ -45,6 +45,9 @@ struct table_row {
 /* Called for each error, in the order of lines; text has no file:line in it. */
 typedef void table_error_fn(void *arg, const char *file, unsigned line, const char *text);
 
+/* One of them, for who needs to know of one fault only: arg is a struct fail, which takes the first (FAIL_INPUT). */
+table_error_fn table_first_error;
+
 /*
  * Parses a whole file already in memory.  Returns the number of errors; 0 is success.  With a
  * NULL table_error_fn errors are only counted.

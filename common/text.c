@@ -245,6 +245,15 @@ utf8_sequence(const unsigned char *s)
 }
 
 int
+text_is_ascii(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s > 127)
+			return 0;
+	return 1;
+}
+
+int
 text_utf8_chars(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;

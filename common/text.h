@@ -47,6 +47,9 @@ int text_unhex(const char *, uint8_t **out, size_t *n, struct fail *);
 int text_case_eq(const char *, const char *);
 void text_lower(char *);
 
+/* No octet above 127. */
+int text_is_ascii(const char *);
+
 /* How many characters of UTF-8; -1: it is none, or there is a control character in it. */
 int text_utf8_chars(const char *);
 

@@ -270,16 +270,6 @@ static const struct table_row state_rows[] = {
 	{ "distrust", 1, 5, 0, set_distrust },
 };
 
-/* The first error goes into the failure. */
-static void
-note_error(void *arg, const char *file, unsigned line, const char *text)
-{
-	struct fail *f = arg;
-
-	if (f->kind == FAIL_NONE)
-		fail(f, FAIL_INPUT, "%.300s:%u: %.150s", file, line, text);
-}
-
 int
 trust_state_read(const char *dir, struct trust_state *st, struct fail *f)
 {
@@ -293,7 +283,7 @@ trust_state_read(const char *dir, struct trust_state *st, struct fail *f)
 		if (why.err != ENOENT)
 			rc = fail(f, why.kind, "%s", why.text);
 	} else if (table_parse(path, b.p, b.len, state_rows,
-	    sizeof state_rows / sizeof state_rows[0], st, note_error, &why) > 0)
+	    sizeof state_rows / sizeof state_rows[0], st, table_first_error, &why) > 0)
 		rc = fail(f, FAIL_INPUT, "%s", why.text);
 	if (rc == -1)
 		trust_state_clear(st);

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/.." || return
-	: "${BIN:=$PWD/bin}"
+	: "${BIN:=$PWD/bin}" "${BUILD:=$PWD/build}"
 	# shellcheck disable=SC2046 # names
 	flags=$(pkg-config --cflags $(sed -n 's/^PKGS_[A-Z]* = //p' Makefile))
 }
@@ -145,6 +145,23 @@ check_file()
 		    grep '^cmd/' | grep -v "^cmd/${tool%%/*}/" || :)
 	done
 	echo "$found"
+	[ -z "$found" ]
+}
+
+# Names that OBJECTS define for all to see.
+defined_in()
+{
+	nm --defined-only "$@" 2>/dev/null | awk '$2 ~ /^[A-Z]$/ { print $3 }' | sort -u
+}
+
+# The linker takes a command's own and says nothing, and the library calls it with what it knows of another.
+@test "no command defines a name of the library" {
+	local f found=
+	for f in cmd/*/*.c; do
+		found=$found$(comm -12 <(defined_in "$BUILD/${f%.c}.o") <(defined_in "$BUILD"/lib*.a) | sed "s,^, $f: ,")
+	done
+	echo "$found"
+	[ -n "$(defined_in "$BUILD"/cmd/tlscheck/main.o "$BUILD"/libBASE.a)" ]
 	[ -z "$found" ]
 }
 

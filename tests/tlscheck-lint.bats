@@ -69,6 +69,8 @@ lint() {
 	local hex=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
 	lint 0 "3 1 1 $hex: DANE-EE SPKI SHA2-256" '' tlsa "# of mx\n\n3 1 1 $hex ; now\n"
 	lint 0 "2 0 1 $hex: DANE-TA Cert SHA2-256" '' tlsa "_25._tcp.mx 3600 IN TLSA 2 0 1 $hex\n"
+	lint 0 "3 1 1 $hex: DANE-EE SPKI SHA2-256" '' tlsa "mx IN TYPE52 \\\\# 35 030101$hex ; generic\n"
+	lint 0 "3 1 1 $hex: DANE-EE SPKI SHA2-256" '' tlsa "mx IN TLSA ( 3 1 1 $hex ) # brackets\n"
 	lint 1 "3 1 1 $hex: DANE-EE SPKI SHA2-256" ':2: TLSA data: offset 1: expected a hexadecimal digit' \
 		tlsa "3 1 1 $hex\n3 1 1 0g\n"
 	lint 1 '' ': no record in it' tlsa '# none\n'

@@ -141,15 +141,6 @@ build(struct buf *b, const char *hostname, const struct spool_message *m, const 
 	free(r);
 }
 
-static int
-is_ascii(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s > 127)
-			return 0;
-	return 1;
-}
-
 int
 bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
     const struct spool_message *m, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *f)
@@ -164,7 +155,7 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
 	snprintf(env.id, sizeof env.id, "%s", id);
 	env.arrived = spool_id_time_us(id) / 1000000;
 	spool_envelope_add_rcpt(&env, m->env.from);
-	if (!is_ascii(m->env.from))
+	if (!text_is_ascii(m->env.from))
 		spool_words_add(&env.from_options, "SMTPUTF8");
 	/* RFC 8689 5: the header that it has in it was to be protected. */
 	for (i = 0; i < m->env.from_options.n; i++)

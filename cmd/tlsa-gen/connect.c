@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -168,16 +167,6 @@ try_address(struct live *l, struct event_base *base, const struct endpoint *at, 
 	return 0;
 }
 
-/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal otherwise. */
-static const char *
-own_name(char name[NAME_LEN_MAX + 1])
-{
-	if (gethostname(name, NAME_LEN_MAX + 1) == 0 && memchr(name, '\0', NAME_LEN_MAX + 1) != NULL &&
-	    name_is_host(name, 0))
-		return name;
-	return "[127.0.0.1]";
-}
-
 static size_t
 find_addresses(const struct job *j, struct endpoint *out, struct fail *f)
 {
@@ -233,9 +222,9 @@ connect_read(const struct job *j, struct source *s, struct fail *f)
 {
 	struct live l = { .job = j, .starttls = wants_starttls(j) };
 	struct endpoint at[STEP_ADDRESSES_MAX];
-	char name[NAME_LEN_MAX + 1];
 	size_t n = find_addresses(j, at, f), i;
 	struct event_base *base = NULL;
+	char *name;
 	int found = 0;
 
 	s->what = j->connect.host;
@@ -243,8 +232,9 @@ connect_read(const struct job *j, struct source *s, struct fail *f)
 		return -1;
 	if ((base = event_base_new()) == NULL)
 		alloc_failed();
+	name = name_own_host("[127.0.0.1]");	/* a literal: RFC 5321 4.1.3 */
 	for (i = 0; i < n && !found; i++)
-		found = try_address(&l, base, &at[i], own_name(name));
+		found = try_address(&l, base, &at[i], name);
 	event_base_dispatch(base);
 	if (found) {
 		take(&l, s);
@@ -254,5 +244,6 @@ connect_read(const struct job *j, struct source *s, struct fail *f)
 	tls_info_clear(&l.tls);
 	SSL_CTX_free(l.ctx);
 	event_base_free(base);
+	free(name);
 	return found ? 0 : -1;
 }

@@ -31,7 +31,6 @@ struct seen {
 	int lock;
 	struct entry *v;
 	size_t n;
-	struct fail fail;
 };
 
 static struct entry *
@@ -88,19 +87,11 @@ static const struct table_row rows[] = {
 	{ "ttl", 2, 2, 0, take_ttl },
 };
 
-static void
-on_error(void *arg, const char *file, unsigned line, const char *text)
-{
-	struct seen *s = arg;
-
-	if (s->fail.kind == FAIL_NONE)
-		fail(&s->fail, FAIL_INPUT, "%s:%u: %s", file, line, text);
-}
-
 static int
 load(struct seen *s, struct fail *f)
 {
 	struct buf b = BUF_INIT;
+	struct fail why = FAIL_INIT;
 	size_t errors = 0;
 
 	if (access(s->path, F_OK) == -1)
@@ -108,10 +99,11 @@ load(struct seen *s, struct fail *f)
 	if (file_read_regular(s->path, 0, &b, f) == -1)
 		return -1;
 	if (b.len > 0)
-		errors = table_parse(s->path, b.p, b.len, rows, sizeof rows / sizeof rows[0], s, on_error, s);
+		errors = table_parse(s->path, b.p, b.len, rows, sizeof rows / sizeof rows[0], s,
+		    table_first_error, &why);
 	buf_clear(&b);
 	if (errors > 0)
-		*f = s->fail;
+		*f = why;
 	return errors > 0 ? -1 : 0;
 }
 

@@ -30,16 +30,6 @@ count_hosts(const struct judged *j, enum verdict_word word)
 	return n;
 }
 
-static size_t
-count_entries(const struct judged *j, enum verdict_word word)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < j->n; i++)
-		n += j->v[i].verdict.word == word;
-	return n;
-}
-
 /* "at its MX host", "at both MX hosts", "at 2 of 3 MX hosts". */
 static void
 say_where(struct buf *b, const struct judged *j, size_t n)
@@ -93,7 +83,7 @@ say_methods(struct buf *b, const struct judged *j)
 static void
 say_rest(struct buf *b, const struct judged *j)
 {
-	size_t unsure = count_entries(j, VERDICT_INCONCLUSIVE), skipped = count_entries(j, VERDICT_SKIP);
+	size_t unsure = judged_count(j, VERDICT_INCONCLUSIVE), skipped = judged_count(j, VERDICT_SKIP);
 
 	if (unsure > 0)
 		buf_printf(b, "; %zu of %zu addresses could not be asked", unsure, j->n);

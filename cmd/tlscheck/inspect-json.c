@@ -12,41 +12,13 @@
 #include "certs.h"
 
 static json_t *
-object(void)
-{
-	json_t *o = json_object();
-
-	if (o == NULL)
-		alloc_failed();
-	return o;
-}
-
-static json_t *
-array(void)
-{
-	json_t *a = json_array();
-
-	if (a == NULL)
-		alloc_failed();
-	return a;
-}
-
-static void
-set_verdict(json_t *o, const struct verdict *v)
-{
-	json_set_str(o, "verdict", verdict_name(v->word));
-	json_set_str(o, "rule", v->rule);
-	json_set_str(o, "reason", v->why);
-}
-
-static json_t *
 finding_object(const struct finding *found)
 {
 	json_t *o;
 
 	if (found->result == VERIFY_NOT_ASKED)
 		return json_null();
-	o = object();
+	o = json_object();
 	json_set_bool(o, "good", found->result == VERIFY_MATCH);
 	json_set_str(o, "fault", found->reason != VERIFY_REASON_NONE ? verify_reason_name(found->reason) : NULL);
 	json_set_str(o, "rule", found->rule);
@@ -57,12 +29,12 @@ finding_object(const struct finding *found)
 static json_t *
 records(const struct facts_host *fh, const struct finding *found)
 {
-	json_t *a = array();
+	json_t *a = json_array();
 	size_t i;
 
 	for (i = 0; i < fh->ntlsa; i++) {
 		char *rdata = tlsa_rdata(&fh->tlsa[i]);
-		json_t *o = object();
+		json_t *o = json_object();
 
 		json_set_str(o, "rdata", rdata);
 		json_set_str(o, "use", i < found->nuse ? verify_use_name(found->use[i]) : NULL);
@@ -95,7 +67,7 @@ pem_of(STACK_OF(X509) *chain)
 static json_t *
 key_object(const struct inspect *in, const struct inspect_host *h, const struct inspect_key *k)
 {
-	json_t *o = object();
+	json_t *o = json_object();
 
 	json_set_str(o, "key", k->step == SURVEY_FIRST ? NULL : survey_name(k->step));
 	set_verdict(o, &k->verdict);
@@ -133,7 +105,7 @@ set_survey(json_t *o, const struct survey *s)
 	static const char *const client[] = { [REACH_CLIENT_NOT_ASKED] = "not-asked",
 		[REACH_CLIENT_NONE] = "none", [REACH_CLIENT_SENT] = "presented" };
 	const struct reach *r = &s->reach[SURVEY_FIRST];
-	json_t *answers = object();
+	json_t *answers = json_object();
 	enum survey_step step;
 
 	for (step = 0; step < SURVEY_STEPS; step++)
@@ -152,7 +124,7 @@ host_object(const struct inspect *in, const struct inspect_host *h)
 {
 	const struct facts_host *fh = h->host->host;
 	char addr[INET6_ADDRSTRLEN];
-	json_t *o = object(), *keys = array();
+	json_t *o = json_object(), *keys = json_array();
 	size_t i;
 
 	json_set_str(o, "host", fh->name);
@@ -170,7 +142,7 @@ host_object(const struct inspect *in, const struct inspect_host *h)
 int
 inspect_json(const struct inspect *in, struct fail *f)
 {
-	json_t *o = object(), *hosts = array();
+	json_t *o = json_object(), *hosts = json_array();
 	size_t i;
 	int rc;
 

@@ -284,6 +284,16 @@ judge(const struct evidence *ev, const struct policy *policy, const struct judge
 	j->sts_unasked = lacks_sts(j);
 }
 
+size_t
+judged_count(const struct judged *j, enum verdict_word word)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < j->n; i++)
+		n += j->v[i].verdict.word == word;
+	return n;
+}
+
 void
 judged_clear(struct judged *j)
 {

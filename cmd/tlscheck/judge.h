@@ -45,6 +45,9 @@ struct judged {
 void judge(const struct evidence *, const struct policy *, const struct judge_conf *, struct judged *);
 void judged_clear(struct judged *);
 
+/* How many of the entries have this verdict. */
+size_t judged_count(const struct judged *, enum verdict_word);
+
 /* Would mail go? */
 int judged_goes(enum verdict_word);
 

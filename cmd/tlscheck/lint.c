@@ -18,7 +18,7 @@
 #include "log.h"
 #include "sts.h"
 #include "text.h"
-#include "tlsa.h"
+#include "tlsa-file.h"
 #include "tlsrpt.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -145,16 +145,16 @@ take_strings(const char *p, size_t len, size_t at, struct buf *out, struct fail 
 
 /* Where the strings of "OWNER TTL CLASS TXT ..." begin; 0: it is no such line. */
 static size_t
-behind_type(const char *p, size_t len, const char *type)
+behind_type(const char *p, size_t len)
 {
-	size_t at = 0, start, n = strlen(type);
+	size_t at = 0, start;
 
 	while (at < len && p[at] != '"' && p[at] != ';') {
 		while (at < len && is_blank(p[at]))
 			at++;
 		for (start = at; at < len && !is_blank(p[at]) && p[at] != '"'; at++)
 			;
-		if (at - start == n && strncasecmp(p + start, type, n) == 0)
+		if (at - start == 3 && strncasecmp(p + start, "TXT", 3) == 0)
 			return at;
 		if (at == start)
 			break;
@@ -165,7 +165,7 @@ behind_type(const char *p, size_t len, const char *type)
 static int
 take_record(struct lint *l, const char *p, size_t len, unsigned line, struct fail *f)
 {
-	size_t first = 0, behind = behind_type(p, len, "TXT");
+	size_t first = 0, behind = behind_type(p, len);
 	struct record *r;
 
 	if (l->n == RECORDS_MAX)
@@ -365,72 +365,71 @@ say_tlsa(struct lint *l, const struct tlsa *t)
 	free(rdata);
 }
 
+struct tlsa_set {
+	struct lint *lint;
+	struct tlsa *v;
+	size_t n;
+};
+
 static int
-is_repeated(const struct tlsa *v, size_t n)
+is_repeated(const struct tlsa_set *s)
 {
 	size_t i;
 
-	for (i = 0; i + 1 < n; i++)
-		if (tlsa_equal(&v[i], &v[n - 1]))
+	for (i = 0; i + 1 < s->n; i++)
+		if (tlsa_equal(&s->v[i], &s->v[s->n - 1]))
 			return 1;
 	return 0;
 }
 
 /* RFC 7671 5.1 and 10.1.2: every client knows SHA-256, and the octets of a certificate swell answers. */
 static void
-warn_of_tlsa(struct lint *l, const struct tlsa *v, size_t n, unsigned line)
+warn_of_tlsa(const struct tlsa_set *s, unsigned line)
 {
-	const struct tlsa *t = &v[n - 1];
+	const struct tlsa *t = &s->v[s->n - 1];
 
-	if (is_repeated(v, n))
-		warn(l, line, "this record stands above already");
+	if (is_repeated(s))
+		warn(s->lint, line, "this record stands above already");
 	if (t->mtype == TLSA_SHA512)
-		warn(l, line, "not every client knows SHA2-512: SHA2-256 (1) is what RFC 7671 5.1 recommends");
+		warn(s->lint, line, "not every client knows SHA2-512: SHA2-256 (1) is what RFC 7671 5.1 recommends");
 	if (t->mtype == TLSA_FULL && t->usage == TLSA_DANE_EE)
-		warn(l, line, "a digest (SHA2-256, 1) in place of the whole data keeps answers small (RFC 7671 10.1.2)");
+		warn(s->lint, line,
+		    "a digest (SHA2-256, 1) in place of the whole data keeps answers small (RFC 7671 10.1.2)");
 }
 
-/* "U S M HEX", perhaps with owner, TTL, class and TLSA before it. */
 static int
-take_tlsa(struct lint *l, const char *text, unsigned line, struct tlsa **v, size_t *n, struct fail *f)
+take_tlsa(void *arg, struct tlsa *t, const char *owner, unsigned line, struct fail *f)
 {
+	struct tlsa_set *s = arg;
 	const char *why;
 
-	*v = xreallocarray(*v, *n + 1, sizeof **v);
-	if (tlsa_parse(&(*v)[*n], text + behind_type(text, strlen(text), "TLSA"), f) == -1)
-		return -1;
-	(*n)++;
-	if (!tlsa_usable(&(*v)[*n - 1], &why))
+	(void)owner;
+	s->v = xreallocarray(s->v, s->n + 1, sizeof *s->v);
+	s->v[s->n++] = *t;
+	if (!tlsa_usable(t, &why))
 		return fail(f, FAIL_INPUT, "not for SMTP: %s", why);
-	say_tlsa(l, &(*v)[*n - 1]);
-	warn_of_tlsa(l, *v, *n, line);
+	say_tlsa(s->lint, t);
+	warn_of_tlsa(s, line);
 	return 0;
 }
 
 static int
 lint_tlsa(struct lint *l, struct fail *f)
 {
-	char *rest, *text;
-	struct tlsa *v = NULL;
-	size_t n = 0, i;
-	unsigned line = 0;
-	int rc = 0;
+	struct tlsa_set s = { .lint = l };
+	size_t i;
+	int rc;
 
 	drop_cr(&l->file);
 	buf_putc(&l->file, '\0');
 	if (strlen(l->file.p) != l->file.len - 1)
 		return fail(f, FAIL_INPUT, "%.300s: octet %zu: a NUL", l->path, strlen(l->file.p));
-	for (rest = l->file.p; rc == 0 && (text = strsep(&rest, "\n")) != NULL;) {
-		line++;
-		text[strcspn(text, "#;")] = '\0';
-		if (text[strspn(text, " \t")] != '\0' && (rc = take_tlsa(l, text, line, &v, &n, f)) == -1)
-			fail_prefix(f, "%.300s:%u", l->path, line);
-	}
-	if (rc == 0 && n == 0)
+	rc = tlsa_file_read(l->file.p, l->path, take_tlsa, &s, f);
+	if (rc == 0 && s.n == 0)
 		rc = fail(f, FAIL_INPUT, "%.300s: no record in it", l->path);
-	for (i = 0; i < n; i++)
-		tlsa_clear(&v[i]);
-	free(v);
+	for (i = 0; i < s.n; i++)
+		tlsa_clear(&s.v[i]);
+	free(s.v);
 	return rc;
 }
 

@@ -18,10 +18,10 @@
 #include "name.h"
 #include "offline.h"
 #include "ossl.h"
-#include "progress.h"
 #include "show.h"
 #include "spool.h"
 #include "text.h"
+#include "ticker.h"
 #include "tls.h"
 #include "tool.h"
 
@@ -139,7 +139,7 @@ struct run {
 	char **destination;
 	struct check **check;
 	size_t n, started, printed, freed, under_way;
-	struct progress progress;
+	struct ticker ticker;
 	struct fail fail;
 };
 
@@ -290,19 +290,6 @@ ehlo_or_usage(const char *name)
 	if (ascii == NULL)
 		tool_usage("ehlo: %s", f.text);
 	return ascii;
-}
-
-/* This host's name where it is one that a server may be told; RFC 5321 4.1.3 has a literal
- * otherwise. */
-static char *
-own_name(void)
-{
-	char name[NAME_LEN_MAX + 1];
-
-	if (gethostname(name, sizeof name) == 0 && memchr(name, '\0', sizeof name) != NULL &&
-	    name_is_host(name, 0))
-		return xstrdup(name);
-	return xstrdup("[127.0.0.1]");
 }
 
 /* Where mail is judged without a network; -1: no such option. */
@@ -476,7 +463,7 @@ settle(struct settings *s)
 	if (policy_check(&s->conf.policy, &f) == -1)
 		tool_usage("%s", f.text);
 	if (s->conf.ehlo == NULL)
-		s->conf.ehlo = own_name();
+		s->conf.ehlo = name_own_host("[127.0.0.1]");	/* a literal: RFC 5321 4.1.3 */
 	s->conf.dns.timeout_ms = s->conf.timeout_ms;
 	s->cas.dir = s->dir == NULL && s->relay != NULL ? s->relay->dir : tool_dir(s->dir);
 	s->show.judge.cas = &s->cas;
@@ -535,7 +522,7 @@ print_ready(struct run *r)
 {
 	while (r->printed < r->started && r->check[r->printed] != NULL &&
 	    r->check[r->printed]->done) {
-		progress_hide(&r->progress);
+		ticker_hide(&r->ticker);
 		show(r->show, &r->check[r->printed]->judged);
 		r->printed++;
 	}
@@ -563,7 +550,7 @@ on_printed(evutil_socket_t fd, short what, void *arg)
 	r->env.sts = NULL;
 	dns_free(r->env.dns);
 	r->env.dns = NULL;
-	progress_end(&r->progress);
+	ticker_end(&r->ticker);
 }
 
 static void start_more(struct run *);
@@ -751,10 +738,10 @@ run_online(struct settings *s, struct show *sh, char **word, size_t n)
 	if ((r.env.base = event_base_new()) == NULL)
 		alloc_failed();
 	check_env_init(&r.env);
-	progress_begin(&r.progress, r.env.base, &r.printed, n);
+	ticker_begin(&r.ticker, r.env.base, &r.printed, n);
 	start_more(&r);
 	event_base_dispatch(r.env.base);
-	progress_end(&r.progress);
+	ticker_end(&r.ticker);
 	run_clear(&r);
 }
 

@@ -27,16 +27,6 @@ monitor_worse(enum monitor_state a, enum monitor_state b)
 	return rank[a] >= rank[b] ? a : b;
 }
 
-static size_t
-count(const struct judged *j, enum verdict_word word)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < j->n; i++)
-		n += j->v[i].verdict.word == word;
-	return n;
-}
-
 /* Whole days that are left; an end that is past counts down from -1. */
 static int64_t
 days_until(int64_t end, int64_t now)
@@ -68,7 +58,7 @@ monitor_of(const struct judged *j, const struct monitor_conf *conf)
 	if (!monitor_meets(j->verdict.word, conf->expect))
 		return MONITOR_CRITICAL;
 	/* A host that takes no mail is a fault that the others hide until they are down. */
-	if (judged_goes(j->verdict.word) && count(j, VERDICT_SKIP) + count(j, VERDICT_INCONCLUSIVE) > 0)
+	if (judged_goes(j->verdict.word) && judged_count(j, VERDICT_SKIP) + judged_count(j, VERDICT_INCONCLUSIVE) > 0)
 		return monitor_worse(MONITOR_WARNING, state_of_end(j, conf));
 	return state_of_end(j, conf);
 }
@@ -94,7 +84,7 @@ add_perf(struct monitor *m, const struct judged *j)
 	for (i = 0; i < sizeof words / sizeof words[0]; i++) {
 		snprintf(name, sizeof name, "%s", verdict_name(words[i]));
 		text_lower(name);
-		buf_printf(&m->perf, " '%s_%s'=%zu", j->evidence->destination, name, count(j, words[i]));
+		buf_printf(&m->perf, " '%s_%s'=%zu", j->evidence->destination, name, judged_count(j, words[i]));
 	}
 	if (!advice_first_end(j, &end))
 		return;

@@ -8,6 +8,7 @@
 #include "file.h"
 #include "log.h"
 #include "pem.h"
+#include "tlsa-file.h"
 
 #define CHAIN_FILE_MAX (4UL * 1024 * 1024)
 #define TLSA_FILE_MAX (1024UL * 1024)
@@ -77,26 +78,6 @@ keep_record(struct facts_host *fh, const struct tlsa *t)
 	fh->tlsa_state = FACTS_TLSA_FOUND;
 }
 
-/* "\# 35 030101..." of RFC 3597. */
-static int
-parse_generic(struct tlsa *t, const char *text, struct fail *f)
-{
-	uint8_t *wire = NULL;
-	size_t n;
-	char *end;
-	unsigned long length = strtoul(text, &end, 10);
-	int rc = -1;
-
-	if (text_unhex(end, &wire, &n, f) == -1)
-		return -1;
-	if (length != n)
-		fail(f, FAIL_INPUT, "its length says %lu octets, there are %zu", length, n);
-	else
-		rc = tlsa_from_wire(t, wire, n, f);
-	free(wire);
-	return rc;
-}
-
 /* The owner is the host's: whole, or as far as a zone file writes it below its origin. */
 static int
 is_owner(const char *owner, const char *wanted)
@@ -106,74 +87,24 @@ is_owner(const char *owner, const char *wanted)
 	return strncasecmp(owner, wanted, n) == 0 && (wanted[n] == '\0' || wanted[n] == '.');
 }
 
-/* Behind this word stands the data; NULL: the line is data alone. */
-static char *
-find_type(char *line)
-{
-	char *at = line, *word;
-
-	while (*(at += strspn(at, " \t")) != '\0') {
-		word = at;
-		at += strcspn(at, " \t");
-		if ((at - word == 4 && strncasecmp(word, "TLSA", 4) == 0) ||
-		    (at - word == 6 && strncasecmp(word, "TYPE52", 6) == 0)) {
-			*word = '\0';
-			return at + strspn(at, " \t");
-		}
-	}
-	return NULL;
-}
-
 struct records {
 	struct facts_host *host;
-	char *owner;		/* whose records count */
-	const char *last;	/* owner of the line before: a line that begins with a blank has it too */
-	size_t others;		/* records of other owners */
+	char *owner;	/* whose records count */
+	size_t others;	/* records of other owners */
 };
 
-/* One line without its comment: "U S M HEX", or as in a zone file. */
 static int
-take_line(struct records *r, char *line, struct fail *f)
+take_tlsa(void *arg, struct tlsa *t, const char *owner, unsigned line, struct fail *f)
 {
-	struct tlsa t = TLSA_INIT;
-	char *data = find_type(line), *p;
+	struct records *r = arg;
 
-	if (data == NULL)
-		data = line;
-	else if (*line != ' ' && *line != '\t' && *line != '\0') {
-		line[strcspn(line, " \t")] = '\0';
-		r->last = line;
-	}
-	for (p = data; *p != '\0'; p++)
-		if (*p == '(' || *p == ')')
-			*p = ' ';
-	data += strspn(data, " \t");
-	if ((strncmp(data, "\\#", 2) == 0 ? parse_generic(&t, data + 2, f) : tlsa_parse(&t, data, f)) == -1)
-		return -1;
-	if (r->last != NULL && data != line && !is_owner(r->last, r->owner)) {
-		tlsa_clear(&t);
+	(void)line;
+	(void)f;
+	if (owner != NULL && !is_owner(owner, r->owner)) {
+		tlsa_clear(t);
 		r->others++;
 	} else
-		keep_record(r->host, &t);
-	return 0;
-}
-
-static int
-take_lines(struct records *r, const char *path, char *text, struct fail *f)
-{
-	unsigned number = 0;
-	char *line;
-
-	while ((line = strsep(&text, "\n")) != NULL) {
-		number++;
-		line[strcspn(line, ";\r")] = '\0';
-		if (*line == '#')
-			*line = '\0';
-		if (line[strspn(line, " \t")] == '\0')
-			continue;
-		if (take_line(r, line, f) == -1)
-			return fail_prefix(f, "%s:%u", path, number);
-	}
+		keep_record(r->host, t);
 	return 0;
 }
 
@@ -183,7 +114,8 @@ offline_records(struct facts_host *fh, uint16_t port, const char *path, char *te
 	struct records r = { .host = fh };
 	int rc = -1;
 
-	if ((r.owner = tlsa_owner(fh->name, port, "tcp", f)) == NULL || take_lines(&r, path, text, f) == -1)
+	if ((r.owner = tlsa_owner(fh->name, port, "tcp", f)) == NULL ||
+	    tlsa_file_read(text, path, take_tlsa, &r, f) == -1)
 		goto out;
 	if (fh->ntlsa == 0) {
 		fail(f, FAIL_INPUT, "%s: no TLSA record of %s in it", path, r.owner);

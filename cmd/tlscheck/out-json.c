@@ -14,98 +14,16 @@
 #include "warn.h"
 
 static json_t *
-object(void)
-{
-	json_t *o = json_object();
-
-	if (o == NULL)
-		alloc_failed();
-	return o;
-}
-
-static json_t *
-array(void)
-{
-	json_t *a = json_array();
-
-	if (a == NULL)
-		alloc_failed();
-	return a;
-}
-
-static void
-set_verdict(json_t *o, const struct verdict *v)
-{
-	json_set_str(o, "verdict", verdict_name(v->word));
-	json_set_str(o, "rule", v->rule);
-	json_set_str(o, "reason", v->why);
-}
-
-static json_t *
-names_of(const X509 *cert)
-{
-	struct cert_names names = CERT_NAMES_INIT;
-	json_t *a = array();
-	size_t i;
-
-	cert_dns_names(cert, &names);
-	for (i = 0; i < names.n; i++)
-		json_push(a, json_bytes(names.v[i], strlen(names.v[i])));
-	cert_names_clear(&names);
-	return a;
-}
-
-static json_t *
-cert_object(const X509 *cert)
-{
-	char fp[CERT_FINGERPRINT_SIZE];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
-	     *key = cert_key_describe(cert);
-	json_t *o = object();
-
-	json_set_str(o, "subject", subject);
-	json_set_str(o, "issuer", issuer);
-	json_set(o, "names", names_of(cert));
-	json_set_str(o, "key", key);
-	json_set_time(o, "not_before", cert_not_before(cert));
-	json_set_time(o, "not_after", cert_not_after(cert));
-	json_set_str(o, "sha256", cert_fingerprint(fp, cert));
-	json_set_bool(o, "demo", cert_is_demo(cert));
-	free(subject);
-	free(issuer);
-	free(key);
-	return o;
-}
-
-json_t *
-tls_object(const struct tls_info *t)
-{
-	json_t *o = object(), *chain = array();
-	int i, n = t->chain != NULL ? sk_X509_num(t->chain) : 0;
-
-	json_set_str(o, "protocol", t->protocol);
-	json_set_str(o, "cipher", t->cipher);
-	json_set_int(o, "bits", t->bits);
-	json_set_bool(o, "resumed", t->resumed);
-	json_set_str(o, "group", t->group[0] != '\0' ? t->group : NULL);
-	json_set_str(o, "signature", t->sigalg[0] != '\0' ? t->sigalg : NULL);
-	for (i = 0; i < n; i++)
-		json_push(chain, cert_object(sk_X509_value(t->chain, i)));
-	json_set(o, "chain", chain);
-	return o;
-}
-
-static json_t *
 records(const struct judged_host *jh)
 {
 	const struct facts_host *fh = jh->host->host;
-	json_t *a = array();
+	json_t *a = json_array();
 	size_t i;
 
 	for (i = 0; i < fh->ntlsa; i++) {
 		char *rdata = tlsa_rdata(&fh->tlsa[i]);
 		const char *why = NULL;
-		json_t *o = object();
+		json_t *o = json_object();
 
 		json_set_str(o, "rdata", rdata);
 		if (!tlsa_usable(&fh->tlsa[i], &why))
@@ -134,7 +52,7 @@ host_object(const struct judged_host *jh)
 {
 	const struct facts_host *fh = jh->host->host;
 	char addr[INET6_ADDRSTRLEN];
-	json_t *o = object();
+	json_t *o = json_object();
 
 	json_set_str(o, "host", fh->name);
 	json_set_int(o, "preference", fh->preference);
@@ -156,11 +74,11 @@ host_object(const struct judged_host *jh)
 static json_t *
 trace_array(const struct policy_trace *t)
 {
-	json_t *a = array();
+	json_t *a = json_array();
 	size_t i;
 
 	for (i = 0; i < t->n; i++) {
-		json_t *o = object();
+		json_t *o = json_object();
 
 		json_set_str(o, "fact", t->v[i].fact);
 		json_set_str(o, "rule", t->v[i].rule);
@@ -175,7 +93,7 @@ push_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
 {
 	static const char *const kinds[] = { [WARN_RESOLVER] = "resolver", [WARN_DENIED] = "denied",
 		[WARN_UNASKED] = "not-asked" };
-	json_t *o = object();
+	json_t *o = json_object();
 
 	json_set_str(o, "kind", kinds[kind]);
 	json_set_str(o, "rule", rule);
@@ -186,7 +104,7 @@ push_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
 static json_t *
 warnings_array(const struct judged *j)
 {
-	json_t *a = array();
+	json_t *a = json_array();
 
 	warn_each(j, push_warning, a);
 	return a;
@@ -195,11 +113,11 @@ warnings_array(const struct judged *j)
 static json_t *
 level_array(const struct levels *levels)
 {
-	json_t *a = array();
+	json_t *a = json_array();
 	size_t i;
 
 	for (i = 0; i < levels->n; i++) {
-		json_t *o = object();
+		json_t *o = json_object();
 
 		json_set_str(o, "tls_level", policy_tls_name(levels->v[i].tls));
 		json_set_str(o, "dane", policy_dane_name(levels->v[i].dane));
@@ -213,11 +131,11 @@ level_array(const struct levels *levels)
 static json_t *
 advice_array(const struct advice *advice)
 {
-	json_t *a = array();
+	json_t *a = json_array();
 	size_t i;
 
 	for (i = 0; i < advice->n; i++) {
-		json_t *o = object();
+		json_t *o = json_object();
 
 		json_set_str(o, "problem", advice->v[i].problem);
 		json_set_str(o, "host", advice->v[i].host);
@@ -254,7 +172,7 @@ int
 out_json(const struct report *r, struct fail *f)
 {
 	const struct judged *j = r->judged;
-	json_t *o = object(), *hosts = array();
+	json_t *o = json_object(), *hosts = json_array();
 	char *text = answer(j);
 	size_t i;
 	int rc;

@@ -83,21 +83,11 @@ object(const char *state)
 	return o;
 }
 
-static json_t *
-array(void)
-{
-	json_t *a = json_array();
-
-	if (a == NULL)
-		alloc_failed();
-	return a;
-}
-
 json_t *
 out_sts_json(const struct facts *f)
 {
 	int found = f->sts_state == FACTS_STS_FOUND;
-	json_t *o, *mx = array(), *uncovered = array();
+	json_t *o, *mx = json_array(), *uncovered = json_array();
 	size_t i;
 
 	for (i = 0; i < f->sts.nmx; i++)
@@ -137,7 +127,7 @@ out_tlsrpt_json(const struct facts *f)
 	if (f->tlsrpt_state == FACTS_TLSRPT_NOT_ASKED)
 		return json_null();
 	o = object(names[f->tlsrpt_state]);
-	rua = array();
+	rua = json_array();
 	for (i = 0; i < f->tlsrpt.n; i++)
 		json_push(rua, json_bytes(f->tlsrpt.rua[i].uri, strlen(f->tlsrpt.rua[i].uri)));
 	json_set(o, "rua", rua);

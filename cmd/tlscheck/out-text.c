@@ -149,39 +149,6 @@ print_table(const struct judged *j, const struct out_conf *conf)
 
 /* ---- details ---- */
 
-void
-print_cert(const X509 *cert, int depth)
-{
-	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
-	char *subject = cert_subject(cert), *issuer = cert_issuer(cert),
-	     *key = cert_key_describe(cert);
-
-	printf("    certificate %d: subject \"%s\" issuer \"%s\" key %s until %s sha256 %s\n",
-	    depth, subject, issuer, key, text_time(until, cert_not_after(cert)),
-	    cert_fingerprint(fp, cert));
-	if (cert_is_demo(cert))
-		printf("    certificate %d is %s\n", depth, CERT_DEMO_WARNING);
-	free(subject);
-	free(issuer);
-	free(key);
-}
-
-void
-print_names(const X509 *cert)
-{
-	struct cert_names names = CERT_NAMES_INIT;
-	size_t i;
-
-	cert_dns_names(cert, &names);
-	if (names.n > 0) {
-		printf("    names:");
-		for (i = 0; i < names.n; i++)
-			printf(" %s", names.v[i]);
-		printf("\n");
-	}
-	cert_names_clear(&names);
-}
-
 static void
 print_records(const struct judged_host *jh)
 {

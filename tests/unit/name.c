@@ -1,6 +1,7 @@
 #include "name.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "unit.h"
 
@@ -194,6 +195,15 @@ test_identity(void)
 	unit_int(name_check_identity(name, NULL), -1, "one longer");
 }
 
+static void
+test_own_host(void)
+{
+	char *name = name_own_host("[127.0.0.1]");
+
+	unit_ok(name_is_host(name, 0) || strcmp(name, "[127.0.0.1]") == 0, "this machine's name, or a stand-in: %s", name);
+	free(name);
+}
+
 int
 main(void)
 {
@@ -201,5 +211,6 @@ main(void)
 	test_grammar();
 	test_matches();
 	test_identity();
+	test_own_host();
 	return unit_done();
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "told.h"
 #include "unit.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -1004,19 +1005,6 @@ fault(unsigned *count, const char *what, size_t p, size_t m, size_t a, size_t t,
 {
 	if ((*count)++ == 0)
 		printf("# %s: policy %zu mx %zu addrs %zu tlsa %zu seen %zu\n", what, p, m, a, t, s);
-}
-
-static int
-good_rule(const char *rule)
-{
-	return rule != NULL && (strcmp(rule, "local") == 0 ||
-	    (strncmp(rule, "RFC ", 4) == 0 && rule[4] >= '1' && rule[4] <= '9'));
-}
-
-static int
-good_words(const char *why)
-{
-	return why != NULL && why[0] != '\0' && strstr(why, "(null)") == NULL;
 }
 
 static int

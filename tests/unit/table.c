@@ -197,10 +197,25 @@ test_split(void)
 	unit_str(f.text, "more than 2 words", "in words");
 }
 
+static void
+test_first_error(void)
+{
+	static const char in[] = "must\none a\none b\nmany x\n";
+	struct buf b = BUF_INIT;
+	struct fail f = FAIL_INIT;
+
+	unit_int(table_parse("f", in, sizeof in - 1, rows, sizeof rows / sizeof rows[0], &b, table_first_error, &f), 2,
+	    "two errors");
+	unit_int(f.kind, FAIL_INPUT, "are a fault of the input");
+	unit_str(f.text, "f:3: one stands in line 2 already", "and the first is told");
+	buf_clear(&b);
+}
+
 int
 main(void)
 {
 	test_files();
+	test_first_error();
 	test_limits();
 	test_others();
 	test_put();

@@ -305,6 +305,28 @@ test_base64(void)
 	}
 }
 
+static void
+test_characters(void)
+{
+	static const struct {
+		const char *in;
+		int ascii, chars;
+	} rows[] = {
+		{ "", 1, 0 },
+		{ "a~b", 1, 3 },
+		{ "\x7f", 1, -1 },
+		{ "b\xc3\xbc", 0, 2 },
+		{ "\xc3", 0, -1 },
+		{ "\x80", 0, -1 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		unit_int(text_is_ascii(rows[i].in), rows[i].ascii, "row %zu: ASCII", i);
+		unit_int(text_utf8_chars(rows[i].in), rows[i].chars, "row %zu: characters", i);
+	}
+}
+
 int
 main(void)
 {
@@ -314,6 +336,7 @@ main(void)
 	test_escape();
 	test_hex();
 	test_case();
+	test_characters();
 	test_number();
 	test_duration();
 	test_time();

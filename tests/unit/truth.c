@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "told.h"
 #include "unit.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -461,19 +462,6 @@ proof_of(const struct plan_host *h, const struct facts *facts, int chain)
 		must(proof_make(chains[chain], &ask, p, &f) == 0);
 	*done = 1;
 	return p;
-}
-
-static int
-good_rule(const char *rule)
-{
-	return rule != NULL && (strcmp(rule, "local") == 0 ||
-	    (strncmp(rule, "RFC ", 4) == 0 && rule[4] >= '1' && rule[4] <= '9'));
-}
-
-static int
-good_words(const char *why)
-{
-	return why != NULL && why[0] != '\0' && strstr(why, "(null)") == NULL;
 }
 
 static int

@@ -1,4 +1,4 @@
-#include "progress.h"
+#include "ticker.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct progress *p = arg;
+	struct ticker *p = arg;
 
 	(void)fd;
 	(void)what;
@@ -20,7 +20,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-progress_begin(struct progress *p, struct event_base *base, const size_t *done, size_t all)
+ticker_begin(struct ticker *p, struct event_base *base, const size_t *done, size_t all)
 {
 	struct timeval second = { 1, 0 };
 
@@ -33,7 +33,7 @@ progress_begin(struct progress *p, struct event_base *base, const size_t *done, 
 }
 
 void
-progress_hide(struct progress *p)
+ticker_hide(struct ticker *p)
 {
 	if (!p->shown)
 		return;
@@ -43,9 +43,9 @@ progress_hide(struct progress *p)
 }
 
 void
-progress_end(struct progress *p)
+ticker_end(struct ticker *p)
 {
-	progress_hide(p);
+	ticker_hide(p);
 	if (p->tick != NULL)
 		event_free(p->tick);
 	p->tick = NULL;
