@@ -588,6 +588,9 @@ on_bdat(struct smtp_server *s, const char *arg)
 		stop_refused(s, SMTP_SERVER_END_CHUNK, 501, "5.5.4", "Expected BDAT size [LAST]");
 		return;
 	}
+	/* Octet by octet a message would never end, and each command buys the client time. */
+	if (!s->chunk.last && s->chunk.size < SMTP_SERVER_CHUNK_MIN && ++s->junk > s->conf.limits.junk)
+		s->errors++;
 	if (s->conf.tls == SMTP_SERVER_TLS_REQUIRED && !s->tls) {
 		s->tls_demanded++;
 		refuse_chunk(s, 530, "5.7.0", "Must issue a STARTTLS command first");

@@ -68,6 +68,7 @@
 #define SMTP_SERVER_LINE_MAX 2048	/* octets in a command with its CRLF; RFC 5321 4.5.3.1.4 says
 					 * 512, and each extension adds to it */
 #define SMTP_SERVER_REPLY_MAX 512	/* octets in a reply line with its CRLF (4.5.3.1.5) */
+#define SMTP_SERVER_CHUNK_MIN 512	/* octets of a chunk that is not the last: smaller ones are junk, as NOOP */
 #define SMTP_SERVER_OUT_MAX 16384	/* octets of replies that may wait in s->out before OUTPUT */
 #define SMTP_SERVER_BODY_MAX SMTP_DATA_RUN_MAX	/* octets in one BODY */
 #define SMTP_SERVER_ARGUMENT_MAX 300	/* octets of a refused command's argument, with NUL */

@@ -474,6 +474,11 @@ static const struct script scripts[] = {
 	    "RSET\r\nNOOP\r\n" }, .want = BANNER HI "250 2.0.0 Ok\n250 2.0.0 Ok\n"
 	    "421 4.7.0 mx.example too many errors\n<close>",
 	    .end = SMTP_SERVER_END_LIMIT, .fail = "command: too many errors" },
+	{ .name = "chunk by little chunk", .limits = { .errors = 1, .junk = 1 }, .offers = SMTP_CAP_CHUNKING,
+	    .steps = { EHLO, MAIL RCPT "BDAT 0\r\nBDAT 1\r\nxBDAT 0\r\nNOOP\r\n" },
+	    .want = BANNER HI_CHUNKS MAIL_OK RCPT_OK "<begin>250 2.0.0 0 octets received\n"
+	    "250 2.0.0 1 octets received\n421 4.7.0 mx.example too many errors\n<abort><close>", .end = SMTP_SERVER_END_LIMIT,
+	    .fail = "command: too many errors" },
 	{ .name = "a message clears errors and junk", .limits = { .errors = 1, .junk = 1 }, .steps = {
 	    EHLO, "X\r\n" MAIL RCPT "DATA\r\n", ".\r\nX\r\nNOOP\r\n" },
 	    .want = BANNER HI "500 5.5.2 Command not recognized\n<refused command >" MAIL_OK RCPT_OK DATA_OK
