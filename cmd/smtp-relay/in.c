@@ -168,10 +168,21 @@ on_route_record(void *arg, struct order *o)
 		session_named(in->slot[slot], (uint64_t)serial, (enum names_state)state, o->v[4]);
 }
 
+/* At the end of the relay it goes before us; who waits for a name waits in vain, and not for long. */
+static void
+on_route_gone(void *arg, const struct fail *f)
+{
+	struct in *in = arg;
+
+	(void)f;
+	channel_free(in->names);
+	in->names = NULL;
+}
+
 static const struct channel_handlers queue_handlers = { .record = on_queue_record,
 	.gone = on_queue_gone };
 static const struct channel_handlers route_handlers = { .record = on_route_record,
-	.gone = on_queue_gone };
+	.gone = on_route_gone };
 
 static void
 on_stop_over(evutil_socket_t fd, short what, void *arg)

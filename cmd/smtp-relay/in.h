@@ -54,7 +54,8 @@ struct session;
 struct in {
 	struct role role;
 	const struct in_start *start;
-	struct channel *queue, *names;
+	struct channel *queue;
+	struct channel *names;			/* NULL: route is gone */
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
 	struct guest_house *house;		/* likewise */

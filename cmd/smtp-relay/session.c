@@ -802,7 +802,8 @@ ask_name(struct session *s)
 	snprintf(slot, sizeof slot, "%zu", s->slot);
 	snprintf(serial, sizeof serial, "%" PRIu64, s->serial);
 	table_put(&b, "name", slot, serial, s->guest.client, (char *)NULL);
-	channel_send(s->in->names, b.p, b.len, -1);
+	if (s->in->names != NULL)
+		channel_send(s->in->names, b.p, b.len, -1);
 	buf_clear(&b);
 	settle(s);
 }
