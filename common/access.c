@@ -332,7 +332,7 @@ access_print_pattern(struct buf *b, const struct conf_hosts *h)
 	char addr[INET6_ADDRSTRLEN];
 
 	if (h->name != NULL)
-		buf_puts(b, h->name);
+		buf_printf(b, "%s%s", h->name, strchr(h->name, '.') == NULL ? "." : "");
 	else if (h->bits < 0)
 		buf_puts(b, "default");
 	else
