@@ -57,7 +57,8 @@ name_to_ascii(const char *utf8, struct fail *f)
 	free(plain);
 	if (out == NULL)
 		return NULL;
-	if (name_is_host(out, NAME_UNDERSCORE) || name_is_wildcard(out))
+	/* One dot at the end has gone: another is an empty label. */
+	if (out[0] != '\0' && out[strlen(out) - 1] != '.' && (name_is_host(out, NAME_UNDERSCORE) || name_is_wildcard(out)))
 		return out;
 	if (strchr(out, '*') != NULL)
 		fail(f, FAIL_INPUT,

@@ -12,19 +12,11 @@
 
 #include "channel.h"
 #include "conf.h"
+#include "guest.h"
 #include "role.h"
 #include "spool.h"
 
-/*
- * For a whole command line, from when we began to wait for it (RFC 5321 4.5.3.2.7: at least 5 minutes); within
- * a message for each IN_DATA_MIN octets, and for the end.  Less is no progress: an octet a minute would hold a
- * session, of which there are few, for years.  A mailer sends no pieces smaller than a segment of TCP, and is
- * to have 3 minutes for each (4.5.3.2.5), which no line is too slow for.
- */
-#define IN_COMMAND_S 300
-#define IN_DATA_S 180
-#define IN_DATA_MIN 1024
-#define IN_HANDSHAKE_S 60
+#define IN_NAME_S 5		/* the banner waits so long for the client's name */
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
 
 /* A listening socket and what belongs to it; made by the master. */
@@ -41,6 +33,7 @@ struct in_start {
 	const struct in_listener *listener;
 	size_t nlisteners;
 	int queue;		/* socket to the queue; the worker's now */
+	int names;		/* likewise to route (names.h) */
 	int newfd;		/* descriptor of spool/new */
 	/*
 	 * Sessions open, in memory that all workers share, the retired too: open[listener * nworkers +
@@ -48,6 +41,8 @@ struct in_start {
 	 */
 	atomic_uint *open;
 	size_t worker, nworkers;
+	struct clients *clients;	/* shared likewise */
+	const struct recipients *recipients;	/* NULL: not looked at */
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -61,8 +56,10 @@ struct in {
 	const struct in_start *start;
 	struct channel *queue;
 	struct channel *auth;		/* NULL: there is none now */
+	struct channel *names;			/* NULL: route is gone */
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
+	struct guest_house *house;		/* likewise */
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;
 	uint64_t sessions_seen;
@@ -77,6 +74,8 @@ void session_committed(struct session *, const char *id, int code, const char *s
 
 /* auth's answer: "yes", "no", "busy"; NULL: it is gone. */
 void session_checked(struct session *, const char *word);
+/* route's answer for the client of the session with that serial, which may be another by now. */
+void session_named(struct session *, uint64_t serial, enum names_state, const char *name);
 
 /* We go: the session ends at its next command. */
 void session_shutdown(struct session *);

@@ -21,6 +21,7 @@
 #include "alloc.h"
 #include "auth.h"
 #include "cert.h"
+#include "clients.h"
 #include "dns.h"
 #include "file.h"
 #include "identity.h"
@@ -33,6 +34,7 @@
 #include "ossl.h"
 #include "out.h"
 #include "queue.h"
+#include "recipients.h"
 #include "route.h"
 #include "sandbox.h"
 #include "spool.h"
@@ -75,6 +77,8 @@ struct master {
 	struct child *child;		/* the roles, then room for workers that retired */
 	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
+	struct clients *clients;
+	struct recipients *recipients;	/* NULL: none are listed */
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
@@ -308,6 +312,55 @@ load_trust(struct master *m, struct fail *f)
 	return 0;
 }
 
+/* ---- recipients ---- */
+
+struct first_error {
+	char text[400];
+	unsigned line;
+};
+
+static void
+keep_first(void *arg, const char *file, unsigned line, const char *text)
+{
+	struct first_error *e = arg;
+
+	(void)file;
+	if (e->line != 0)
+		return;
+	e->line = line;
+	snprintf(e->text, sizeof e->text, "%s", text);
+}
+
+/* *r is NULL where the configuration names no file.  Of its errors the first is told. */
+static int
+load_recipients(const struct conf *c, struct recipients **r, struct fail *f)
+{
+	struct first_error first = { .line = 0 };
+	size_t errors;
+
+	*r = NULL;
+	if (c->recipients == NULL || c->recipients[0] == '\0')
+		return 0;
+	if ((*r = recipients_read(c->recipients, keep_first, &first, &errors, f)) != NULL)
+		return 0;
+	if (errors > 0)
+		fail(f, FAIL_INPUT, "%.300s:%u: %s (errors: %zu)", c->recipients, first.line, first.text, errors);
+	return -1;
+}
+
+/* in is forked with them. */
+static int
+reload_recipients(struct master *m, struct fail *f)
+{
+	struct recipients *fresh;
+
+	if (load_recipients(m->conf, &fresh, f) == -1)
+		return -1;
+	recipients_free(m->recipients);
+	m->recipients = fresh;
+	return 0;
+}
+
 /* ---- sockets ---- */
 
 static socklen_t
@@ -377,6 +430,7 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 {
 	const char *anchor = c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR;
 	struct master m = { .conf = c };
+	struct recipients *recipients = NULL;
 	struct fail f = FAIL_INIT;
 	size_t errors = 0, i;
 
@@ -389,6 +443,8 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 	}
 	if (c->spool[0] != '\0')
 		tell(report, &f, spool_check(c->spool, &f), &errors);
+	tell(report, &f, load_recipients(c, &recipients, &f), &errors);
+	recipients_free(recipients);
 	if (anchor[0] != '\0')
 		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
 	if (c->passwords[0] != '\0' && conf_has_auth(c)) {
@@ -429,7 +485,8 @@ master_new(const struct conf *c, struct fail *f)
 			goto fail;
 	ossl_wipe_end();
 	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
-	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL || load_trust(m, f) == -1)
+	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL || load_trust(m, f) == -1 ||
+	    reload_recipients(m, f) == -1)
 		goto fail;
 	return m;
 fail:
@@ -471,6 +528,8 @@ master_free(struct master *m)
 	trust_free(m->trust);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
+	clients_free(m->clients);
+	recipients_free(m->recipients);
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
@@ -531,11 +590,11 @@ become_queue(const struct master *m, const struct child *c, int sock)
 }
 
 static void
-become_in(const struct master *m, const struct child *c, int sock, int queue)
+become_in(const struct master *m, const struct child *c, int sock, int queue, int names)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
-		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd, .open = m->open,
-		.worker = c->slot, .nworkers = nslots(m) };
+		.nlisteners = m->nlisteners, .queue = queue, .names = names, .newfd = m->newfd, .open = m->open,
+		.clients = m->clients, .recipients = m->recipients, .worker = c->slot, .nworkers = nslots(m) };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -581,7 +640,7 @@ become_auth(const struct master *m, const struct child *c, int sock)
 }
 
 static void
-become(const struct master *m, const struct child *c, int sock, int queue)
+become(const struct master *m, const struct child *c, int sock, int queue, int names)
 {
 	switch (c->kind) {
 	case CHILD_QUEUE:
@@ -591,7 +650,7 @@ become(const struct master *m, const struct child *c, int sock, int queue)
 		become_route(m, c, sock, queue);
 		break;
 	case CHILD_IN:
-		become_in(m, c, sock, queue);
+		become_in(m, c, sock, queue, names);
 		break;
 	case CHILD_OUT:
 		become_out(m, c, sock, queue);
@@ -604,9 +663,9 @@ become(const struct master *m, const struct child *c, int sock, int queue)
 }
 
 /* Forks a role; queue is the socket between a worker and the queue: the worker's end is [1].  NULL for
- * the queue itself. */
+ * the queue itself.  Likewise names, between an in and route; NULL for others. */
 static int
-start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
+start_child(struct master *m, struct child *c, const int *queue, const int *names, struct fail *f)
 {
 	int pair[2];
 	pid_t pid;
@@ -624,7 +683,9 @@ start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
 		close(pair[0]);
 		if (queue != NULL)
 			close(queue[0]);
-		become(m, c, pair[1], queue != NULL ? queue[1] : -1);
+		if (names != NULL)
+			close(names[0]);
+		become(m, c, pair[1], queue != NULL ? queue[1] : -1, names != NULL ? names[1] : -1);
 	}
 	close(pair[1]);
 	c->pid = pid;
@@ -682,21 +743,52 @@ free_slot(const struct master *m)
 	}
 }
 
+/* route gets the other end of the socket over which a new in asks for names. */
 static int
-start_in(struct master *m, struct child *c, struct fail *f)
+introduce_to_route(struct master *m, int fd, struct fail *f)
 {
-	int pair[2], rc = -1;
+	const struct child *route = &m->child[1];
+
+	if (route->state == CHILD_DOWN || order_send(route->sock, "names\n", 6, fd, f) != 1)
+		return fail(f, FAIL_SYS, "route takes no new worker");
+	return 0;
+}
+
+static void
+close_pair(const int *pair)
+{
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static int
+start_with(struct master *m, struct child *c, const int *queue, struct fail *f)
+{
+	int names[2], rc = -1;
+
+	if (c->kind != CHILD_IN)
+		return introduce(m, c, queue[0], f) == 0 ? start_child(m, c, queue, NULL, f) : -1;
+	if (order_pair(names, f) == -1)
+		return -1;
+	if (introduce_to_route(m, names[0], f) == 0 && introduce(m, c, queue[0], f) == 0)
+		rc = start_child(m, c, queue, names, f);
+	close_pair(names);
+	return rc;
+}
+
+static int
+start_worker(struct master *m, struct child *c, struct fail *f)
+{
+	int pair[2], rc;
 
 	if (c->kind == CHILD_AUTH)
-		return start_child(m, c, NULL, f);
+		return start_child(m, c, NULL, NULL, f);
 	if (order_pair(pair, f) == -1)
 		return -1;
 	c->number = free_number(m);
 	c->slot = free_slot(m);
-	if (introduce(m, c, pair[0], f) == 0 && start_child(m, c, pair, f) == 0)
-		rc = 0;
-	close(pair[0]);
-	close(pair[1]);
+	rc = start_with(m, c, pair, f);
+	close_pair(pair);
 	return rc;
 }
 
@@ -734,7 +826,7 @@ start_missing(struct master *m)
 	if (queue_child(m)->state == CHILD_DOWN) {
 		if (!all_down(m, 1) || uptime() < queue_child(m)->not_before)
 			return;
-		if (start_child(m, queue_child(m), NULL, &f) == -1)
+		if (start_child(m, queue_child(m), NULL, NULL, &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 		return;
 	}
@@ -742,7 +834,7 @@ start_missing(struct master *m)
 		return;
 	for (i = 1; i < m->nroles; i++)
 		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
-		    start_in(m, &m->child[i], &f) == -1)
+		    start_worker(m, &m->child[i], &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 }
 
@@ -820,6 +912,7 @@ forget_sessions(struct master *m, const struct child *c)
 
 	for (i = 0; i < m->nlisteners; i++)
 		atomic_store(&m->open[i * nslots(m) + c->slot], 0);
+	clients_forget(m->clients, c->slot);
 }
 
 static int
@@ -1058,7 +1151,8 @@ reload(struct master *m)
 		return;
 	}
 	m->reload = m->renew = 0;
-	if ((!demo_only && load_trust(m, &f) == -1) || reload_identities(m, demo_only, &f) == -1) {
+	if ((!demo_only && (load_trust(m, &f) == -1 || reload_recipients(m, &f) == -1)) ||
+	    reload_identities(m, demo_only, &f) == -1) {
 		if (demo_only)
 			say(LOG_LEVEL_ERROR, "renewal-failed", "reason", f.text);
 		else
@@ -1156,11 +1250,17 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 static int
 share_counts(struct master *m, struct fail *f)
 {
+	size_t room = 0, i;
+
 	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m->open != MAP_FAILED)
-		return 0;
-	m->open = NULL;
-	return fail_errno(f, "shared memory");
+	if (m->open == MAP_FAILED) {
+		m->open = NULL;
+		return fail_errno(f, "shared memory");
+	}
+	for (i = 0; i < m->nlisteners; i++)
+		room += m->listener[i].conf->concurrency;
+	m->clients = clients_new(room, nslots(m), f);
+	return m->clients != NULL ? 0 : -1;
 }
 
 /* A session takes two descriptors; the usual soft limit of 1024 is for programs with select(2). */

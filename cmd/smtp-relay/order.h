@@ -14,6 +14,9 @@
  *	auth -> in	checked SLOT yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
+ *	master -> route	names		+fd	a new in, which asks there (names.h)
+ *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?
+ *	route -> in	named SLOT SERIAL STATE NAME
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise
  *	queue -> route	route SEQ DOMAIN ASKS	what is the plan?

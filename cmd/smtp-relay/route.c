@@ -14,6 +14,7 @@
 #include "log.h"
 #include "lookup.h"
 #include "name.h"
+#include "names.h"
 #include "pack.h"
 #include "sts_cache.h"
 #include "sts_lookup.h"
@@ -180,6 +181,21 @@ open_sts(struct route *r, const struct route_start *start)
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
 }
 
+/* names +fd: a new in, which will ask for clients' names. */
+static void
+on_master_record(void *arg, struct order *o)
+{
+	struct route *r = arg;
+	struct fail f = FAIL_INIT;
+
+	if (strcmp(o->v[0], "names") == 0 && o->fd != -1) {
+		names_serve(r->role.base, r->dns, o->fd);
+		return;
+	}
+	fail(&f, FAIL_SYS, "a record from the master is not known");
+	role_fail(&f);
+}
+
 static void
 on_stop(void *arg)
 {
@@ -197,6 +213,7 @@ route_main(const struct route_start *start)
 
 	r.start = start;
 	r.role.stop = on_stop;
+	r.role.record = on_master_record;
 	r.role.arg = &r;
 	role_begin(&r.role, &start->role);
 	/* libcurl is a file, and so are the libraries behind it. */
