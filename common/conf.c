@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "conf_listen.h"
 #include "dns.h"
 #include "file.h"
 #include "name.h"
@@ -33,8 +34,8 @@ conf_action_name(enum conf_action action)
 	return action_names[action];
 }
 
-static int
-find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
+int
+conf_find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
 {
 	struct buf list = BUF_INIT;
 	size_t i;
@@ -162,7 +163,7 @@ static int
 set_flag(int *flag, const struct table_line *l, struct fail *f)
 {
 	static const char *const words[] = { "no", "yes" };
-	int i = find_word(l->key, l->v[0], words, COUNT(words), f);
+	int i = conf_find_word(l->key, l->v[0], words, COUNT(words), f);
 
 	if (i == -1)
 		return -1;
@@ -252,9 +253,8 @@ set_max_size(void *ctx, const struct table_line *l, struct fail *f)
 
 /* ---- listen ---- */
 
-/* "preferred" and a pattern: a domain, ".domain" or "default", in A-labels. */
-static char *
-pattern_of(const char *word, struct fail *f)
+char *
+conf_pattern(const char *word, struct fail *f)
 {
 	const char *name = word[0] == '.' ? word + 1 : word;
 	char *ascii = name_to_ascii(name, f), *result;
@@ -274,7 +274,7 @@ pattern_of(const char *word, struct fail *f)
 static int
 listen_type(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = find_word("type", word, type_names, COUNT(type_names), f);
+	int i = conf_find_word("type", word, type_names, COUNT(type_names), f);
 
 	if (i == -1)
 		return -1;
@@ -285,20 +285,11 @@ listen_type(struct conf_listen *l, const char *word, struct fail *f)
 static int
 listen_tls(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = find_word("tls", word, level_names, COUNT(level_names), f);
+	int i = conf_find_word("tls", word, level_names, COUNT(level_names), f);
 
 	if (i == -1)
 		return -1;
 	l->tls = (enum smtp_server_tls_level)i;
-	return 0;
-}
-
-static int
-listen_cert(struct conf_listen *l, const char *word, struct fail *f)
-{
-	if (name_check_identity(word, f) == -1)
-		return fail_prefix(f, "cert");
-	set_text(&l->cert, word);
 	return 0;
 }
 
@@ -327,7 +318,7 @@ listen_backlog(struct conf_listen *l, const char *word, struct fail *f)
 static const struct {
 	const char *key;
 	int (*set)(struct conf_listen *, const char *, struct fail *);
-} listen_options[] = { { "type", listen_type }, { "tls", listen_tls }, { "cert", listen_cert },
+} listen_options[] = { { "type", listen_type }, { "tls", listen_tls },
 	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog } };
 
 static int
@@ -338,7 +329,7 @@ listen_option(struct conf_listen *l, const char *key, const char *value, struct 
 	for (i = 0; i < COUNT(listen_options); i++)
 		if (strcmp(listen_options[i].key, key) == 0)
 			return listen_options[i].set(l, value, f);
-	return fail(f, FAIL_INPUT, "listen: unknown option \"%.64s\"", key);
+	return conf_listen_option(l, key, value, f);
 }
 
 /* What looks like an option there would leave the listener without it, in silence. */
@@ -346,7 +337,7 @@ static int
 check_domain_word(const char *word, struct fail *f)
 {
 	size_t i;
-	int is_key = strcmp(word, "domains") == 0;
+	int is_key = strcmp(word, "domains") == 0 || conf_listen_is_option(word);
 
 	for (i = 0; i < COUNT(listen_options); i++)
 		is_key |= strcmp(listen_options[i].key, word) == 0;
@@ -367,7 +358,7 @@ listen_domains(struct conf_listen *l, char **word, size_t n, struct fail *f)
 	for (i = 0; i < n; i++) {
 		if (check_domain_word(word[i], f) == -1)
 			return -1;
-		if ((l->domain[l->ndomains] = pattern_of(word[i], f)) == NULL)
+		if ((l->domain[l->ndomains] = conf_pattern(word[i], f)) == NULL)
 			return fail_prefix(f, "domains");
 		l->ndomains++;
 	}
@@ -397,6 +388,14 @@ same_address(const char *a, const char *b)
 	return memcmp(x, y, sizeof x) == 0 || memcmp(x, any, sizeof x) == 0 || memcmp(y, any, sizeof y) == 0;
 }
 
+static int
+same_place(const struct conf_listen *a, const struct conf_listen *b)
+{
+	if (a->path != NULL || b->path != NULL)
+		return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+	return a->at.port == b->at.port && same_address(a->at.host, b->at.host);
+}
+
 /* l is the last one. */
 static int
 check_place(const struct conf *c, const struct conf_listen *l, struct fail *f)
@@ -404,22 +403,24 @@ check_place(const struct conf *c, const struct conf_listen *l, struct fail *f)
 	const struct conf_listen *other;
 
 	for (other = c->listen; other < l; other++)
-		if (other->at.port == l->at.port && same_address(other->at.host, l->at.host))
-			return fail(f, FAIL_INPUT, "listen %.64s: %s@%u is taken by listen %.64s", l->name,
-			    l->at.host, l->at.port, other->name);
+		if (same_place(l, other)) {
+			char *place = conf_listen_place(l);
+
+			fail(f, FAIL_INPUT, "listen %.64s: %s is taken by listen %.64s", l->name, place, other->name);
+			free(place);
+			return -1;
+		}
 	return 0;
 }
 
 static int
-listen_settle(const struct conf_listen *l, struct fail *f)
+listen_settle(struct conf_listen *l, int tls_given, struct fail *f)
 {
 	if (l->ndomains > 0 && l->type == CONF_PRIVATE)
 		return fail(f, FAIL_INPUT, "listen %.64s: a private listener has no domains", l->name);
 	if (l->ndomains == 0 && l->type == CONF_PUBLIC)
 		return fail(f, FAIL_INPUT, "listen %.64s: a public listener needs domains", l->name);
-	if (l->cert != NULL && l->tls == SMTP_SERVER_TLS_NO)
-		return fail(f, FAIL_INPUT, "listen %.64s: cert without tls preferred or required", l->name);
-	return 0;
+	return conf_listen_settle(l, tls_given, f);
 }
 
 static int
@@ -427,21 +428,18 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 {
 	struct conf *c = ctx;
 	struct conf_listen *l;
+	int tls_given = 0;
 	size_t i;
 
 	if (find_listen(c, line->v[0]) != NULL)
 		return fail(f, FAIL_INPUT, "listen: a second listener \"%.64s\"", line->v[0]);
+	if (c->nlisten == CONF_LISTEN_MAX)
+		return fail(f, FAIL_INPUT, "listen: more than %d listeners", CONF_LISTEN_MAX);
 	c->listen = xreallocarray(c->listen, c->nlisten + 1, sizeof *c->listen);
 	l = &c->listen[c->nlisten++];
-	memset(l, 0, sizeof *l);
-	l->name = xstrdup(line->v[0]);
-	l->concurrency = CONF_CONCURRENCY;
-	l->backlog = CONF_BACKLOG;
-	if (text_endpoint(line->v[1], 0, &l->at, f) == -1)
-		return fail_prefix(f, "listen");
-	if (!text_is_address(l->at.host))
-		return fail(f, FAIL_INPUT, "listen: expected an IP address before the @, not \"%.200s\"",
-		    l->at.host);
+	conf_listen_init(l, line->v[0]);
+	if (conf_listen_at(l, line->v[1], f) == -1)
+		return -1;
 	if (check_place(c, l, f) == -1)
 		return -1;
 	for (i = 2; i < line->n; i += 2) {
@@ -454,8 +452,9 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 		}
 		if (listen_option(l, line->v[i], line->v[i + 1], f) == -1)
 			return -1;
+		tls_given |= strcmp(line->v[i], "tls") == 0;
 	}
-	return listen_settle(l, f);
+	return listen_settle(l, tls_given, f);
 }
 
 /* ---- hosts ---- */
@@ -529,9 +528,11 @@ set_hosts(void *ctx, const struct table_line *line, struct fail *f)
 		return fail(f, FAIL_INPUT, "hosts: no listener \"%.64s\" above", line->v[0]);
 	if (parse_network(line->v[1], &h, f) == -1)
 		return -1;
+	if (l->path != NULL && h.bits >= 0)
+		return fail(f, FAIL_INPUT, "hosts: clients of a unix socket have no address: expected default");
 	if (h.bits >= 0 && has_host_bits(&h))
 		return fail(f, FAIL_INPUT, "hosts: %.200s has bits behind its prefix", line->v[1]);
-	if ((action = find_word("hosts", line->v[2], action_names, COUNT(action_names), f)) == -1)
+	if ((action = conf_find_word("hosts", line->v[2], action_names, COUNT(action_names), f)) == -1)
 		return -1;
 	h.action = (enum conf_action)action;
 	for (i = 0; i < l->nhosts; i++)
@@ -541,6 +542,16 @@ set_hosts(void *ctx, const struct table_line *line, struct fail *f)
 	l->hosts = xreallocarray(l->hosts, l->nhosts + 1, sizeof *l->hosts);
 	l->hosts[l->nhosts++] = h;
 	return 0;
+}
+
+static int
+set_domain_map(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf_listen *l = find_listen(ctx, line->v[0]);
+
+	if (l == NULL)
+		return fail(f, FAIL_INPUT, "domain-map: no listener \"%.64s\" above", line->v[0]);
+	return conf_listen_map(l, line->v[1], line->v[2], f);
 }
 
 const struct conf_hosts *
@@ -580,7 +591,7 @@ destination_pattern(const char *word, const char *key, struct fail *f)
 
 	if (strcmp(word, "default") == 0)
 		return xstrdup(word);
-	if ((pattern = pattern_of(word, f)) == NULL)
+	if ((pattern = conf_pattern(word, f)) == NULL)
 		fail_prefix(f, "%s", key);
 	return pattern;
 }
@@ -831,6 +842,8 @@ find_own_addresses(struct conf *c)
 	for (i = 0; i < c->nlisten; i++) {
 		const struct endpoint *at = &c->listen[i].at;
 
+		if (c->listen[i].path != NULL)
+			continue;
 		if (strcmp(at->host, "0.0.0.0") == 0)
 			add_interfaces(c, AF_INET, at->port);
 		else if (strcmp(at->host, "::") == 0)
@@ -859,6 +872,7 @@ static const struct table_row rows[] = {
 	{ "retry", 1, 1, TABLE_ONCE, set_retry },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
 	{ "hosts", 3, 3, 0, set_hosts },
+	{ "domain-map", 3, 3, 0, set_domain_map },
 	{ "destination", 1, 64, 0, set_destination },
 	{ "route", 2, 2, 0, set_route },
 };
@@ -889,16 +903,11 @@ conf_new(const char *file)
 }
 
 struct conf *
-conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, struct fail *f)
+conf_parse_text(const char *file, const char *text, size_t len, table_error_fn *report, void *arg, size_t *errors)
 {
-	struct buf text = BUF_INIT;
-	struct conf *c;
+	struct conf *c = conf_new(file);
 
-	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
-		return NULL;
-	c = conf_new(file);
-	*errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
-	buf_clear(&text);
+	*errors = table_parse(file, text, len, rows, COUNT(rows), c, report, arg);
 	if (c->hostname == NULL)
 		c->hostname = own_hostname();
 	if (c->dir == NULL)
@@ -906,6 +915,19 @@ conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, 
 	if (c->spool == NULL)
 		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
 	find_own_addresses(c);
+	return c;
+}
+
+struct conf *
+conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	struct conf *c;
+
+	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
+		return NULL;
+	c = conf_parse_text(file, text.p, text.len, report, arg, errors);
+	buf_clear(&text);
 	return c;
 }
 
@@ -922,19 +944,6 @@ conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
 	return NULL;
 }
 
-static void
-listen_clear(struct conf_listen *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->ndomains; i++)
-		free(l->domain[i]);
-	free(l->domain);
-	free(l->hosts);
-	free(l->cert);
-	free(l->name);
-}
-
 void
 conf_free(struct conf *c)
 {
@@ -943,7 +952,7 @@ conf_free(struct conf *c)
 	if (c == NULL)
 		return;
 	for (i = 0; i < c->nlisten; i++)
-		listen_clear(&c->listen[i]);
+		conf_listen_clear(&c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)
 		free(c->destination[i].pattern);
 	for (i = 0; i < c->nroutes; i++)
@@ -980,18 +989,21 @@ print_hosts(struct buf *b, const struct conf_hosts *h)
 static void
 print_listen(struct buf *b, const struct conf_listen *l)
 {
+	char *place = conf_listen_place(l);
 	size_t i;
 
-	buf_printf(b, "listener %s on %s@%u: %s, tls %s", l->name, l->at.host, l->at.port, type_names[l->type],
-	    level_names[l->tls]);
-	if (l->tls != SMTP_SERVER_TLS_NO)
-		buf_printf(b, ", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
+	buf_printf(b, "listener %s on %s: %s, tls %s", l->name, place, type_names[l->type], level_names[l->tls]);
+	free(place);
+	conf_listen_print_words(b, l);
 	buf_printf(b, ", %u sessions, backlog %u\n", l->concurrency, l->backlog);
+	conf_listen_print_lines(b, l);
 	for (i = 0; i < l->ndomains; i++)
 		buf_printf(b, "    takes mail for %s\n", l->domain[i]);
 	for (i = 0; i < l->nhosts; i++)
 		print_hosts(b, &l->hosts[i]);
-	if (l->type == CONF_PRIVATE)
+	if (l->path != NULL && l->type == CONF_PRIVATE && l->nhosts == 0)
+		buf_printf(b, "    who may write to the socket: relay\n");
+	else if (l->path == NULL && l->type == CONF_PRIVATE)
 		buf_printf(b, "    all other hosts: reject\n");
 }
 
@@ -1058,7 +1070,7 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	struct facts_addr a = { .family = strchr(l->at.host, ':') == NULL ? AF_INET : AF_INET6 };
 	const char *special = NULL;
 
-	if (h->action != CONF_RELAY || h->bits > 0)
+	if (h->action != CONF_RELAY || h->bits > 0 || l->path != NULL)
 		return 0;
 	if (inet_pton(a.family, l->at.host, &a.ip) == 1)
 		special = facts_addr_special(&a);

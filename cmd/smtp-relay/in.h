@@ -7,13 +7,18 @@
 #ifndef RELAY_IN_H
 #define RELAY_IN_H
 
+#include <sys/types.h>
+
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+#include "arrive.h"
 #include "channel.h"
 #include "conf.h"
 #include "role.h"
 #include "spool.h"
+#include "tls_server.h"
+#include "trust.h"
 
 /*
  * For a whole command line, from when we began to wait for it (RFC 5321 4.5.3.2.7: at least 5 minutes); within
@@ -32,6 +37,8 @@ struct in_listener {
 	int fd;
 	const struct conf_listen *conf;
 	SSL_CTX *tls;		/* NULL: none */
+	size_t row;		/* of its counts of sessions */
+	ino_t inode;		/* of a unix socket; else 0 */
 };
 
 struct in_start {
@@ -43,11 +50,13 @@ struct in_start {
 	int queue;		/* socket to the queue; the worker's now */
 	int newfd;		/* descriptor of spool/new */
 	/*
-	 * Sessions open, in memory that all workers share, the retired too: open[listener * nworkers +
-	 * worker], each counting its own.  One that a peer took over can only turn clients away with it.
+	 * Sessions open, in memory that all workers share, the retired too: open[row * nworkers + worker] with
+	 * the listener's row, each counting its own.  One that a peer took over can only turn clients away with it.
 	 */
 	atomic_uint *open;
 	size_t worker, nworkers;
+	const struct trust *trust;	/* for certificates of clients; NULL: could not be read */
+	struct tls_secrets *secrets;	/* of tickets; newer ones come from the master */
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -63,13 +72,17 @@ struct in {
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
 	struct session **slot;			/* by the number that the queue answers with */
-	size_t nslots, nsessions;
+	size_t nslots, nsessions;		/* sessions: with what waits for a balancer's header */
+	unsigned *npending;			/* these alone, for each listener */
 	uint64_t sessions_seen;
 	int stopping, retired;
 };
 
 /* A connection that was accepted; the socket is the session's. */
-void session_start(struct in *, size_t listener, int fd, int family, const void *addr, uint16_t port);
+void session_start(struct in *, size_t listener, int fd, const struct arrival *);
+
+/* Closes it without any farewell. */
+void reset_connection(int fd);
 
 /* The queue's answer for the session's message. */
 void session_committed(struct session *, const char *id, int code, const char *status, const char *text);

@@ -9,6 +9,9 @@
  *	master -> role	stop			finish what is under way, then end
  *	master -> in	retire			take no more clients, serve those there are, then end
  *	master -> out	retire			take no more orders, deliver those there are, then end
+ *	master -> route	retire			another comes: answer until the queue lets go, then end
+ *	master -> in	ticket SECRET		session tickets are sealed with it from now on
+ *	master -> queue	conf		+fd	a new configuration, the text of it
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise

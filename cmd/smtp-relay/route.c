@@ -25,6 +25,7 @@ struct route {
 	struct sts_cache *cache;
 	struct sts_source *sts;
 	struct channel *queue;
+	int retired;		/* another is in our place, or will be: the queue lets go of us */
 };
 
 struct question {
@@ -140,8 +141,20 @@ on_record(void *arg, struct order *o)
 static void
 on_gone(void *arg, const struct fail *f)
 {
-	(void)arg;
+	struct route *r = arg;
+
+	if (r->retired)
+		role_end(&r->role);
 	role_fail(f);
+}
+
+static void
+on_master_record(void *arg, struct order *o)
+{
+	struct route *r = arg;
+
+	if (strcmp(o->v[0], "retire") == 0)
+		r->retired = 1;
 }
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
@@ -190,6 +203,7 @@ route_main(const struct route_start *start)
 
 	r.start = start;
 	r.role.stop = on_stop;
+	r.role.record = on_master_record;
 	r.role.arg = &r;
 	role_begin(&r.role, &start->role);
 	/* libcurl is a file, and so are the libraries behind it. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "client_cert.h"
 #include "in.h"
 #include "io.h"
 #include "log.h"
@@ -44,12 +45,12 @@ struct session {
 		uint64_t taken;
 	} armed;			/* where the session was when the timer was set */
 	char name[48];			/* in the log */
-	char client[INET6_ADDRSTRLEN];
-	uint16_t port;
+	struct arrival from;
 	struct spool_envelope env;
 	struct spool_writer *writer;
 	char id[SPOOL_ID_SIZE];		/* of the message under way */
 	struct tls_info tls;
+	struct client_cert cert;
 	int driving, closing;
 	int awaiting;			/* the queue's answer for id: the session lasts until it came */
 };
@@ -68,7 +69,7 @@ log_begin(struct log_line *l, const struct session *s, enum log_level level, con
 {
 	log_event(l, level, id, verb);
 	log_key(l, "session", s->name);
-	log_key(l, "client", s->client);
+	log_key(l, "client", s->from.client);
 }
 
 static void
@@ -78,8 +79,14 @@ log_connect(const struct session *s)
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "connect");
 	log_key(&l, "listener", conf_of(s)->name);
-	log_key(&l, "client", s->client);
-	log_key_num(&l, "port", s->port);
+	log_key(&l, "client", s->from.client);
+	if (s->from.family == AF_UNIX) {
+		log_key_num(&l, "uid", s->from.peer.uid);
+		log_key_num(&l, "gid", s->from.peer.gid);
+		log_key_num(&l, "pid", s->from.peer.pid);
+	} else
+		log_key_num(&l, "port", s->from.port);
+	log_key(&l, "balancer", s->from.balancer[0] != '\0' ? s->from.balancer : NULL);
 	log_key(&l, "action", s->rule != NULL ? conf_action_name(s->rule->action) : NULL);
 	log_send(&l);
 }
@@ -91,7 +98,7 @@ log_refusal(const struct session *s)
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "refused");
-	log_key(&l, "client", s->client);
+	log_key(&l, "client", s->from.client);
 	log_key(&l, "helo", s->smtp.hello[0] != '\0' ? s->smtp.hello : NULL);
 	log_key(&l, "from", s->smtp.has_mail ? s->env.from : NULL);
 	log_key(&l, "command", r->verb);
@@ -109,7 +116,7 @@ log_disconnect(const struct session *s)
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "disconnect");
-	log_key(&l, "client", s->client);
+	log_key(&l, "client", s->from.client);
 	log_key(&l, "end", smtp_server_end_name(m->end));
 	log_key(&l, "stage", smtp_server_stage_name(m->stage_at_end));
 	log_key_num(&l, "messages", m->messages);
@@ -124,15 +131,25 @@ log_disconnect(const struct session *s)
 static void
 log_tls(const struct session *s)
 {
+	const char *name = SSL_get_servername(io_ssl0(s->io), TLSEXT_NAMETYPE_host_name);
+	char *verdict = client_cert_text(&s->cert);
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "tls");
-	log_key(&l, "client", s->client);
+	log_key(&l, "client", s->from.client);
 	log_key(&l, "protocol", s->tls.protocol);
 	log_key(&l, "cipher", s->tls.cipher);
 	log_key_num(&l, "bits", s->tls.bits);
 	log_key(&l, "group", s->tls.group[0] != '\0' ? s->tls.group : NULL);
+	if (s->tls.resumed)
+		log_key_num(&l, "resumed", 1);
+	log_key(&l, "name", name);
+	log_key(&l, "client-cert", verdict);
+	log_key(&l, "subject", s->cert.verdict == CLIENT_BAD ? s->cert.name : NULL);
+	log_key(&l, "fingerprint", s->cert.fingerprint);
+	log_key(&l, "reason", s->cert.why);
 	log_send(&l);
+	free(verdict);
 }
 
 static void
@@ -155,7 +172,7 @@ log_message(const struct session *s, const char *verb, enum log_level level, con
 static atomic_uint *
 own_count(const struct in *in, size_t listener)
 {
-	return &in->start->open[listener * in->start->nworkers + in->start->worker];
+	return &in->start->open[in->start->listener[listener].row * in->start->nworkers + in->start->worker];
 }
 
 /* Of all workers: which of them takes a connection is chance, and the limit is the listener's. */
@@ -166,7 +183,7 @@ count_sessions(const struct in *in, size_t listener)
 	size_t i;
 
 	for (i = 0; i < in->start->nworkers; i++)
-		n += atomic_load(&in->start->open[listener * in->start->nworkers + i]);
+		n += atomic_load(&in->start->open[in->start->listener[listener].row * in->start->nworkers + i]);
 	return n;
 }
 
@@ -197,6 +214,7 @@ session_free(struct session *s)
 	spool_writer_abort(s->writer);
 	spool_envelope_clear(&s->env);
 	tls_info_clear(&s->tls);
+	client_cert_clear(&s->cert);
 	smtp_server_clear(&s->smtp);
 	in->slot[s->slot] = NULL;
 	atomic_fetch_sub(own_count(in, s->listener), 1);
@@ -221,6 +239,7 @@ arm_timer(struct session *s)
 	struct timeval tv = { IN_COMMAND_S, 0 };
 
 	switch (s->smtp.stage) {
+	case SMTP_SERVER_AT_CONNECT:	/* smtps */
 	case SMTP_SERVER_AT_HANDSHAKE:
 		tv.tv_sec = IN_HANDSHAKE_S;
 		break;
@@ -298,12 +317,74 @@ to_a_labels(struct mailbox *m)
 	return n > 0 && (size_t)n < sizeof m->domain ? 0 : -1;
 }
 
+/* What is asked of the client's certificate. */
+static const struct conf_client *
+client_conf(const struct session *s)
+{
+	return &conf_of(s)->client;
+}
+
+/* RFC 3207 4.1: the reply to who is not good enough is 554. */
+static int
+lacks_certificate(struct session *s)
+{
+	char *text;
+
+	if (client_cert_suffices(client_conf(s), &s->cert))
+		return 0;
+	if (s->cert.why != NULL)
+		text = xasprintf("client certificate not verified: %.200s", s->cert.why);
+	else
+		text = xstrdup("a client certificate is required");
+	smtp_server_answer(&s->smtp, 554, "5.7.1", text);
+	free(text);
+	return 1;
+}
+
+/* RFC 5321 4.5.3.1.3, of what we have made of an address too. */
+static int
+is_too_long(const struct mailbox *m)
+{
+	return strlen(m->local) + 1 + strlen(m->domain) > MAILBOX_MAX;
+}
+
+/* An address without a domain is of the listener's default one. */
+static void
+complete(const struct session *s, struct mailbox *m)
+{
+	const char *domain = conf_of(s)->default_domain;
+
+	if (domain != NULL && m->local[0] != '\0' && m->domain[0] == '\0')
+		snprintf(m->domain, sizeof m->domain, "%s", domain);
+}
+
+static void
+map_recipient(const struct session *s, struct mailbox *m)
+{
+	const struct conf_map *map = conf_map_find(conf_of(s), m->local, m->domain);
+	const char *at;
+
+	if (map == NULL)
+		return;
+	at = strrchr(map->to, '@');
+	if (at > map->to)
+		snprintf(m->local, sizeof m->local, "%.*s", (int)(at - map->to), map->to);
+	snprintf(m->domain, sizeof m->domain, "%s", at + 1);
+}
+
 static void
 want_mail(struct session *s)
 {
 	struct buf b = BUF_INIT;
 
 	spool_envelope_clear(&s->env);
+	if (lacks_certificate(s))
+		return;
+	complete(s, &s->smtp.mail.from);
+	if (is_too_long(&s->smtp.mail.from)) {
+		smtp_server_answer(&s->smtp, 501, "5.1.7", "the address is too long");
+		return;
+	}
 	if (to_a_labels(&s->smtp.mail.from) == -1) {
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
 		return;
@@ -324,16 +405,37 @@ is_routed(const struct mailbox *m)
 	return m->local[strcspn(m->local, "@%!")] != '\0';
 }
 
+/*
+ * Without a line in the host table.  Who may write to a private socket was settled by its mode, and is local; other
+ * private listeners serve the hosts that their tables name, and nobody else.
+ */
+static enum conf_action
+action_of(const struct session *s)
+{
+	if (s->rule != NULL)
+		return s->rule->action;
+	if (conf_of(s)->type == CONF_PUBLIC)
+		return CONF_ACCEPT;
+	return s->from.family == AF_UNIX ? CONF_RELAY : CONF_REJECT;
+}
+
 /* Never an open relay: the listener's own domains, or a host that may relay. */
 static void
 want_rcpt(struct session *s)
 {
-	const struct mailbox *m = &s->smtp.rcpt;
-	int may_relay = s->rule != NULL && s->rule->action == CONF_RELAY;
+	struct mailbox *m = &s->smtp.rcpt;
+	int may_relay = action_of(s) == CONF_RELAY;
 	struct buf b = BUF_INIT;
 
+	if (!text_case_eq(m->local, "postmaster"))
+		complete(s, m);
 	if (to_a_labels(&s->smtp.rcpt) == -1) {
 		smtp_server_answer(&s->smtp, 501, "5.1.3", "the domain is not one of IDNA");
+		return;
+	}
+	map_recipient(s, m);
+	if (is_too_long(m)) {
+		smtp_server_answer(&s->smtp, 501, "5.1.3", "the address is too long");
 		return;
 	}
 	if (!may_relay && (is_routed(m) ||
@@ -363,7 +465,7 @@ fill_envelope(struct session *s)
 	free(e->helo);
 	free(e->protocol);
 	e->listener = xstrdup(conf_of(s)->name);
-	e->client = xstrdup(s->client);
+	e->client = xstrdup(s->from.client);
 	e->helo = xstrdup(s->smtp.hello);
 	e->protocol = xstrdup(smtp_server_protocol(&s->smtp));
 	if (s->smtp.tls) {
@@ -391,7 +493,7 @@ write_received(struct session *s, time_t now, struct fail *f)
 	struct buf b = BUF_INIT;
 	int rc;
 
-	smtp_server_received(&s->smtp, &b, NULL, s->client, s->id, now);
+	smtp_server_received(&s->smtp, &b, NULL, s->from.family != AF_UNIX ? s->from.client : NULL, s->id, now);
 	rc = spool_writer_add(s->writer, b.p, b.len, f);
 	buf_clear(&b);
 	return rc;
@@ -479,6 +581,8 @@ begin_tls(struct session *s)
 		smtp_server_tls_failed(&s->smtp, &f);
 		return;
 	}
+	if (client_conf(s)->cert != CONF_CLIENT_CERT_NO)
+		tls_server_ask_client(ssl);
 	io_start_tls(s->io, ssl, IO_TLS_SERVER);
 }
 
@@ -588,20 +692,38 @@ on_drained(struct io *io, void *arg)
 	go_on(arg);
 }
 
+static void greet(struct session *);
+
 static void
 on_tls_done(struct io *io, void *arg)
 {
 	struct session *s = arg;
 	struct smtp_server_tls t = { 0 };
+	int first = s->smtp.stage == SMTP_SERVER_AT_CONNECT;
+	char *client;
 
 	tls_info_get(io_ssl0(io), &s->tls);
+	client_cert_judge(client_conf(s), &s->tls, s->in->start->trust, time(NULL), &s->cert);
+	client = client_cert_text(&s->cert);
 	t.protocol = s->tls.protocol;
-	t.cipher = s->tls.cipher;
+	t.cipher = s->tls.suite;
 	t.bits = s->tls.bits;
 	t.group = s->tls.group[0] != '\0' ? s->tls.group : NULL;
+	t.client = client;
 	smtp_server_tls_done(&s->smtp, &t);
+	free(client);
 	log_tls(s);
+	if (first)
+		greet(s);
 	go_on(s);
+}
+
+/* Of STARTTLS, or of smtps. */
+static int
+in_handshake(const struct session *s)
+{
+	return s->smtp.stage == SMTP_SERVER_AT_HANDSHAKE ||
+	    (s->smtp.stage == SMTP_SERVER_AT_CONNECT && conf_of(s)->protocol == CONF_SMTPS);
 }
 
 static void
@@ -611,7 +733,7 @@ on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 
 	(void)io;
 	s->io = NULL;
-	if (end == IO_END_INJECTION || s->smtp.stage == SMTP_SERVER_AT_HANDSHAKE)
+	if (end == IO_END_INJECTION || in_handshake(s))
 		smtp_server_tls_failed(&s->smtp, f);
 	else if (end == IO_END_EOF)
 		smtp_server_eof(&s->smtp);
@@ -632,10 +754,16 @@ static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
+	struct fail f = FAIL_INIT;
 
 	(void)fd;
 	(void)what;
-	smtp_server_timeout(&s->smtp);
+	/* A reply in clear text would stand inside TLS. */
+	if (s->smtp.stage == SMTP_SERVER_AT_CONNECT && in_handshake(s)) {
+		fail(&f, FAIL_TEMP, "TLS handshake: timed out");
+		smtp_server_tls_failed(&s->smtp, &f);
+	} else
+		smtp_server_timeout(&s->smtp);
 	drive(s, "", 0);
 	settle(s);
 }
@@ -672,7 +800,7 @@ session_shutdown(struct session *s)
 
 /* ---- the first words ---- */
 
-static void
+void
 reset_connection(int fd)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
@@ -681,19 +809,10 @@ reset_connection(int fd)
 	close(fd);
 }
 
-/* A private listener serves the hosts that its table names, and no other. */
-static int
-is_refused(const struct session *s)
-{
-	if (s->rule != NULL)
-		return s->rule->action == CONF_REJECT;
-	return conf_of(s)->type == CONF_PRIVATE;
-}
-
 static void
 greet(struct session *s)
 {
-	if (is_refused(s))
+	if (action_of(s) == CONF_REJECT)
 		smtp_server_refuse(&s->smtp, 554, "5.7.1", "no service for this host");
 	else if (s->in->stopping)
 		smtp_server_refuse(&s->smtp, 421, "4.3.2", "shutting down");
@@ -704,16 +823,14 @@ greet(struct session *s)
 }
 
 static struct session *
-session_new(struct in *in, size_t listener, const struct conf_hosts *rule, const char *client,
-    uint16_t port)
+session_new(struct in *in, size_t listener, const struct conf_hosts *rule, const struct arrival *from)
 {
 	struct session *s = xcalloc(1, sizeof *s);
 
 	s->in = in;
 	s->listener = listener;
 	s->rule = rule;
-	s->port = port;
-	snprintf(s->client, sizeof s->client, "%s", client);
+	s->from = *from;
 	snprintf(s->name, sizeof s->name, "%s.%" PRIu64, in->start->role.name, ++in->sessions_seen);
 	s->slot = take_slot(in, s);
 	atomic_fetch_add(own_count(in, listener), 1);
@@ -724,11 +841,10 @@ session_new(struct in *in, size_t listener, const struct conf_hosts *rule, const
 }
 
 void
-session_start(struct in *in, size_t listener, int fd, int family, const void *addr, uint16_t port)
+session_start(struct in *in, size_t listener, int fd, const struct arrival *from)
 {
 	const struct conf_listen *l = in->start->listener[listener].conf;
-	const struct conf_hosts *rule = conf_find_hosts(l, family, addr);
-	char client[INET6_ADDRSTRLEN] = "?";
+	const struct conf_hosts *rule = conf_find_hosts(l, from->family, from->addr);
 	struct fail f = FAIL_INIT;
 	struct session *s;
 
@@ -736,8 +852,7 @@ session_start(struct in *in, size_t listener, int fd, int family, const void *ad
 		reset_connection(fd);
 		return;
 	}
-	inet_ntop(family, addr, client, sizeof client);
-	s = session_new(in, listener, rule, client, port);
+	s = session_new(in, listener, rule, from);
 	log_connect(s);
 	if ((s->io = io_accept(in->role.base, fd, &handlers, s, &f)) == NULL) {
 		smtp_server_lost(&s->smtp, &f);
@@ -745,7 +860,10 @@ session_start(struct in *in, size_t listener, int fd, int family, const void *ad
 		settle(s);
 		return;
 	}
-	greet(s);
+	if (l->protocol == CONF_SMTPS)
+		begin_tls(s);
+	else
+		greet(s);
 	drive(s, "", 0);
 	settle(s);
 }
