@@ -20,35 +20,9 @@
 #include "spool.h"
 #include "tool.h"
 
-static const char *const action_names[] = { [CONF_ACCEPT] = "accept", [CONF_RELAY] = "relay",
-	[CONF_REJECT] = "reject", [CONF_TCPREFUSE] = "tcprefuse" };
 static const char *const type_names[] = { [CONF_PUBLIC] = "public", [CONF_PRIVATE] = "private" };
-static const char *const level_names[] = { [SMTP_SERVER_TLS_NO] = "no",
-	[SMTP_SERVER_TLS_PREFERRED] = "preferred", [SMTP_SERVER_TLS_REQUIRED] = "required" };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-const char *
-conf_action_name(enum conf_action action)
-{
-	return action_names[action];
-}
-
-int
-conf_find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
-{
-	struct buf list = BUF_INIT;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(names[i], word) == 0)
-			return i;
-	for (i = 0; i < n; i++)
-		buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", names[i]);
-	fail(f, FAIL_INPUT, "%s: expected %s, not \"%.64s\"", what, list.p, word);
-	buf_clear(&list);
-	return -1;
-}
 
 /* ---- single values ---- */
 
@@ -163,7 +137,7 @@ static int
 set_flag(int *flag, const struct table_line *l, struct fail *f)
 {
 	static const char *const words[] = { "no", "yes" };
-	int i = conf_find_word(l->key, l->v[0], words, COUNT(words), f);
+	int i = access_word(l->key, l->v[0], words, COUNT(words), f);
 
 	if (i == -1)
 		return -1;
@@ -232,49 +206,53 @@ set_retry(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
-/* "50M" too: K, M, G are 2 to the 10, 20, 30. */
 static int
 set_max_size(void *ctx, const struct table_line *l, struct fail *f)
 {
-	static const char units[] = "KMG";
-	size_t len = strlen(l->v[0]);
-	const char *unit = len > 1 ? strchr(units, l->v[0][len - 1]) : NULL;
-	int bits = unit != NULL ? 10 * (int)(unit - units + 1) : 0, rc;
-	char *digits = xstrndup(l->v[0], unit != NULL ? len - 1 : len);
-	long long n;
+	return limit_set(&((struct conf *)ctx)->limits, LIMIT_SIZE, l->v[0], f);
+}
 
-	/* RFC 5321 4.5.3.1.7: at least 64 KiB. */
-	if ((rc = text_number(digits, 65536 >> (bits < 16 ? bits : 16), (1LL << 40) >> bits, l->key, &n,
-	    f)) == 0)
-		((struct conf *)ctx)->max_size = (uint64_t)n << bits;
-	free(digits);
-	return rc;
+/* Each at most once in the file, max-size among them. */
+static int
+set_limit(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct conf *c = ctx;
+	size_t i;
+	int key;
+
+	for (i = 0; i < l->n; i += 2) {
+		if ((key = limit_find(l->v[i])) == -1)
+			return fail(f, FAIL_INPUT, "limit: there is no limit \"%.64s\"", l->v[i]);
+		if (i + 1 == l->n)
+			return fail(f, FAIL_INPUT, "limit: no value behind \"%.64s\"", l->v[i]);
+		if (limit_set(&c->limits, (enum limit_key)key, l->v[i + 1], f) == -1)
+			return fail_prefix(f, "limit");
+	}
+	return 0;
+}
+
+static int
+set_recipients(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->recipients, l->key, l->v[0], f);
+}
+
+/* Not what is part of an address anyway, or of a bounce's. */
+static int
+set_delimiter(void *ctx, const struct table_line *l, struct fail *f)
+{
+	if (strlen(l->v[0]) != 1 || strchr("+-_=#~", l->v[0][0]) == NULL)
+		return fail(f, FAIL_INPUT, "recipient-delimiter: expected one of + - _ = # ~, not \"%.64s\"", l->v[0]);
+	((struct conf *)ctx)->delimiter = l->v[0][0];
+	return 0;
 }
 
 /* ---- listen ---- */
 
-char *
-conf_pattern(const char *word, struct fail *f)
-{
-	const char *name = word[0] == '.' ? word + 1 : word;
-	char *ascii = name_to_ascii(name, f), *result;
-
-	if (ascii == NULL)
-		return NULL;
-	if (!name_is_host(ascii, NAME_UNDERSCORE)) {
-		fail(f, FAIL_INPUT, "expected a domain, not \"%.200s\"", word);
-		free(ascii);
-		return NULL;
-	}
-	result = xasprintf("%s%s", word[0] == '.' ? "." : "", ascii);
-	free(ascii);
-	return result;
-}
-
 static int
 listen_type(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = conf_find_word("type", word, type_names, COUNT(type_names), f);
+	int i = access_word("type", word, type_names, COUNT(type_names), f);
 
 	if (i == -1)
 		return -1;
@@ -285,7 +263,7 @@ listen_type(struct conf_listen *l, const char *word, struct fail *f)
 static int
 listen_tls(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = conf_find_word("tls", word, level_names, COUNT(level_names), f);
+	int i = access_word("tls", word, access_tls_names, ACCESS_TLS_NAMES, f);
 
 	if (i == -1)
 		return -1;
@@ -315,20 +293,32 @@ listen_backlog(struct conf_listen *l, const char *word, struct fail *f)
 	return 0;
 }
 
+static int
+listen_client_names(struct conf_listen *l, const char *word, struct fail *f)
+{
+	static const char *const words[] = { "no", "yes" };
+
+	return (l->client_names = access_word("client-names", word, words, COUNT(words), f)) == -1 ? -1 : 0;
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct conf_listen *, const char *, struct fail *);
 } listen_options[] = { { "type", listen_type }, { "tls", listen_tls },
-	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog } };
+	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog },
+	{ "client-names", listen_client_names } };
 
 static int
 listen_option(struct conf_listen *l, const char *key, const char *value, struct fail *f)
 {
 	size_t i;
+	int limit;
 
 	for (i = 0; i < COUNT(listen_options); i++)
 		if (strcmp(listen_options[i].key, key) == 0)
 			return listen_options[i].set(l, value, f);
+	if ((limit = limit_find(key)) != -1)
+		return limit_set(&l->limits, (enum limit_key)limit, value, f) == -1 ? fail_prefix(f, "listen") : 0;
 	return conf_listen_option(l, key, value, f);
 }
 
@@ -337,7 +327,7 @@ static int
 check_domain_word(const char *word, struct fail *f)
 {
 	size_t i;
-	int is_key = strcmp(word, "domains") == 0 || conf_listen_is_option(word);
+	int is_key = strcmp(word, "domains") == 0 || limit_find(word) != -1 || conf_listen_is_option(word);
 
 	for (i = 0; i < COUNT(listen_options); i++)
 		is_key |= strcmp(listen_options[i].key, word) == 0;
@@ -358,7 +348,7 @@ listen_domains(struct conf_listen *l, char **word, size_t n, struct fail *f)
 	for (i = 0; i < n; i++) {
 		if (check_domain_word(word[i], f) == -1)
 			return -1;
-		if ((l->domain[l->ndomains] = conf_pattern(word[i], f)) == NULL)
+		if ((l->domain[l->ndomains] = access_domain(word[i], f)) == NULL)
 			return fail_prefix(f, "domains");
 		l->ndomains++;
 	}
@@ -459,60 +449,24 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 
 /* ---- hosts ---- */
 
+/* Only a listener with TLS has keys loaded for it. */
 static int
-parse_network(const char *word, struct conf_hosts *h, struct fail *f)
+check_hosts(const struct conf_listen *l, const struct conf_hosts *h, struct fail *f)
 {
-	char *addr, *slash;
-	long long bits = -1;
-	int rc = -1;
+	size_t i;
 
-	if (strcmp(word, "default") == 0) {
-		h->bits = -1;
-		return 0;
-	}
-	addr = xstrdup(word);
-	if ((slash = strchr(addr, '/')) != NULL)
-		*slash++ = '\0';
-	h->family = AF_INET;
-	if (inet_pton(AF_INET, addr, h->addr) != 1) {
-		h->family = AF_INET6;
-		if (inet_pton(AF_INET6, addr, h->addr) != 1) {
-			fail(f, FAIL_INPUT, "hosts: expected an address, a network or default, not \"%.200s\"",
-			    word);
-			goto out;
-		}
-	}
-	bits = h->family == AF_INET ? 32 : 128;
-	if (slash != NULL && text_number(slash, 0, bits, "hosts: length of a prefix", &bits, f) == -1)
-		goto out;
-	h->bits = bits;
-	rc = 0;
-out:
-	free(addr);
-	return rc;
-}
-
-static int
-in_network(const struct conf_hosts *h, int family, const uint8_t *addr)
-{
-	int whole = h->bits / 8, rest = h->bits % 8;
-
-	if (h->bits < 0)
-		return 1;
-	if (h->family != family || memcmp(h->addr, addr, whole) != 0)
-		return 0;
-	return rest == 0 || ((h->addr[whole] ^ addr[whole]) >> (8 - rest)) == 0;
-}
-
-/* "10.0.0.1/8" is more likely a slip than a wish for 10.0.0.0/8. */
-static int
-has_host_bits(const struct conf_hosts *h)
-{
-	int i, n = h->family == AF_INET ? 32 : 128;
-
-	for (i = h->bits < 0 ? n : h->bits; i < n; i++)
-		if (h->addr[i / 8] & (0x80 >> i % 8))
-			return 1;
+	if (l->path != NULL && (h->bits >= 0 || h->name != NULL))
+		return fail(f, FAIL_INPUT, "clients of a unix socket have no address: expected default");
+	if (h->tls > SMTP_SERVER_TLS_NO && l->tls == SMTP_SERVER_TLS_NO)
+		return fail(f, FAIL_INPUT, "tls %s on a listener with tls no: let the listener have TLS, and give "
+		    "the other hosts tls no", access_tls_names[h->tls]);
+	if (conf_tls(l, h) == SMTP_SERVER_TLS_NO && (h->client_cert > CONF_CLIENT_CERT_NO ||
+	    conf_client_cert(l, h) == CONF_CLIENT_CERT_REQUIRED))
+		return fail(f, FAIL_INPUT, "client-cert %s beside tls no: a certificate comes with TLS alone",
+		    conf_client_cert_name(conf_client_cert(l, h)));
+	for (i = 0; i < l->nhosts; i++)
+		if (access_same(&l->hosts[i], h))
+			return fail(f, FAIL_INPUT, "a second line for the same hosts");
 	return 0;
 }
 
@@ -520,25 +474,14 @@ static int
 set_hosts(void *ctx, const struct table_line *line, struct fail *f)
 {
 	struct conf_listen *l = find_listen(ctx, line->v[0]);
-	struct conf_hosts h = { .bits = -1 };
-	int action;
-	size_t i;
+	struct conf_hosts h;
 
 	if (l == NULL)
 		return fail(f, FAIL_INPUT, "hosts: no listener \"%.64s\" above", line->v[0]);
-	if (parse_network(line->v[1], &h, f) == -1)
-		return -1;
-	if (l->path != NULL && h.bits >= 0)
-		return fail(f, FAIL_INPUT, "hosts: clients of a unix socket have no address: expected default");
-	if (h.bits >= 0 && has_host_bits(&h))
-		return fail(f, FAIL_INPUT, "hosts: %.200s has bits behind its prefix", line->v[1]);
-	if ((action = conf_find_word("hosts", line->v[2], action_names, COUNT(action_names), f)) == -1)
-		return -1;
-	h.action = (enum conf_action)action;
-	for (i = 0; i < l->nhosts; i++)
-		if (l->hosts[i].bits == h.bits && (h.bits < 0 || (l->hosts[i].family == h.family &&
-		    memcmp(l->hosts[i].addr, h.addr, sizeof h.addr) == 0)))
-			return fail(f, FAIL_INPUT, "hosts: a second line for %.200s", line->v[1]);
+	if (access_parse(&h, line->v + 1, line->n - 1, f) == -1 || check_hosts(l, &h, f) == -1) {
+		access_clear(&h);
+		return fail_prefix(f, "hosts");
+	}
 	l->hosts = xreallocarray(l->hosts, l->nhosts + 1, sizeof *l->hosts);
 	l->hosts[l->nhosts++] = h;
 	return 0;
@@ -554,17 +497,25 @@ set_domain_map(void *ctx, const struct table_line *line, struct fail *f)
 	return conf_listen_map(l, line->v[1], line->v[2], f);
 }
 
-const struct conf_hosts *
-conf_find_hosts(const struct conf_listen *l, int family, const void *addr)
+void
+conf_limits(const struct conf *c, const struct conf_listen *l, const struct conf_hosts *h, struct limits *out)
 {
-	const struct conf_hosts *best = NULL;
-	size_t i;
+	*out = c->limits;
+	limits_overlay(out, &l->limits);
+	if (h != NULL)
+		limits_overlay(out, &h->limits);
+}
 
-	for (i = 0; i < l->nhosts; i++)
-		if (in_network(&l->hosts[i], family, addr) &&
-		    (best == NULL || l->hosts[i].bits > best->bits))
-			best = &l->hosts[i];
-	return best;
+enum smtp_server_tls_level
+conf_tls(const struct conf_listen *l, const struct conf_hosts *h)
+{
+	return h != NULL && h->tls != -1 ? (enum smtp_server_tls_level)h->tls : l->tls;
+}
+
+enum conf_client_cert
+conf_client_cert(const struct conf_listen *l, const struct conf_hosts *h)
+{
+	return h != NULL && h->client_cert != -1 ? (enum conf_client_cert)h->client_cert : l->client.cert;
 }
 
 int
@@ -591,7 +542,7 @@ destination_pattern(const char *word, const char *key, struct fail *f)
 
 	if (strcmp(word, "default") == 0)
 		return xstrdup(word);
-	if ((pattern = conf_pattern(word, f)) == NULL)
+	if ((pattern = access_domain(word, f)) == NULL)
 		fail_prefix(f, "%s", key);
 	return pattern;
 }
@@ -871,7 +822,10 @@ static const struct table_row rows[] = {
 	{ "own-address", 1, 64, TABLE_ONCE, set_own_address },
 	{ "retry", 1, 1, TABLE_ONCE, set_retry },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
-	{ "hosts", 3, 3, 0, set_hosts },
+	{ "limit", 2, 64, 0, set_limit },
+	{ "recipients", 1, 1, TABLE_ONCE, set_recipients },
+	{ "recipient-delimiter", 1, 1, TABLE_ONCE, set_delimiter },
+	{ "hosts", 3, 256, 0, set_hosts },
 	{ "domain-map", 3, 3, 0, set_domain_map },
 	{ "destination", 1, 64, 0, set_destination },
 	{ "route", 2, 2, 0, set_route },
@@ -898,7 +852,7 @@ conf_new(const char *file)
 	c->workers = 2;
 	c->deliver = 1;
 	c->retry = 300;
-	c->max_size = 50 * 1024 * 1024;
+	c->limits = limits_standard;
 	return c;
 }
 
@@ -968,6 +922,7 @@ conf_free(struct conf *c)
 	free(c->queue_user);
 	free(c->anchor);
 	free(c->resolver);
+	free(c->recipients);
 	free(c->file);
 	free(c);
 }
@@ -975,32 +930,27 @@ conf_free(struct conf *c)
 /* ---- the summary ---- */
 
 static void
-print_hosts(struct buf *b, const struct conf_hosts *h)
-{
-	char addr[INET6_ADDRSTRLEN];
-
-	if (h->bits < 0)
-		buf_printf(b, "    hosts default: %s\n", action_names[h->action]);
-	else
-		buf_printf(b, "    hosts %s/%d: %s\n", inet_ntop(h->family, h->addr, addr, sizeof addr), h->bits,
-		    action_names[h->action]);
-}
-
-static void
 print_listen(struct buf *b, const struct conf_listen *l)
 {
 	char *place = conf_listen_place(l);
 	size_t i;
 
-	buf_printf(b, "listener %s on %s: %s, tls %s", l->name, place, type_names[l->type], level_names[l->tls]);
+	buf_printf(b, "listener %s on %s: %s, tls %s", l->name, place, type_names[l->type], access_tls_names[l->tls]);
 	free(place);
 	conf_listen_print_words(b, l);
-	buf_printf(b, ", %u sessions, backlog %u\n", l->concurrency, l->backlog);
+	buf_printf(b, ", %u sessions, backlog %u", l->concurrency, l->backlog);
+	if (l->client_names)
+		buf_puts(b, ", client names");
+	limits_print(b, &l->limits);
+	buf_puts(b, "\n");
 	conf_listen_print_lines(b, l);
 	for (i = 0; i < l->ndomains; i++)
 		buf_printf(b, "    takes mail for %s\n", l->domain[i]);
-	for (i = 0; i < l->nhosts; i++)
-		print_hosts(b, &l->hosts[i]);
+	for (i = 0; i < l->nhosts; i++) {
+		buf_puts(b, "    hosts ");
+		access_print(b, &l->hosts[i]);
+		buf_puts(b, "\n");
+	}
 	if (l->path != NULL && l->type == CONF_PRIVATE && l->nhosts == 0)
 		buf_printf(b, "    who may write to the socket: relay\n");
 	else if (l->path == NULL && l->type == CONF_PRIVATE)
@@ -1036,6 +986,29 @@ print_destination(const struct conf *c, struct buf *b, const struct conf_destina
 	buf_puts(b, "\n");
 }
 
+/* Those that the file gives, max-size aside. */
+static void
+print_limits(const struct conf *c, struct buf *b)
+{
+	struct limits said = c->limits;
+	struct buf text = BUF_INIT;
+
+	said.given &= ~(UINT32_C(1) << LIMIT_SIZE);
+	limits_print(&text, &said);
+	if (text.len > 0)
+		buf_printf(b, "limits: %s\n", text.p + 2);
+	buf_clear(&text);
+}
+
+static void
+print_recipients(const struct conf *c, struct buf *b)
+{
+	buf_printf(b, "recipients in %s", c->recipients);
+	if (c->delimiter != '\0')
+		buf_printf(b, ", extensions behind %c", c->delimiter);
+	buf_puts(b, "\n");
+}
+
 void
 conf_print(const struct conf *c, struct buf *b)
 {
@@ -1046,7 +1019,10 @@ conf_print(const struct conf *c, struct buf *b)
 	if (c->user != NULL && c->queue_user != NULL)
 		buf_printf(b, "users %s, and %s for the queue\n", c->user, c->queue_user);
 	buf_printf(b, "messages of at most %llu octets, first tried again after %llds\n",
-	    (unsigned long long)c->max_size, (long long)c->retry);
+	    (unsigned long long)c->limits.value[LIMIT_SIZE], (long long)c->retry);
+	print_limits(c, b);
+	if (c->recipients != NULL)
+		print_recipients(c, b);
 	buf_printf(b, "resolver %s, anchor %s, hosts of MX asked at port %u\n",
 	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
 	    c->mx_port);
@@ -1070,7 +1046,7 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	struct facts_addr a = { .family = strchr(l->at.host, ':') == NULL ? AF_INET : AF_INET6 };
 	const char *special = NULL;
 
-	if (h->action != CONF_RELAY || h->bits > 0 || l->path != NULL)
+	if (h->action != CONF_RELAY || h->name != NULL || h->bits > 0 || l->path != NULL)
 		return 0;
 	if (inet_pton(a.family, l->at.host, &a.ip) == 1)
 		special = facts_addr_special(&a);

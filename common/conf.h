@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access.h"
 #include "cidr.h"
 #include "fail.h"
+#include "limit.h"
 #include "policy.h"
 #include "smtp_server.h"
 #include "table.h"
@@ -22,23 +24,6 @@
 #define CONF_CONCURRENCY 1000		/* sessions of a listener, where nothing is said */
 #define CONF_BACKLOG 511
 
-enum conf_action {
-	CONF_ACCEPT,		/* mail for the listener's domains */
-	CONF_RELAY,		/* mail for anywhere */
-	CONF_REJECT,		/* 554 in the banner */
-	CONF_TCPREFUSE		/* the connection is reset */
-};
-
-const char *conf_action_name(enum conf_action);
-
-/* Who may connect: a network, or all (bits -1). */
-struct conf_hosts {
-	int family;
-	uint8_t addr[16];
-	int bits;
-	enum conf_action action;
-};
-
 enum conf_type { CONF_PUBLIC, CONF_PRIVATE };
 
 enum conf_protocol {
@@ -46,16 +31,7 @@ enum conf_protocol {
 	CONF_SMTPS		/* TLS from the first octet (RFC 8314 3.3) */
 };
 
-/* Certificates of clients. */
-enum conf_client_cert {
-	CONF_CLIENT_CERT_NO,		/* none is asked for */
-	CONF_CLIENT_CERT_PREFERRED,	/* asked for and judged; what comes of it is only told */
-	CONF_CLIENT_CERT_REQUIRED	/* no mail without one that is good */
-};
-
-const char *conf_client_cert_name(enum conf_client_cert);
-
-/* Which are good: a chain to a trusted CA; of those listed where any is, and then a fingerprint needs no chain. */
+/* Of clients' certificates, which are good: a chain to a trusted CA; of those listed where any is, and then a fingerprint needs no chain. */
 struct conf_client {
 	enum conf_client_cert cert;
 	char **name;			/* dNSNames, as name_matches() has them */
@@ -98,6 +74,8 @@ struct conf_listen {
 	size_t ndomains;
 	unsigned concurrency;
 	unsigned backlog;
+	int client_names;	/* the clients' names are looked up even where no line needs them */
+	struct limits limits;	/* as far as the line says them */
 	struct conf_hosts *hosts;
 	size_t nhosts;
 };
@@ -131,7 +109,9 @@ struct conf {
 	int deliver;			/* 0: mail waits in the queue */
 	int loopback_mx;		/* MX hosts may be on this machine */
 	int64_t retry;			/* seconds to the first retry */
-	uint64_t max_size;
+	struct limits limits;		/* complete */
+	char *recipients;		/* file of them; NULL: not looked at */
+	char delimiter;			/* between a local part and its extension; NUL: none */
 	struct conf_listen *listen;
 	size_t nlisten;
 	struct conf_own *own;		/* where connections would come back to us */
@@ -164,8 +144,10 @@ struct conf *conf_parse_text(const char *file, const char *text, size_t len, tab
     size_t *errors);
 void conf_free(struct conf *);
 
-/* The most specific entry of the listener for an address; NULL where there is none. */
-const struct conf_hosts *conf_find_hosts(const struct conf_listen *, int family, const void *addr);
+/* What holds for a client with that line (NULL: none): its own limits, the listener's, those of all. */
+void conf_limits(const struct conf *, const struct conf_listen *, const struct conf_hosts *, struct limits *);
+enum smtp_server_tls_level conf_tls(const struct conf_listen *, const struct conf_hosts *);
+enum conf_client_cert conf_client_cert(const struct conf_listen *, const struct conf_hosts *);
 
 /* True where the listener takes mail for the domain. */
 int conf_has_domain(const struct conf_listen *, const char *domain);

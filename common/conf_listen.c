@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "cert.h"
 #include "name.h"
@@ -17,16 +18,8 @@
 #define LIST_MAX 256		/* values of one option */
 
 static const char *const protocol_names[] = { [CONF_SMTP] = "smtp", [CONF_SMTPS] = "smtps" };
-static const char *const client_cert_names[] = { [CONF_CLIENT_CERT_NO] = "no",
-	[CONF_CLIENT_CERT_PREFERRED] = "preferred", [CONF_CLIENT_CERT_REQUIRED] = "required" };
 static const char *const version_names[] = { "1.0", "1.1", "1.2", "1.3" };
 static const int versions[] = { TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION };
-
-const char *
-conf_client_cert_name(enum conf_client_cert c)
-{
-	return client_cert_names[c];
-}
 
 /* ---- lists ---- */
 
@@ -89,7 +82,7 @@ set_cert(struct conf_listen *l, const char *value, struct fail *f)
 static int
 set_protocol(struct conf_listen *l, const char *value, struct fail *f)
 {
-	int i = conf_find_word("protocol", value, protocol_names, COUNT(protocol_names), f);
+	int i = access_word("protocol", value, protocol_names, COUNT(protocol_names), f);
 
 	if (i == -1)
 		return -1;
@@ -100,7 +93,7 @@ set_protocol(struct conf_listen *l, const char *value, struct fail *f)
 static int
 set_tls_min(struct conf_listen *l, const char *value, struct fail *f)
 {
-	int i = conf_find_word("tls-min", value, version_names, COUNT(version_names), f);
+	int i = access_word("tls-min", value, version_names, COUNT(version_names), f);
 
 	if (i == -1)
 		return -1;
@@ -121,12 +114,7 @@ set_ciphers(struct conf_listen *l, const char *value, struct fail *f)
 static int
 set_client_cert(struct conf_listen *l, const char *value, struct fail *f)
 {
-	int i = conf_find_word("client-cert", value, client_cert_names, COUNT(client_cert_names), f);
-
-	if (i == -1)
-		return -1;
-	l->client.cert = (enum conf_client_cert)i;
-	return 0;
+	return conf_client_cert_parse(value, &l->client.cert, f);
 }
 
 static int
@@ -295,6 +283,8 @@ conf_listen_clear(struct conf_listen *l)
 	free_words(l->client.name, l->client.nnames);
 	free_words(l->client.fingerprint, l->client.nfingerprints);
 	free_words(l->domain, l->ndomains);
+	for (i = 0; i < l->nhosts; i++)
+		access_clear(&l->hosts[i]);
 	free(l->hosts);
 	free(l->path);
 	free(l->group);
@@ -373,7 +363,7 @@ map_side(const char *word, int below, struct fail *f)
 		    below ? " or @.domain" : "", word);
 		return NULL;
 	}
-	if ((domain = conf_pattern(at + 1, f)) == NULL) {
+	if ((domain = access_domain(at + 1, f)) == NULL) {
 		fail_prefix(f, "domain-map");
 		return NULL;
 	}
@@ -484,7 +474,7 @@ conf_listen_print_lines(struct buf *b, const struct conf_listen *l)
 	if (l->ciphers != NULL)
 		buf_printf(b, "    ciphers %s\n", l->ciphers);
 	if (c->cert != CONF_CLIENT_CERT_NO)
-		buf_printf(b, "    client certificate %s%s\n", client_cert_names[c->cert],
+		buf_printf(b, "    client certificate %s%s\n", conf_client_cert_name(c->cert),
 		    c->nnames + c->nfingerprints > 0 ? ", good are:" : ", of a trusted CA");
 	for (i = 0; i < c->nnames; i++)
 		buf_printf(b, "        %s, of a trusted CA\n", c->name[i]);

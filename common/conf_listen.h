@@ -9,12 +9,6 @@
 #include "fail.h"
 #include "text.h"
 
-/* In conf.c: the word's place among the names; -1: FAIL_INPUT with all of them. */
-int conf_find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *);
-
-/* In conf.c: a domain, or ".domain", in A-labels, on the heap. */
-char *conf_pattern(const char *word, struct fail *);
-
 /* The defaults. */
 void conf_listen_init(struct conf_listen *, const char *name);
 void conf_listen_clear(struct conf_listen *);

@@ -44,7 +44,7 @@ static const char *const private_zones[] = { "test.", "home.arpa.", "10.in-addr.
 	"21.172.in-addr.arpa.", "22.172.in-addr.arpa.", "23.172.in-addr.arpa.",
 	"24.172.in-addr.arpa.", "25.172.in-addr.arpa.", "26.172.in-addr.arpa.",
 	"27.172.in-addr.arpa.", "28.172.in-addr.arpa.", "29.172.in-addr.arpa.",
-	"30.172.in-addr.arpa.", "31.172.in-addr.arpa.", "d.f.ip6.arpa." };
+	"30.172.in-addr.arpa.", "31.172.in-addr.arpa.", "d.f.ip6.arpa.", "127.in-addr.arpa." };
 
 const char *
 dns_sec_name(enum dns_sec sec)
@@ -528,6 +528,8 @@ static const struct {
 	/* Names whose servers are dead must not make the forwarder itself look dead to the others.
 	 */
 	{ "infra-cache-max-rtt:", "4000" },
+	/* Its parent is signed and knows nothing of it, but a machine's resolver does. */
+	{ "domain-insecure:", "127.in-addr.arpa." },
 };
 
 static struct ub_ctx *

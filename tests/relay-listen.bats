@@ -48,6 +48,9 @@ handshake()
 
 subject() { sed -n 's/^subject=.*CN = //p' <<< "$output" | head -n 1; }
 
+# Nothing was said: how the end is seen depends on who was first.
+is_reset() { [[ $output == reset || $output == closed || $output == *'reset by peer'* ]]; }
+
 MAIL=('MAIL FROM:<a@client.example>\r\n' =)
 TEXT=('DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n')
 
@@ -142,12 +145,8 @@ TEXT=('DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n')
 	# IDENTITY PORT: a session with that certificate, or with none; its codes in $output.
 	session()
 	{
-		local opts=()
-		[ -z "$1" ] || opts=(-cert "etc/certs/$1/cert.pem" -key "etc/certs/$1/key.pem")
-		run bash -c "(sleep 0.2; printf 'EHLO c\r\n'; sleep 0.1; printf 'MAIL FROM:<a@c.example>\r\n'; sleep 0.1
-		    printf 'RCPT TO:<u@relay.example>\r\n'; sleep 0.1; printf 'DATA\r\n'; sleep 0.1
-		    printf 'Subject: x\r\n\r\n.\r\n'; sleep 0.2; printf 'QUIT\r\n'; sleep 0.2) |
-		    openssl s_client -quiet -connect 127.0.0.1:$2 -starttls smtp ${opts[*]} 2> /dev/null"
+		run say "$2" = 'EHLO c\r\n' = 'STARTTLS\r\n' = "tls${1:+:etc/certs/$1}" 'EHLO c\r\n' = 'MAIL FROM:<a@c.example>\r\n' = \
+		    'RCPT TO:<u@relay.example>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\n.\r\n' = 'QUIT\r\n'
 	}
 	# IDENTITY|PORT|the reply to MAIL|what log and Received say
 	local rows=(
@@ -160,7 +159,7 @@ TEXT=('DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n')
 		IFS='|' read -r who port want told <<< "$row"
 		relay_forget
 		session "$who" "$port"
-		[[ $output == *"$want "* ]] || { echo "$row: $output"; return 1; }
+		[[ $output == "220 250 220 250 $want "* ]] || { echo "$row: $output"; return 1; }
 		logged "tls .*client-cert=\"\\?$told" || { echo "$row: not in the log"; return 1; }
 		if [ "$want" = 250 ]; then
 			relayq -s spool cat "$(relay_ids)" | tr -d '\r\n' | tr -s '\t ' ' ' |
@@ -237,13 +236,13 @@ V2='\r\n\r\n\0\r\nQUIT\n'
 		IFS='|' read -r header client want <<< "$row"
 		relay_forget
 		run say "$RELAY_PORT" "$header" = 'EHLO client.example\r\n' = "${MAIL[@]}" 'RCPT TO:<x@far.example>\r\n' = "${TEXT[@]}"
-		[ "$output" = "$want" ] || { echo "$row: $output"; return 1; }
+		[ "$output" = "$want" ] || { [ "$want" = reset ] && is_reset; } || { echo "$row: $output"; return 1; }
 		[ -z "$client" ] || logged "connect listener=in client=$client port=" || { echo "$row: not in the log"; return 1; }
 		case $want in 220*)
 			relayq -s spool cat "$(relay_ids)" | grep -qE "\[(IPv6:)?$client\]" ;;
 		esac
 	done
-	logged 'connect listener=in client=192.0.2.1 port=4711 balancer=127.0.0.1 action=relay'
+	logged 'connect listener=in client=192.0.2.1 port=4711 balancer=127.0.0.1 hosts=192.0.2.0/24 action=relay'
 	run ! logged 'connect listener=in client=127.0.0.1 .*balancer='
 	logged 'proxy-refused listener=in client=127.0.0.1 reason="PROXY header: expected \\"PROXY \\" or the signature'
 	# In pieces, and with what the client says at once behind it.
@@ -252,13 +251,13 @@ V2='\r\n\r\n\0\r\nQUIT\n'
 	run say "$RELAY_PORT" "$V2\\x20" + '\0\0' + '\0' = 'QUIT\r\n'
 	[ "$output" = '220 221 closed' ]
 	run say -b 127.0.0.2 "$RELAY_PORT" 'PROXY TCP4 192.0.2.1 127.0.0.1 4711 25\r\n' =
-	[ "$output" = reset ]
+	is_reset
 	logged 'proxy-refused listener=in client=127.0.0.2 reason="not one of the listener'
 	run say -w 0.1 "$RELAY_PORT" 'PROXY TC'
 	[ "$output" = open ]
 	relay_await 5 logged 'proxy-refused listener=in client=127.0.0.1 reason="closed before its PROXY header'
 	run say -w 15 "$RELAY_PORT" 'PROXY TC'
-	[ "$output" = reset ]
+	is_reset
 	logged 'proxy-refused listener=in client=127.0.0.1 reason="its PROXY header did not come in time'
 	# The ClientHello comes with the header in one segment.
 	run python3 - "$RELAY_PORT2" <<-'END'

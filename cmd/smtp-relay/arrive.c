@@ -198,6 +198,8 @@ arrive(struct in *in, size_t listener, int fd, const struct sockaddr_storage *ss
 	if (conf_of(in, listener)->path != NULL) {
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &from.peer, &len) == -1)
 			from.peer = (struct ucred){ .pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+		/* Users are told from each other as addresses are, where clients are counted. */
+		memcpy(from.addr, &from.peer.uid, sizeof from.peer.uid);
 	} else if (ss->ss_family == AF_INET)
 		set_client(&from, 4, &sin->sin_addr, ntohs(sin->sin_port));
 	else

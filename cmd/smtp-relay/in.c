@@ -133,8 +133,43 @@ on_queue_gone(void *arg, const struct fail *f)
 	role_fail(f);
 }
 
+/* named SLOT SERIAL STATE NAME */
+static void
+on_route_record(void *arg, struct order *o)
+{
+	struct in *in = arg;
+	struct fail f = FAIL_INIT;
+	long long slot, serial;
+	int state;
+
+	if (o->fd != -1)
+		close(o->fd);
+	if (o->n != 5 || strcmp(o->v[0], "named") != 0 ||
+	    text_number(o->v[1], 0, (long long)in->nslots - 1, "slot", &slot, &f) == -1 ||
+	    text_number(o->v[2], 0, INT64_MAX, "serial", &serial, &f) == -1 ||
+	    (state = names_state_parse(o->v[3])) == -1) {
+		fail(&f, FAIL_SYS, "a record from route makes no sense");
+		role_fail(&f);
+	}
+	if (in->slot[slot] != NULL)
+		session_named(in->slot[slot], (uint64_t)serial, (enum names_state)state, o->v[4]);
+}
+
+/* At the end of the relay it goes before us; who waits for a name waits in vain, and not for long. */
+static void
+on_route_gone(void *arg, const struct fail *f)
+{
+	struct in *in = arg;
+
+	(void)f;
+	channel_free(in->names);
+	in->names = NULL;
+}
+
 static const struct channel_handlers queue_handlers = { .record = on_queue_record,
 	.gone = on_queue_gone };
+static const struct channel_handlers route_handlers = { .record = on_route_record,
+	.gone = on_route_gone };
 
 static void
 on_stop_over(evutil_socket_t fd, short what, void *arg)
@@ -231,23 +266,22 @@ on_master_record(void *arg, struct order *o)
 static void
 prepare_servers(struct in *in)
 {
-	const struct conf *conf = in->start->conf;
+	const struct in_start *start = in->start;
 	size_t i;
 
-	in->server = xcalloc(in->start->nlisteners, sizeof *in->server);
-	in->npending = xcalloc(in->start->nlisteners, sizeof *in->npending);
-	for (i = 0; i < in->start->nlisteners; i++) {
-		const struct conf_listen *l = in->start->listener[i].conf;
+	in->server = xcalloc(start->nlisteners, sizeof *in->server);
+	in->npending = xcalloc(start->nlisteners, sizeof *in->npending);
+	in->house = xcalloc(start->nlisteners, sizeof *in->house);
+	for (i = 0; i < start->nlisteners; i++) {
+		const struct conf_listen *l = start->listener[i].conf;
 		struct smtp_server_conf *s = &in->server[i];
-		struct smtp_server_limits limits = SMTP_SERVER_LIMITS;
 
-		limits.size = limits.swallow = conf->max_size;
-		s->name = conf->hostname;
+		s->name = start->conf->hostname;
 		s->greeting = l->greeting != NULL ? xasprintf("ESMTP %s", l->greeting) : NULL;
 		s->bare = l->default_domain != NULL;
-		s->tls = l->tls;
 		s->offers = SMTP_CAP_CHUNKING | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8;
-		s->limits = limits;
+		in->house[i] = (struct guest_house){ .conf = start->conf, .listen = start->listener[i].conf,
+			.clients = start->clients, .recipients = start->recipients, .worker = start->worker };
 	}
 }
 
@@ -265,6 +299,7 @@ in_main(const struct in_start *start)
 	/* new/ hands its group on to its files: the queue reads and finishes what we write. */
 	umask(007);
 	in.queue = channel_new(in.role.base, start->queue, &queue_handlers, &in);
+	in.names = channel_new(in.role.base, start->names, &route_handlers, &in);
 	spool_ids_init(&in.ids, start->number);
 	prepare_servers(&in);
 	listen_all(&in);

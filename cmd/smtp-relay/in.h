@@ -15,21 +15,13 @@
 #include "arrive.h"
 #include "channel.h"
 #include "conf.h"
+#include "guest.h"
 #include "role.h"
 #include "spool.h"
 #include "tls_server.h"
 #include "trust.h"
 
-/*
- * For a whole command line, from when we began to wait for it (RFC 5321 4.5.3.2.7: at least 5 minutes); within
- * a message for each IN_DATA_MIN octets, and for the end.  Less is no progress: an octet a minute would hold a
- * session, of which there are few, for years.  A mailer sends no pieces smaller than a segment of TCP, and is
- * to have 3 minutes for each (4.5.3.2.5), which no line is too slow for.
- */
-#define IN_COMMAND_S 300
-#define IN_DATA_S 180
-#define IN_DATA_MIN 1024
-#define IN_HANDSHAKE_S 60
+#define IN_NAME_S 5		/* the banner waits so long for the client's name */
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
 
 /* A listening socket and what belongs to it; made by the master. */
@@ -48,6 +40,7 @@ struct in_start {
 	const struct in_listener *listener;
 	size_t nlisteners;
 	int queue;		/* socket to the queue; the worker's now */
+	int names;		/* likewise to route (names.h) */
 	int newfd;		/* descriptor of spool/new */
 	/*
 	 * Sessions open, in memory that all workers share, the retired too: open[row * nworkers + worker] with
@@ -57,6 +50,8 @@ struct in_start {
 	size_t worker, nworkers;
 	const struct trust *trust;	/* for certificates of clients; NULL: could not be read */
 	struct tls_secrets *secrets;	/* of tickets; newer ones come from the master */
+	struct clients *clients;	/* shared likewise */
+	const struct recipients *recipients;	/* NULL: not looked at */
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -69,8 +64,10 @@ struct in {
 	struct role role;
 	const struct in_start *start;
 	struct channel *queue;
+	struct channel *names;			/* NULL: route is gone */
 	struct spool_ids ids;
 	struct smtp_server_conf *server;	/* for each listener */
+	struct guest_house *house;		/* likewise */
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;		/* sessions: with what waits for a balancer's header */
 	unsigned *npending;			/* these alone, for each listener */
@@ -86,6 +83,9 @@ void reset_connection(int fd);
 
 /* The queue's answer for the session's message. */
 void session_committed(struct session *, const char *id, int code, const char *status, const char *text);
+
+/* route's answer for the client of the session with that serial, which may be another by now. */
+void session_named(struct session *, uint64_t serial, enum names_state, const char *name);
 
 /* We go: the session ends at its next command. */
 void session_shutdown(struct session *);

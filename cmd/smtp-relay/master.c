@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "clients.h"
 #include "dns.h"
 #include "file.h"
 #include "in.h"
@@ -71,6 +72,7 @@ struct master {
 	struct child *child;		/* the roles, then room for workers that retired */
 	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
+	struct clients *clients;
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
@@ -229,6 +231,7 @@ master_free(struct master *m)
 		close(m->news);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
+	clients_free(m->clients);
 	SSL_CTX_free(m->client_tls);
 	SSL_CTX_free(m->client_strict);
 	setup_close(m->setup, NULL);
@@ -281,11 +284,12 @@ become_queue(struct master *m, const struct child *c, int sock)
 }
 
 static void
-become_in(struct master *m, const struct child *c, int sock, int queue)
+become_in(struct master *m, const struct child *c, int sock, int queue, int names)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->setup->listener,
-		.nlisteners = m->setup->nlisteners, .trust = m->setup->trust, .secrets = m->secrets, .queue = queue, .newfd = m->newfd, .open = m->open,
-		.worker = c->slot, .nworkers = nslots(m) };
+		.nlisteners = m->setup->nlisteners, .trust = m->setup->trust, .secrets = m->secrets, .queue = queue,
+		.names = names, .newfd = m->newfd, .open = m->open, .clients = m->clients,
+		.recipients = m->setup->recipients, .worker = c->slot, .nworkers = nslots(m) };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -318,7 +322,7 @@ become_route(struct master *m, const struct child *c, int sock, int queue)
 }
 
 static void
-become(struct master *m, const struct child *c, int sock, int queue)
+become(struct master *m, const struct child *c, int sock, int queue, int names)
 {
 	switch (c->kind) {
 	case CHILD_QUEUE:
@@ -328,7 +332,7 @@ become(struct master *m, const struct child *c, int sock, int queue)
 		become_route(m, c, sock, queue);
 		break;
 	case CHILD_IN:
-		become_in(m, c, sock, queue);
+		become_in(m, c, sock, queue, names);
 		break;
 	case CHILD_OUT:
 		become_out(m, c, sock, queue);
@@ -338,9 +342,9 @@ become(struct master *m, const struct child *c, int sock, int queue)
 }
 
 /* Forks a role; queue is the socket between a worker and the queue: the worker's end is [1].  NULL for
- * the queue itself. */
+ * the queue itself.  Likewise names, between an in and route; NULL for others. */
 static int
-start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
+start_child(struct master *m, struct child *c, const int *queue, const int *names, struct fail *f)
 {
 	int pair[2];
 	pid_t pid;
@@ -358,7 +362,9 @@ start_child(struct master *m, struct child *c, const int *queue, struct fail *f)
 		close(pair[0]);
 		if (queue != NULL)
 			close(queue[0]);
-		become(m, c, pair[1], queue != NULL ? queue[1] : -1);
+		if (names != NULL)
+			close(names[0]);
+		become(m, c, pair[1], queue != NULL ? queue[1] : -1, names != NULL ? names[1] : -1);
 	}
 	close(pair[1]);
 	c->pid = pid;
@@ -415,19 +421,50 @@ free_slot(const struct master *m)
 	}
 }
 
+/* route gets the other end of the socket over which a new in asks for names. */
 static int
-start_in(struct master *m, struct child *c, struct fail *f)
+introduce_to_route(struct master *m, int fd, struct fail *f)
 {
-	int pair[2], rc = -1;
+	const struct child *route = &m->child[1];
+
+	if (route->state == CHILD_DOWN || order_send(route->sock, "names\n", 6, fd, f) != 1)
+		return fail(f, FAIL_SYS, "route takes no new worker");
+	return 0;
+}
+
+static void
+close_pair(const int *pair)
+{
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static int
+start_with(struct master *m, struct child *c, const int *queue, struct fail *f)
+{
+	int names[2], rc = -1;
+
+	if (c->kind != CHILD_IN)
+		return introduce(m, c, queue[0], f) == 0 ? start_child(m, c, queue, NULL, f) : -1;
+	if (order_pair(names, f) == -1)
+		return -1;
+	if (introduce_to_route(m, names[0], f) == 0 && introduce(m, c, queue[0], f) == 0)
+		rc = start_child(m, c, queue, names, f);
+	close_pair(names);
+	return rc;
+}
+
+static int
+start_worker(struct master *m, struct child *c, struct fail *f)
+{
+	int pair[2], rc;
 
 	if (order_pair(pair, f) == -1)
 		return -1;
 	c->number = free_number(m);
 	c->slot = free_slot(m);
-	if (introduce(m, c, pair[0], f) == 0 && start_child(m, c, pair, f) == 0)
-		rc = 0;
-	close(pair[0]);
-	close(pair[1]);
+	rc = start_with(m, c, pair, f);
+	close_pair(pair);
 	return rc;
 }
 
@@ -465,7 +502,7 @@ start_missing(struct master *m)
 	if (queue_child(m)->state == CHILD_DOWN) {
 		if (!all_down(m, 1) || uptime() < queue_child(m)->not_before)
 			return;
-		if (start_child(m, queue_child(m), NULL, &f) == -1)
+		if (start_child(m, queue_child(m), NULL, NULL, &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 		/* It is born with the newest configuration. */
 		else if (m->news != -1) {
@@ -478,7 +515,7 @@ start_missing(struct master *m)
 		return;
 	for (i = 1; i < m->nroles; i++)
 		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
-		    start_in(m, &m->child[i], &f) == -1)
+		    start_worker(m, &m->child[i], &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 }
 
@@ -520,6 +557,7 @@ forget_sessions(struct master *m, const struct child *c)
 
 	for (i = 0; i < SETUP_ROWS; i++)
 		atomic_store(&m->open[i * nslots(m) + c->slot], 0);
+	clients_forget(m->clients, c->slot);
 }
 
 static int
@@ -881,14 +919,16 @@ static void
 reload(struct master *m)
 {
 	struct fail f = FAIL_INIT;
+	enum child_kind kind;
 	int demo_only = !m->reload;
 
 	if ((!m->reload && !m->renew) || m->stopping || !m->was_ready)
 		return;
-	if (!has_room(m, CHILD_IN) || !has_room(m, CHILD_OUT) || !has_room(m, CHILD_ROUTE)) {
-		stop_oldest(m, has_room(m, CHILD_IN) ? CHILD_OUT : CHILD_IN);
-		return;
-	}
+	for (kind = CHILD_ROUTE; kind <= CHILD_OUT; kind++)
+		if (!has_room(m, kind)) {
+			stop_oldest(m, kind);
+			return;
+		}
 	m->reload = m->renew = 0;
 	if ((demo_only ? setup_renew_demo(m->setup, &f) : take_conf(m, &f)) == -1) {
 		if (demo_only)
@@ -986,11 +1026,18 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 static int
 share_counts(struct master *m, struct fail *f)
 {
+	size_t room = 0, i;
+
 	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m->open != MAP_FAILED)
-		return 0;
-	m->open = NULL;
-	return fail_errno(f, "shared memory");
+	if (m->open == MAP_FAILED) {
+		m->open = NULL;
+		return fail_errno(f, "shared memory");
+	}
+	/* There may be more listeners one day: with all places taken clients are not told from each other. */
+	for (i = 0; i < m->setup->nlisteners; i++)
+		room += 2 * (size_t)m->setup->listener[i].conf->concurrency;
+	m->clients = clients_new(room, nslots(m), f);
+	return m->clients != NULL ? 0 : -1;
 }
 
 /* A session takes two descriptors; the usual soft limit of 1024 is for programs with select(2). */

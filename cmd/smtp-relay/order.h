@@ -13,6 +13,9 @@
  *	master -> in	ticket SECRET		session tickets are sealed with it from now on
  *	master -> queue	conf		+fd	a new configuration, the text of it
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
+ *	master -> route	names		+fd	a new in, which asks there (names.h)
+ *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?
+ *	route -> in	named SLOT SERIAL STATE NAME
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise
  *	queue -> route	route SEQ DOMAIN	what is the plan?

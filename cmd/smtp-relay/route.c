@@ -13,6 +13,7 @@
 #include "log.h"
 #include "lookup.h"
 #include "name.h"
+#include "names.h"
 #include "pack.h"
 #include "sts_cache.h"
 #include "sts_lookup.h"
@@ -139,22 +140,24 @@ on_record(void *arg, struct order *o)
 }
 
 static void
+on_names_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	role_end(arg);
+}
+
+/* Of a route that retired clients' names may still be awaited, for so long. */
+static void
 on_gone(void *arg, const struct fail *f)
 {
 	struct route *r = arg;
+	struct timeval tv = { ROUTE_NAMES_S, 0 };
 
-	if (r->retired)
-		role_end(&r->role);
-	role_fail(f);
-}
-
-static void
-on_master_record(void *arg, struct order *o)
-{
-	struct route *r = arg;
-
-	if (strcmp(o->v[0], "retire") == 0)
-		r->retired = 1;
+	if (!r->retired)
+		role_fail(f);
+	if (event_base_once(r->role.base, -1, EV_TIMEOUT, on_names_over, &r->role, &tv) == -1)
+		alloc_failed();
 }
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
@@ -184,6 +187,25 @@ open_sts(struct route *r, const struct route_start *start)
 		complain(NULL, &f);
 	conf.cache = r->cache;
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
+}
+
+/* names +fd: a new in, which will ask for clients' names; retire */
+static void
+on_master_record(void *arg, struct order *o)
+{
+	struct route *r = arg;
+	struct fail f = FAIL_INIT;
+
+	if (strcmp(o->v[0], "names") == 0 && o->fd != -1) {
+		names_serve(r->role.base, r->dns, o->fd);
+		return;
+	}
+	if (strcmp(o->v[0], "retire") == 0) {
+		r->retired = 1;
+		return;
+	}
+	fail(&f, FAIL_SYS, "a record from the master is not known");
+	role_fail(&f);
 }
 
 static void

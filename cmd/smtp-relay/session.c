@@ -34,7 +34,7 @@
 struct session {
 	struct in *in;
 	size_t listener, slot;
-	const struct conf_hosts *rule;	/* NULL: none matched */
+	struct guest guest;
 	struct io *io;			/* NULL: the connection is gone */
 	struct smtp_server smtp;
 	uint64_t taken;			/* octets from the client */
@@ -46,6 +46,11 @@ struct session {
 	} armed;			/* where the session was when the timer was set */
 	char name[48];			/* in the log */
 	struct arrival from;
+	struct conf_client client;	/* what is asked of its certificate; borrowed lists */
+	uint64_t serial;
+	int naming;			/* the client's name is awaited: no banner yet */
+	int told;			/* of the connection, in the log */
+	int64_t until_us;		/* its time is over then */
 	struct spool_envelope env;
 	struct spool_writer *writer;
 	char id[SPOOL_ID_SIZE];		/* of the message under way */
@@ -69,17 +74,21 @@ log_begin(struct log_line *l, const struct session *s, enum log_level level, con
 {
 	log_event(l, level, id, verb);
 	log_key(l, "session", s->name);
-	log_key(l, "client", s->from.client);
+	log_key(l, "client", s->guest.client);
 }
 
 static void
 log_connect(const struct session *s)
 {
+	const struct guest *g = &s->guest;
+	struct buf pattern = BUF_INIT;
 	struct log_line l;
 
+	if (g->rule != NULL)
+		access_print_pattern(&pattern, g->rule);
 	log_event(&l, LOG_LEVEL_INFO, s->name, "connect");
 	log_key(&l, "listener", conf_of(s)->name);
-	log_key(&l, "client", s->from.client);
+	log_key(&l, "client", g->client);
 	if (s->from.family == AF_UNIX) {
 		log_key_num(&l, "uid", s->from.peer.uid);
 		log_key_num(&l, "gid", s->from.peer.gid);
@@ -87,8 +96,21 @@ log_connect(const struct session *s)
 	} else
 		log_key_num(&l, "port", s->from.port);
 	log_key(&l, "balancer", s->from.balancer[0] != '\0' ? s->from.balancer : NULL);
-	log_key(&l, "action", s->rule != NULL ? conf_action_name(s->rule->action) : NULL);
+	log_key(&l, "name", g->name);
+	log_key(&l, "look-up", g->asked && g->name == NULL ? names_state_name(g->state) : NULL);
+	log_key(&l, "hosts", pattern.p);
+	log_key(&l, "action", g->rule != NULL ? conf_action_name(g->rule->action) : NULL);
 	log_send(&l);
+	buf_clear(&pattern);
+}
+
+/* Once, when it is known who that is, or when that comes to nothing. */
+static void
+tell_connect(struct session *s)
+{
+	if (!s->told)
+		log_connect(s);
+	s->told = 1;
 }
 
 static void
@@ -98,7 +120,7 @@ log_refusal(const struct session *s)
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "refused");
-	log_key(&l, "client", s->from.client);
+	log_key(&l, "client", s->guest.client);
 	log_key(&l, "helo", s->smtp.hello[0] != '\0' ? s->smtp.hello : NULL);
 	log_key(&l, "from", s->smtp.has_mail ? s->env.from : NULL);
 	log_key(&l, "command", r->verb);
@@ -116,7 +138,7 @@ log_disconnect(const struct session *s)
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "disconnect");
-	log_key(&l, "client", s->from.client);
+	log_key(&l, "client", s->guest.client);
 	log_key(&l, "end", smtp_server_end_name(m->end));
 	log_key(&l, "stage", smtp_server_stage_name(m->stage_at_end));
 	log_key_num(&l, "messages", m->messages);
@@ -136,7 +158,7 @@ log_tls(const struct session *s)
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "tls");
-	log_key(&l, "client", s->from.client);
+	log_key(&l, "client", s->guest.client);
 	log_key(&l, "protocol", s->tls.protocol);
 	log_key(&l, "cipher", s->tls.cipher);
 	log_key_num(&l, "bits", s->tls.bits);
@@ -208,7 +230,9 @@ session_free(struct session *s)
 {
 	struct in *in = s->in;
 
+	tell_connect(s);
 	log_disconnect(s);
+	guest_leave(&s->guest);
 	event_del(&s->timer);
 	io_abort(s->io);
 	spool_writer_abort(s->writer);
@@ -230,25 +254,47 @@ has_advanced(const struct session *s)
 
 	if (!evtimer_pending(&s->timer, NULL) || m->stage != s->armed.stage || m->commands != s->armed.commands)
 		return 1;
-	return m->stage == SMTP_SERVER_AT_DATA && s->taken - s->armed.taken >= IN_DATA_MIN;
+	return m->stage == SMTP_SERVER_AT_DATA && s->taken - s->armed.taken >= s->guest.limits.value[LIMIT_DATA_MIN];
+}
+
+/* Of a clock that nobody sets. */
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+static int64_t
+seconds_for(const struct session *s)
+{
+	const uint64_t *limit = s->guest.limits.value;
+
+	if (s->naming)
+		return IN_NAME_S;
+	switch (s->smtp.stage) {
+	case SMTP_SERVER_AT_CONNECT:	/* smtps */
+	case SMTP_SERVER_AT_HANDSHAKE:
+		return (int64_t)limit[LIMIT_HANDSHAKE_TIME];
+	case SMTP_SERVER_AT_DATA:
+		return (int64_t)limit[LIMIT_DATA_TIME];
+	default:
+		return (int64_t)limit[LIMIT_COMMAND_TIME];
+	}
 }
 
 static void
 arm_timer(struct session *s)
 {
-	struct timeval tv = { IN_COMMAND_S, 0 };
+	int64_t us = seconds_for(s) * 1000000, left = s->until_us - now_us();
+	struct timeval tv;
 
-	switch (s->smtp.stage) {
-	case SMTP_SERVER_AT_CONNECT:	/* smtps */
-	case SMTP_SERVER_AT_HANDSHAKE:
-		tv.tv_sec = IN_HANDSHAKE_S;
-		break;
-	case SMTP_SERVER_AT_DATA:
-		tv.tv_sec = IN_DATA_S;
-		break;
-	default:
-		break;
-	}
+	if (us > left)
+		us = left > 0 ? left : 0;
+	tv.tv_sec = us / 1000000;
+	tv.tv_usec = us % 1000000;
 	s->armed.stage = s->smtp.stage;
 	s->armed.commands = s->smtp.commands;
 	s->armed.taken = s->taken;
@@ -317,20 +363,13 @@ to_a_labels(struct mailbox *m)
 	return n > 0 && (size_t)n < sizeof m->domain ? 0 : -1;
 }
 
-/* What is asked of the client's certificate. */
-static const struct conf_client *
-client_conf(const struct session *s)
-{
-	return &conf_of(s)->client;
-}
-
 /* RFC 3207 4.1: the reply to who is not good enough is 554. */
 static int
 lacks_certificate(struct session *s)
 {
 	char *text;
 
-	if (client_cert_suffices(client_conf(s), &s->cert))
+	if (client_cert_suffices(&s->client, &s->cert))
 		return 0;
 	if (s->cert.why != NULL)
 		text = xasprintf("client certificate not verified: %.200s", s->cert.why);
@@ -375,6 +414,7 @@ map_recipient(const struct session *s, struct mailbox *m)
 static void
 want_mail(struct session *s)
 {
+	struct guest_refusal no;
 	struct buf b = BUF_INIT;
 
 	spool_envelope_clear(&s->env);
@@ -389,42 +429,21 @@ want_mail(struct session *s)
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
 		return;
 	}
+	if (guest_mail(&s->guest, now_us(), &no)) {
+		smtp_server_answer(&s->smtp, no.code, no.status, no.text);
+		return;
+	}
 	mailbox_print(&b, &s->smtp.mail.from);
 	s->env.from = buf_steal(&b);
 	keep_mail_params(s);
 	smtp_server_accept(&s->smtp);
 }
 
-/*
- * A mailbox of ours whose local part routes on: "user%other.example", "other.example!user".  We would not
- * follow it, but the next hop may, and it trusts us.
- */
-static int
-is_routed(const struct mailbox *m)
-{
-	return m->local[strcspn(m->local, "@%!")] != '\0';
-}
-
-/*
- * Without a line in the host table.  Who may write to a private socket was settled by its mode, and is local; other
- * private listeners serve the hosts that their tables name, and nobody else.
- */
-static enum conf_action
-action_of(const struct session *s)
-{
-	if (s->rule != NULL)
-		return s->rule->action;
-	if (conf_of(s)->type == CONF_PUBLIC)
-		return CONF_ACCEPT;
-	return s->from.family == AF_UNIX ? CONF_RELAY : CONF_REJECT;
-}
-
-/* Never an open relay: the listener's own domains, or a host that may relay. */
 static void
 want_rcpt(struct session *s)
 {
 	struct mailbox *m = &s->smtp.rcpt;
-	int may_relay = action_of(s) == CONF_RELAY;
+	struct guest_refusal no;
 	struct buf b = BUF_INIT;
 
 	if (!text_case_eq(m->local, "postmaster"))
@@ -438,9 +457,8 @@ want_rcpt(struct session *s)
 		smtp_server_answer(&s->smtp, 501, "5.1.3", "the address is too long");
 		return;
 	}
-	if (!may_relay && (is_routed(m) ||
-	    (m->domain[0] != '\0' && !conf_has_domain(conf_of(s), m->domain)))) {
-		smtp_server_answer(&s->smtp, 550, "5.7.1", "relaying is not allowed");
+	if (guest_rcpt(&s->guest, m, s->smtp.auth_user[0] != '\0', now_us(), &no)) {
+		smtp_server_answer(&s->smtp, no.code, no.status, no.text);
 		return;
 	}
 	mailbox_print(&b, m);
@@ -462,10 +480,12 @@ fill_envelope(struct session *s)
 	e->arrived = spool_id_time_us(s->id) / 1000000;
 	free(e->listener);
 	free(e->client);
+	free(e->client_name);
 	free(e->helo);
 	free(e->protocol);
 	e->listener = xstrdup(conf_of(s)->name);
-	e->client = xstrdup(s->from.client);
+	e->client = xstrdup(s->guest.client);
+	e->client_name = s->guest.name != NULL ? xstrdup(s->guest.name) : NULL;
 	e->helo = xstrdup(s->smtp.hello);
 	e->protocol = xstrdup(smtp_server_protocol(&s->smtp));
 	if (s->smtp.tls) {
@@ -493,7 +513,8 @@ write_received(struct session *s, time_t now, struct fail *f)
 	struct buf b = BUF_INIT;
 	int rc;
 
-	smtp_server_received(&s->smtp, &b, NULL, s->from.family != AF_UNIX ? s->from.client : NULL, s->id, now);
+	smtp_server_received(&s->smtp, &b, s->guest.name, s->from.family != AF_UNIX ? s->guest.client : NULL,
+	    s->id, now);
 	rc = spool_writer_add(s->writer, b.p, b.len, f);
 	buf_clear(&b);
 	return rc;
@@ -581,7 +602,7 @@ begin_tls(struct session *s)
 		smtp_server_tls_failed(&s->smtp, &f);
 		return;
 	}
-	if (client_conf(s)->cert != CONF_CLIENT_CERT_NO)
+	if (s->client.cert != CONF_CLIENT_CERT_NO)
 		tls_server_ask_client(ssl);
 	io_start_tls(s->io, ssl, IO_TLS_SERVER);
 }
@@ -694,6 +715,8 @@ on_drained(struct io *io, void *arg)
 
 static void greet(struct session *);
 
+static void greet(struct session *);
+
 static void
 on_tls_done(struct io *io, void *arg)
 {
@@ -703,7 +726,7 @@ on_tls_done(struct io *io, void *arg)
 	char *client;
 
 	tls_info_get(io_ssl0(io), &s->tls);
-	client_cert_judge(client_conf(s), &s->tls, s->in->start->trust, time(NULL), &s->cert);
+	client_cert_judge(&s->client, &s->tls, s->in->start->trust, time(NULL), &s->cert);
 	client = client_cert_text(&s->cert);
 	t.protocol = s->tls.protocol;
 	t.cipher = s->tls.suite;
@@ -723,7 +746,7 @@ static int
 in_handshake(const struct session *s)
 {
 	return s->smtp.stage == SMTP_SERVER_AT_HANDSHAKE ||
-	    (s->smtp.stage == SMTP_SERVER_AT_CONNECT && conf_of(s)->protocol == CONF_SMTPS);
+	    (s->smtp.stage == SMTP_SERVER_AT_CONNECT && !s->naming && conf_of(s)->protocol == CONF_SMTPS);
 }
 
 static void
@@ -750,6 +773,8 @@ static const struct io_handlers handlers = {
 	.closed = on_closed,
 };
 
+static void welcome(struct session *, enum names_state, const char *name);
+
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -758,6 +783,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (s->naming) {
+		welcome(s, NAMES_FAILED, NULL);
+		return;
+	}
 	/* A reply in clear text would stand inside TLS. */
 	if (s->smtp.stage == SMTP_SERVER_AT_CONNECT && in_handshake(s)) {
 		fail(&f, FAIL_TEMP, "TLS handshake: timed out");
@@ -800,70 +829,150 @@ session_shutdown(struct session *s)
 
 /* ---- the first words ---- */
 
-void
-reset_connection(int fd)
+static void
+reset_at_end(int fd)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+void
+reset_connection(int fd)
+{
+	reset_at_end(fd);
 	close(fd);
+}
+
+/* What the client's line says of TLS and limits goes before what the listener says. */
+static void
+apply_rule(struct session *s)
+{
+	s->smtp.conf.tls = conf_tls(conf_of(s), s->guest.rule);
+	s->client = conf_of(s)->client;
+	s->client.cert = conf_client_cert(conf_of(s), s->guest.rule);
+	limits_server(&s->guest.limits, &s->smtp.conf.limits);
+	s->until_us = now_us() + (int64_t)s->guest.limits.value[LIMIT_SESSION_TIME] * 1000000;
 }
 
 static void
 greet(struct session *s)
 {
-	if (action_of(s) == CONF_REJECT)
-		smtp_server_refuse(&s->smtp, 554, "5.7.1", "no service for this host");
-	else if (s->in->stopping)
+	struct guest_refusal no;
+
+	if (s->in->stopping)
 		smtp_server_refuse(&s->smtp, 421, "4.3.2", "shutting down");
 	else if (count_sessions(s->in, s->listener) > conf_of(s)->concurrency)
 		smtp_server_refuse(&s->smtp, 421, "4.7.0", "too many connections; try later");
+	else if (guest_at_door(&s->guest, now_us(), &no))
+		smtp_server_refuse(&s->smtp, no.code, no.status, no.text);
 	else
 		smtp_server_greet(&s->smtp);
 }
 
+static void
+refuse_tcp(struct session *s)
+{
+	struct fail f = FAIL_INIT;
+
+	fail(&f, FAIL_POLICY, "refused by the host table");
+	reset_at_end(io_fd(s->io));
+	io_abort(s->io);
+	s->io = NULL;
+	smtp_server_lost(&s->smtp, &f);
+}
+
+/* It is known who the client is. */
+static void
+open_door(struct session *s)
+{
+	apply_rule(s);
+	tell_connect(s);
+	if (guest_is_tcprefused(&s->guest))
+		refuse_tcp(s);
+	else if (conf_of(s)->protocol == CONF_SMTPS) {
+		io_resume(s->io);
+		begin_tls(s);
+	} else
+		greet(s);
+	drive(s, "", 0);
+	settle(s);
+}
+
+/* The name has come, or it has not. */
+static void
+welcome(struct session *s, enum names_state state, const char *name)
+{
+	s->naming = 0;
+	guest_named(&s->guest, state, state == NAMES_CONFIRMED ? name : NULL);
+	if (s->smtp.stage == SMTP_SERVER_AT_CONNECT)
+		open_door(s);
+}
+
+void
+session_named(struct session *s, uint64_t serial, enum names_state state, const char *name)
+{
+	if (s->naming && s->serial == serial)
+		welcome(s, state, name);
+}
+
+static void
+ask_name(struct session *s)
+{
+	struct buf b = BUF_INIT;
+	char slot[24], serial[24];
+
+	s->naming = 1;
+	/* There the client speaks first, and not to us. */
+	if (conf_of(s)->protocol == CONF_SMTPS)
+		io_pause(s->io);
+	snprintf(slot, sizeof slot, "%zu", s->slot);
+	snprintf(serial, sizeof serial, "%" PRIu64, s->serial);
+	table_put(&b, "name", slot, serial, s->guest.client, (char *)NULL);
+	if (s->in->names != NULL)
+		channel_send(s->in->names, b.p, b.len, -1);
+	buf_clear(&b);
+	settle(s);
+}
+
 static struct session *
-session_new(struct in *in, size_t listener, const struct conf_hosts *rule, const struct arrival *from)
+session_new(struct in *in, size_t listener, const struct guest *guest, const struct arrival *from)
 {
 	struct session *s = xcalloc(1, sizeof *s);
 
 	s->in = in;
 	s->listener = listener;
-	s->rule = rule;
+	s->guest = *guest;
 	s->from = *from;
-	snprintf(s->name, sizeof s->name, "%s.%" PRIu64, in->start->role.name, ++in->sessions_seen);
+	s->serial = ++in->sessions_seen;
+	snprintf(s->name, sizeof s->name, "%s.%" PRIu64, in->start->role.name, s->serial);
 	s->slot = take_slot(in, s);
 	atomic_fetch_add(own_count(in, listener), 1);
 	in->nsessions++;
 	evtimer_assign(&s->timer, in->role.base, on_timer, s);
 	smtp_server_init(&s->smtp, &in->server[listener]);
+	apply_rule(s);
 	return s;
 }
 
 void
 session_start(struct in *in, size_t listener, int fd, const struct arrival *from)
 {
-	const struct conf_listen *l = in->start->listener[listener].conf;
-	const struct conf_hosts *rule = conf_find_hosts(l, from->family, from->addr);
 	struct fail f = FAIL_INIT;
+	struct guest guest;
 	struct session *s;
 
-	if (rule != NULL && rule->action == CONF_TCPREFUSE) {
-		reset_connection(fd);
-		return;
-	}
-	s = session_new(in, listener, rule, from);
-	log_connect(s);
+	guest_enter(&guest, &in->house[listener], from->family, from->addr);
+	s = session_new(in, listener, &guest, from);
 	if ((s->io = io_accept(in->role.base, fd, &handlers, s, &f)) == NULL) {
 		smtp_server_lost(&s->smtp, &f);
 		s->closing = 1;
 		settle(s);
 		return;
 	}
-	if (l->protocol == CONF_SMTPS)
-		begin_tls(s);
+	/* Where all is full nobody waits for a name. */
+	if (guest_wants_name(&s->guest) && count_sessions(in, listener) <= conf_of(s)->concurrency)
+		ask_name(s);
 	else
-		greet(s);
-	drive(s, "", 0);
-	settle(s);
+		open_door(s);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -293,14 +294,25 @@ setup_forget_keys(struct setup *s)
 /* ---- trusted CAs ---- */
 
 static int
+asks_clients(const struct conf_listen *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->nhosts; i++)
+		if (l->hosts[i].client_cert > CONF_CLIENT_CERT_NO)
+			return 1;
+	return l->client.cert != CONF_CLIENT_CERT_NO;
+}
+
+static int
 needs_trust(const struct conf *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->nlisten; i++) {
-		const struct conf_client *client = &c->listen[i].client;
+		const struct conf_listen *l = &c->listen[i];
 
-		if (client->cert != CONF_CLIENT_CERT_NO && (client->nnames > 0 || client->nfingerprints == 0))
+		if (asks_clients(l) && (l->client.nnames > 0 || l->client.nfingerprints == 0))
 			return 1;
 	}
 	return conf_needs_trust(c);
@@ -324,6 +336,42 @@ load_trust(struct setup *s, struct fail *f)
 	log_send(&l);
 	*f = (struct fail)FAIL_INIT;
 	return 0;
+}
+
+/* ---- recipients ---- */
+
+struct first_error {
+	char text[400];
+	unsigned line;
+};
+
+static void
+keep_first(void *arg, const char *file, unsigned line, const char *text)
+{
+	struct first_error *e = arg;
+
+	(void)file;
+	if (e->line != 0)
+		return;
+	e->line = line;
+	snprintf(e->text, sizeof e->text, "%s", text);
+}
+
+/* *r is NULL where the configuration names no file.  Of its errors the first is told. */
+static int
+load_recipients(const struct conf *c, struct recipients **r, struct fail *f)
+{
+	struct first_error first = { .line = 0 };
+	size_t errors;
+
+	*r = NULL;
+	if (c->recipients == NULL || c->recipients[0] == '\0')
+		return 0;
+	if ((*r = recipients_read(c->recipients, keep_first, &first, &errors, f)) != NULL)
+		return 0;
+	if (errors > 0)
+		fail(f, FAIL_INPUT, "%.300s:%u: %s (errors: %zu)", c->recipients, first.line, first.text, errors);
+	return -1;
 }
 
 /* ---- sockets ---- */
@@ -566,6 +614,8 @@ setup_open(const struct conf *c, const struct tls_secrets *secrets, const struct
 	ossl_wipe_end();
 	if (rc == 0)
 		rc = load_trust(s, f);
+	if (rc == 0)
+		rc = load_recipients(c, &s->recipients, f);
 	for (i = 0; i < s->nlisteners && rc == 0; i++)
 		rc = adjust_socket(&s->listener[i], before, f);
 	if (rc == 0)
@@ -582,6 +632,7 @@ setup_close(struct setup *s, const struct setup *other)
 	setup_close_sockets(s, other);
 	setup_forget_keys(s);
 	trust_free(s->trust);
+	recipients_free(s->recipients);
 	conf_free(s->owned);
 	free(s->listener);
 	free(s);
@@ -601,6 +652,7 @@ size_t
 setup_check(const struct conf *c, void (*report)(const struct fail *))
 {
 	struct tls_secrets *none = tls_secrets_new();
+	struct recipients *recipients = NULL;
 	struct fail f = FAIL_INIT;
 	size_t errors = 0, i;
 
@@ -619,6 +671,8 @@ setup_check(const struct conf *c, void (*report)(const struct fail *))
 		tell(report, &f, trust != NULL ? 0 : -1, &errors);
 		trust_free(trust);
 	}
+	tell(report, &f, load_recipients(c, &recipients, &f), &errors);
+	recipients_free(recipients);
 	tls_secrets_free(none);
 	return errors;
 }

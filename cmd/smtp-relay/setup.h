@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "fail.h"
 #include "in.h"
+#include "recipients.h"
 #include "tls_server.h"
 #include "trust.h"
 
@@ -21,6 +22,7 @@ struct setup {
 	struct in_listener *listener;
 	size_t nlisteners;
 	struct trust *trust;			/* NULL: could not be read, and nothing needs it */
+	struct recipients *recipients;		/* NULL: none are listed */
 };
 
 /*

@@ -46,7 +46,7 @@ static const struct {
 	unsigned number;
 	const char *name;
 } types[] = {
-	{ 1, "A" }, { 2, "NS" }, { 5, "CNAME" }, { 6, "SOA" }, { 15, "MX" }, { 16, "TXT" },
+	{ 1, "A" }, { 2, "NS" }, { 5, "CNAME" }, { 6, "SOA" }, { 12, "PTR" }, { 15, "MX" }, { 16, "TXT" },
 	{ 28, "AAAA" }, { 43, "DS" }, { 48, "DNSKEY" }, { 52, "TLSA" }
 };
 
