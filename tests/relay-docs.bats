@@ -87,11 +87,14 @@ settle_conf()
 		host name mx.relay.example, identities in $PWD/state/certs, spool /var/spool/smtp-relay, 4 workers
 		users nobody, and daemon for the queue
 		messages of at most 104857600 octets, first tried again after 300s
+		limits: client-concurrency 50, message-rate 600/3600s
 		resolver of /etc/resolv.conf, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
 		listener mx on 203.0.113.1@25: public, tls preferred, certificate mx.relay.example, 1000 sessions, backlog 511
 		    takes mail for relay.example
 		    takes mail for .relay.example
 		    hosts 198.51.100.0/24: tcprefuse
+		    hosts .dialup.example: reject, text "Please use your provider's relay"
+		    hosts mx2.relay.example: relay, tls required, message-rate none
 		listener out on 10.0.0.1@25: private, tls required, certificate mx.relay.example, 1000 sessions, backlog 511
 		    hosts 10.0.0.0/16: relay
 		    hosts 10.0.99.0/24: reject
@@ -100,10 +103,13 @@ settle_conf()
 }
 
 @test "the keywords of the program are those of smtp-relay.conf(5)" {
-	source=$ROOT/common/conf.c
+	cat "$ROOT"/common/conf.c "$ROOT"/common/access.c "$ROOT"/common/limit.c > source
+	source=source
 	sed -n '/struct table_row rows/,/^}/p' "$source" | sed -n 's/^\t{ "\([a-z-]*\)".*/\1/p' > keywords
 	sed -n '/listen_options\[\]/,/;$/p' "$source" | grep -oE '\{ "[a-z-]+"' | grep -oE '[a-z-]+' > options
+	sed -nE 's/^\t\[LIMIT_[A-Z_]*\] = \{ "([a-z-]*)".*/\1/p; s/.*strcmp\(key, "([a-z-]+)"\).*/\1/p' source >> options
 	[ "$(wc -l < keywords)" -ge 14 ]
+	[ "$(grep -c '^max-' options)" -ge 10 ]
 	[ "$(wc -l < options)" -ge 5 ]
 	grep -E '^\.(It )?Cm ' "$MAN/smtp-relay.conf.5" | awk '{ print $1 == ".It" ? $3 : $2 }' > known
 	while read -r word; do
@@ -112,7 +118,7 @@ settle_conf()
 	# And none that the program does not know: each stands in its source.
 	awk '$1 == ".It" { print $3 }' <(grep '^\.It Cm' "$MAN/smtp-relay.conf.5") > items
 	while read -r word; do
-		grep -q "\"$word\"" "$source" || { echo "not in conf.c: $word"; return 1; }
+		grep -q "\"$word\"" "$source" || { echo "not in the source: $word"; return 1; }
 	done < items
 }
 
@@ -130,6 +136,15 @@ settle_conf()
 		'listen b 127.0.0.1@1 type private domains x.test|bad' 'listen a 127.0.0.1@1 domains x.test|bad'
 		'hosts a 10.0.0.0/8 accept|' 'hosts a 10.0.0.1/8 accept|bad' 'hosts a default reject|'
 		'hosts a ::1 tcprefuse|' 'hosts a localhost accept|bad' 'hosts z default accept|bad'
+		'hosts a mx.test relay|' 'hosts a .test relay|' 'hosts a localhost. relay|'
+		'hosts a default reject text no|' 'hosts a default accept text no|bad'
+		'hosts a default accept client-concurrency none|' 'hosts a default accept client-concurrency 100001|bad'
+		'limit max-recipients 50000|' 'limit max-recipients 50001|bad' 'limit max-line 1000|' 'limit max-line 999|bad'
+		'limit max-header 16K|' 'limit max-header 15K|bad' 'limit max-received 10|' 'limit max-received 9|bad'
+		'limit max-received 1000|' 'limit max-received 1001|bad' 'limit session-time 10s|' 'limit session-time 9s|bad'
+		'limit session-time 30d|' 'limit session-time 31d|bad' 'limit handshake-time 1h|'
+		'limit handshake-time 2h|bad' 'limit message-rate 600/1h|' 'limit message-rate none|' 'limit max-errors none|bad'
+		'listen b 127.0.0.1@1 client-names yes max-errors 5 domains x.test|' 'recipient-delimiter +|'
 		'spool relative/path|bad' 'destination x.test tls no|' 'destination x.test tls no dane mandatory|bad'
 		'loopback-mx yes|' 'loopback-mx no|' 'loopback-mx maybe|bad' 'own-address 192.0.2.1 2001:db8::1|'
 		'own-address x.test|bad' 'own-address|bad'

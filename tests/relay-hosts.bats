@@ -170,7 +170,7 @@ compare_column()
 {
 	local words=() want=() column=$1 row=() i got
 	while IFS=$'\t' read -ra row; do
-		words+=("RCPT TO:${row[0]//\\/\\\\}\\r\\n" =)
+		words+=("RCPT TO:${row[0]//\\/\\\\}\\r\\n" "=")
 		want+=("${row[column]}")
 	done < "$4"
 	[ ${#want[@]} -gt 80 ]
@@ -225,7 +225,7 @@ compare_column()
 	    'MAIL FROM:<> SIZE=65536\r\n' = "$RCPT" = "$RCPT" = "$RCPT" = 'QUIT\r\n'
 	run say -l -b 127.0.3.1 "$RELAY_PORT" = 'EHLO c\r\n' = 'QUIT\r\n'
 	[[ $output == *'SIZE 65536'* && $output != *STARTTLS* ]] || { echo "$output"; false; }
-	local m=("$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' =)
+	local m=("$MAIL" "=" "$RCPT" "=" 'DATA\r\n' "=" 'x\r\n.\r\n' "=")
 	gets '220 250 250 250 354 250 421 closed' 127.0.0.1 "${m[@]}" "$MAIL" =
 	gets '220 250 250 250 354 250 250 250 452 354 250 421 closed' 127.0.4.1 "${m[@]}" "$MAIL" = "$RCPT" = "$RCPT" = \
 	    'DATA\r\n' = 'x\r\n.\r\n' = "$MAIL" =
@@ -302,7 +302,7 @@ compare_column()
 	gets '220 250 500 500 500 500 421 closed' 127.0.0.1 'FROB\r\n' = 'FROB\r\n' = 'FROB\r\n' = 'FROB\r\n' =2
 	gets '220 250 250 550 550 550 421 closed' 127.0.0.1 "$MAIL" = "$OTHER" = "$OTHER" = "$OTHER" =2
 	gets '220 250 250 250 250 250 250 421 closed' 127.0.0.1 'NOOP\r\n' = 'NOOP\r\n' = 'NOOP\r\n' = 'NOOP\r\n' = 'NOOP\r\n' =2
-	local to=("$MAIL" = "$RCPT" = 'DATA\r\n' =)
+	local to=("$MAIL" "=" "$RCPT" "=" 'DATA\r\n' "=")
 	{ head -c 998 /dev/zero | tr '\0' a; printf '\r\n.\r\n'; } > fits
 	{ head -c 999 /dev/zero | tr '\0' a; printf '\r\n.\r\n'; } > long
 	gets '220 250 250 250 354 250 250 250 354 554 221 closed' 127.0.0.1 "${to[@]}" @fits = "${to[@]}" @long = 'QUIT\r\n'

@@ -549,6 +549,35 @@ from()
 	done
 }
 
+@test "curl delivers, in clear and over TLS" {
+	relay_start
+	printf 'Subject: x\r\n\r\n.\r\nby curl\r\n' > mail
+	curl -sS --max-time 30 "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
+	    --mail-rcpt user@relay.example -T mail
+	curl -sS --max-time 30 --ssl-reqd -k "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
+	    --mail-rcpt user@relay.example --mail-rcpt b@relay.example -T mail
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	for id in $(relay_ids); do relay_cat "$id" | cmp - mail; done
+	relayq -s spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
+	run ! curl -sS --max-time 30 "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
+	    --mail-rcpt user@other.example -T mail
+	[[ $output == *550* ]] || { echo "$output"; false; }
+}
+
+@test "msmtp delivers, in clear and over TLS" {
+	relay_start
+	printf 'To: user@relay.example\nSubject: x\n\n.\nby msmtp\n' > mail
+	msmtp --host=127.0.0.1 --port="$RELAY_PORT" --from=a@b.example --timeout=30 -t < mail
+	msmtp --host=127.0.0.1 --port="$RELAY_PORT" --from=a@b.example --timeout=30 --tls --tls-starttls \
+	    --tls-certcheck=off --dsn-notify=failure --dsn-return=headers user@relay.example < mail
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+	for id in $(relay_ids); do relay_cat "$id" | tail -n 2 | cmp - <(printf '.\r\nby msmtp\r\n'); done
+	relayq -s spool show "$(relay_ids | tail -n 1)" > shown
+	grep -q '^tls TLSv1.3' shown
+	grep -q 'RET=HDRS' shown
+	grep -q 'NOTIFY=FAILURE' shown
+}
+
 # A clock that is set forward, for a client that sends too little to be worth its place.
 @test "a client that drips: a command line has 5 minutes, a message 3 for each KiB" {
 	relay_with_faults

@@ -19,6 +19,8 @@
 #include "name.h"
 #include "table.h"
 
+static const char role[] = "route";	/* in the log */
+
 #define WORD_MAX 24	/* octets of a slot or serial, which are the asker's */
 
 static const char *const state_names[] = { [NAMES_CONFIRMED] = "confirmed", [NAMES_NONE] = "none",
@@ -192,7 +194,7 @@ on_record(void *arg, struct order *o)
 	    strlen(o->v[2]) >= WORD_MAX || (version = text_address(o->v[3], addr)) == 0) {
 		struct log_line l;
 
-		log_event(&l, LOG_LEVEL_ERROR, "route", "worker-nonsense");
+		log_event(&l, LOG_LEVEL_ERROR, role, "worker-nonsense");
 		log_key(&l, "reason", "a record that makes no sense");
 		log_send(&l);
 		return;
