@@ -15,12 +15,12 @@ TIERS_certstore = MAIL NET WIRE CRYPTO BASE
 TIERS_p12import = CRYPTO BASE
 TIERS_p12export = CRYPTO BASE
 TIERS_castore = MAIL CRYPTO BASE
-TIERS_tlsa-gen = CRYPTO BASE
+TIERS_tlsa-gen = MAIL NET WIRE CRYPTO BASE
 TIERS_relayq = MAIL NET WIRE CRYPTO BASE
 TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 TIERS_smtp-relay = MAIL NET WIRE CRYPTO BASE
 
-# What a tier links; --as-needed drops what a program does not reach.
+# What a tier links, behind libc, which has some of libbsd itself; --as-needed drops what a program does not reach.
 PKGS_BASE = jansson libbsd
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
@@ -63,7 +63,7 @@ TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
-AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so $(BUILD)/dnsask
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SRC = $(wildcard tests/fuzz/*.c)
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
@@ -97,6 +97,11 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# What tlscheck loads when it is called, by the names of the libraries that it is built against (lazy.c).
+LAZY = unbound ldns idn2 jansson
+soname = $(shell readelf -d "$$($(CC) -print-file-name=lib$(1).so)" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p')
+$(BUILD)/cmd/tlscheck/lazy.o: ALL_CFLAGS += $(foreach l,$(LAZY),-DSONAME_$(l)='"$(call soname,$(l))"')
+
 define tier_rule
 $(BUILD)/lib$(1).a: $(patsubst %,$(BUILD)/common/%.o,$(MODULES_$(1)))
 	@rm -f $$@
@@ -108,7 +113,7 @@ define tool_rule
 $(BIN)/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) \
     $(patsubst %,$(BUILD)/lib%.a,$(TIERS_$(1)))
 	@mkdir -p $(BIN)
-	$$(CC) $$(CFLAGS) $$(SAN) $$(HARDEN_LD) -o $$@ $$^ $$(call tier_libs,$$(TIERS_$(1)))
+	$$(CC) $$(CFLAGS) $$(SAN) $$(HARDEN_LD) -o $$@ $$^ -lc $$(call tier_libs,$$(TIERS_$(1)))
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
@@ -120,10 +125,18 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 # The records between the relay's roles.
 $(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 
+# What tlscheck makes of evidence.
+$(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
+    evidence-read judge levels monitor)
+
 # The lab's own programs judge ours: they share no code with common/.
 $(BUILD)/lab/%: tests/lab/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(HARDEN_LD) -o $@ $< $(call pc_libs,openssl)
+
+# Asks through common/dns, for the lab to be compared with.
+$(BUILD)/dnsask: $(BUILD)/tests/dnsask.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UNIT))
+	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $^ $(call tier_libs,$(TIERS_UNIT))
 
 # To be loaded before libc into any program: without the sanitizers, whose run time wants to come first.
 $(BUILD)/lab/%.so: tests/lab/%.c $(BUILD)/flags

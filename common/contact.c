@@ -59,15 +59,18 @@ let_go(struct contact *c)
 	c->io = NULL;
 }
 
-/* What the session's end says to policy.  A peer that breaks off while TLS is set up has failed it. */
-static enum seen_end
-end_seen(const struct smtp_client *c)
+/* A peer that breaks off while TLS is set up has failed it. */
+enum seen_end
+contact_end_seen(const struct smtp_client *c)
 {
 	switch (c->end) {
 	case SMTP_END_BANNER_PERM:
 		return SEEN_REFUSED;
 	case SMTP_END_EHLO_REFUSED:
 		return c->last.code >= 500 ? SEEN_REFUSED : SEEN_TEMPORARY;
+	case SMTP_END_NO_ESMTP:
+	case SMTP_END_NO_STARTTLS:
+		return SEEN_NO_STARTTLS;
 	case SMTP_END_STARTTLS_REFUSED:
 		return SEEN_STARTTLS_REFUSED;
 	case SMTP_END_INJECTION:
@@ -86,7 +89,7 @@ static void
 not_offered(struct contact *c)
 {
 	seen_is(c, SEEN_NO_STARTTLS,
-	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP, only HELO");
+	    c->client.esmtp ? "STARTTLS is not offered" : "the host knows no ESMTP");
 }
 
 static void dial(struct contact *, enum smtp_use_tls);
@@ -106,6 +109,17 @@ fall_back(struct contact *c)
 	return 1;
 }
 
+/* The reply alone: that it is one to STARTTLS is what policy says of it. */
+static void
+refused_starttls(struct contact *c)
+{
+	struct buf why = BUF_INIT;
+
+	smtp_reply_print(&why, &c->client.starttls);
+	seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
+	buf_clear(&why);
+}
+
 static void
 session_ended(struct contact *c)
 {
@@ -115,25 +129,23 @@ session_ended(struct contact *c)
 		;
 	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
 		not_offered(c);
+	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)
+		refused_starttls(c);
 	else
-		seen_is(c, end_seen(&c->client), c->client.fail.text);
+		seen_is(c, contact_end_seen(&c->client), c->client.fail.text);
 	over(c);
 }
 
 static void
 session_ready(struct contact *c)
 {
-	struct buf why = BUF_INIT;
-
 	c->seen.requiretls = c->seen.tls && (c->client.caps_tls.bits & SMTP_CAP_REQUIRETLS) != 0;
-	if (c->client.starttls_refused) {
-		smtp_reply_print(&why, &c->client.starttls);
-		seen_is(c, SEEN_STARTTLS_REFUSED, why.p);
-	} else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR && c->fell_back == NULL)
+	if (c->client.starttls_refused)
+		refused_starttls(c);
+	else if (!c->seen.tls && c->target.host->need != PLAN_CLEAR && c->fell_back == NULL)
 		not_offered(c);
 	else
 		seen_is(c, SEEN_READY, "");
-	buf_clear(&why);
 	judge(c);
 	io_deadline(c->io, 0);
 	/* A session that the plan does not let mail through is of no more use. */
@@ -179,6 +191,8 @@ sni_of(const struct contact *c)
 	const struct facts_host *fh = c->target.host->host;
 	const char *name = c->target.host->need == PLAN_DANE ? fh->tlsa_base : fh->name;
 
+	if (c->target.sni != NULL)
+		name = c->target.sni;
 	return text_is_address(name) ? NULL : name;
 }
 

@@ -57,6 +57,7 @@ struct contact_target {
 	const struct facts *facts;
 	const struct facts_addr *addr;
 	uint16_t port;
+	const char *sni;		/* in place of the name that the plan asks for; or NULL */
 };
 
 /* The fields are for reading. */
@@ -91,6 +92,9 @@ void contact_body_end(struct contact *);
 
 /* Says QUIT where that is allowed and lets the connection go, without waiting; no callback follows. */
 void contact_quit(struct contact *);
+
+/* What the end of a session says to policy. */
+enum seen_end contact_end_seen(const struct smtp_client *);
 
 /* Frees what the struct holds, whatever is under way. */
 void contact_clear(struct contact *);

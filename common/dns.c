@@ -13,6 +13,7 @@
 #include <unbound-event.h>
 
 #include "alloc.h"
+#include "dns_answer.h"
 #include "text.h"
 
 struct dns_query {
@@ -20,6 +21,7 @@ struct dns_query {
 	struct dns *dns;
 	dns_fn *fn;
 	void *arg;
+	struct ub_ctx *ub;		/* dns->ub or dns->plain */
 	int async_id;
 	int under_way;			/* libunbound will call back */
 	struct event timer;		/* deadline; then the step out of libunbound's own call */
@@ -29,6 +31,7 @@ struct dns_query {
 struct dns {
 	struct event_base *base;
 	struct ub_ctx *ub;
+	struct ub_ctx *plain;		/* without an anchor; NULL: not needed yet */
 	char *anchor;
 	char *resolver;
 	char *root_hints;
@@ -46,271 +49,6 @@ static const char *const private_zones[] = { "test.", "home.arpa.", "10.in-addr.
 	"27.172.in-addr.arpa.", "28.172.in-addr.arpa.", "29.172.in-addr.arpa.",
 	"30.172.in-addr.arpa.", "31.172.in-addr.arpa.", "d.f.ip6.arpa.", "127.in-addr.arpa." };
 
-const char *
-dns_sec_name(enum dns_sec sec)
-{
-	static const char *const names[] = { [DNS_SECURE] = "secure", [DNS_INSECURE] = "insecure",
-		[DNS_BOGUS] = "bogus", [DNS_FAILED] = "failed" };
-
-	return names[sec];
-}
-
-const char *
-dns_type_name(enum dns_type type)
-{
-	switch (type) {
-	case DNS_A: return "A";
-	case DNS_CNAME: return "CNAME";
-	case DNS_PTR: return "PTR";
-	case DNS_MX: return "MX";
-	case DNS_TXT: return "TXT";
-	case DNS_AAAA: return "AAAA";
-	case DNS_DNSKEY: return "DNSKEY";
-	case DNS_TLSA: return "TLSA";
-	}
-	return "?";
-}
-
-/* ---- answers ---- */
-
-/* Lower case and without the final dot, as all names are that come out of here. */
-static struct dns_answer *
-answer_new(const char *qname, enum dns_type type)
-{
-	struct dns_answer *a = xcalloc(1, sizeof *a);
-	size_t n = strlen(qname);
-
-	a->qname = xstrndup(qname, n > 1 && qname[n - 1] == '.' ? n - 1 : n);
-	text_lower(a->qname);
-	a->qtype = type;
-	a->sec = DNS_FAILED;
-	a->got = DNS_NODATA;
-	a->canonical = xstrdup(a->qname);
-	return a;
-}
-
-void
-dns_answer_free(struct dns_answer *a)
-{
-	size_t i;
-
-	if (a == NULL)
-		return;
-	for (i = 0; i < a->n; i++) {
-		free(a->rr[i].name);
-		free(a->rr[i].data);
-	}
-	free(a->rr);
-	free(a->qname);
-	free(a->canonical);
-	free(a->why);
-	free(a);
-}
-
-struct dns_answer *
-dns_answer_copy(const struct dns_answer *from)
-{
-	struct dns_answer *a = xmemdup(from, sizeof *from);
-	size_t i;
-
-	a->qname = xstrdup(from->qname);
-	a->canonical = xstrdup(from->canonical);
-	a->why = from->why != NULL ? xstrdup(from->why) : NULL;
-	a->rr = xcalloc(from->n, sizeof *a->rr);
-	for (i = 0; i < from->n; i++) {
-		a->rr[i] = from->rr[i];
-		if (from->rr[i].name != NULL)
-			a->rr[i].name = xstrdup(from->rr[i].name);
-		if (from->rr[i].data != NULL)
-			a->rr[i].data = xmemdup(from->rr[i].data, from->rr[i].len);
-	}
-	return a;
-}
-
-static void
-set_why(struct dns_answer *a, enum dns_sec sec, const char *why)
-{
-	a->sec = sec;
-	free(a->why);
-	a->why = text_escape(why, strlen(why));
-}
-
-/* An owner name as lower-case text without its final dot; the root stays ".". */
-static char *
-name_text(const ldns_rdf *rdf)
-{
-	char *raw = ldns_rdf2str(rdf), *s;
-	size_t n;
-
-	if (raw == NULL)
-		alloc_failed();
-	s = xstrdup(raw);
-	free(raw);
-	n = strlen(s);
-	if (n > 1 && s[n - 1] == '.')
-		s[n - 1] = '\0';
-	text_lower(s);
-	return s;
-}
-
-static char *
-rr_name(const ldns_rr *rr, size_t i)
-{
-	const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
-
-	return rdf != NULL ? name_text(rdf) : xstrdup(".");
-}
-
-/* Follows the aliases of the answer section from the question's name. */
-static void
-follow_aliases(struct dns_answer *a, const ldns_rr_list *list)
-{
-	size_t i, n = ldns_rr_list_rr_count(list);
-	int found = a->qtype != DNS_CNAME;
-
-	while (found && a->aliases < DNS_ALIASES_MAX) {
-		found = 0;
-		for (i = 0; i < n && !found; i++) {
-			const ldns_rr *rr = ldns_rr_list_rr(list, i);
-			char *owner;
-
-			if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_CNAME)
-				continue;
-			owner = name_text(ldns_rr_owner(rr));
-			if (strcmp(owner, a->canonical) == 0) {
-				free(a->canonical);
-				a->canonical = rr_name(rr, 0);
-				a->aliases++;
-				found = 1;
-			}
-			free(owner);
-		}
-	}
-}
-
-/* All rdata fields one behind the other, as on the wire; names in them are not compressed. */
-static void
-rr_wire(const ldns_rr *rr, struct dns_rr *out)
-{
-	struct buf b = BUF_INIT;
-	size_t i;
-
-	for (i = 0; i < ldns_rr_rd_count(rr); i++)
-		buf_add(&b, ldns_rdf_data(ldns_rr_rdf(rr, i)), ldns_rdf_size(ldns_rr_rdf(rr, i)));
-	out->len = b.len;
-	out->data = (uint8_t *)buf_steal(&b);
-}
-
-/* The character-strings of a TXT record joined without a separator (RFC 7208 3.3, 8461 3.1). */
-static void
-rr_txt(const ldns_rr *rr, struct dns_rr *out)
-{
-	struct buf b = BUF_INIT;
-	size_t i;
-
-	for (i = 0; i < ldns_rr_rd_count(rr); i++) {
-		const ldns_rdf *rdf = ldns_rr_rdf(rr, i);
-
-		if (ldns_rdf_size(rdf) > 1)
-			buf_add(&b, ldns_rdf_data(rdf) + 1, ldns_rdf_size(rdf) - 1);
-	}
-	out->len = b.len;
-	out->data = (uint8_t *)buf_steal(&b);
-}
-
-static void
-add_rr(struct dns_answer *a, const ldns_rr *rr)
-{
-	struct dns_rr *out = &a->rr[a->n++];
-
-	memset(out, 0, sizeof *out);
-	if (a->n == 1 || ldns_rr_ttl(rr) < a->ttl)
-		a->ttl = ldns_rr_ttl(rr);
-	switch (a->qtype) {
-	case DNS_MX:
-		out->preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
-		out->name = rr_name(rr, 1);
-		break;
-	case DNS_CNAME:
-	case DNS_PTR:
-		out->name = rr_name(rr, 0);
-		break;
-	case DNS_TXT:
-		rr_txt(rr, out);
-		break;
-	default:
-		rr_wire(rr, out);
-		break;
-	}
-}
-
-/* Fields that a record of this type has at least (a TLSA record may have no data). */
-static size_t
-fields_of(enum dns_type type)
-{
-	return type == DNS_MX ? 2 : type == DNS_TLSA || type == DNS_DNSKEY ? 3 : 1;
-}
-
-/* Returns whether there were records, kept or not: one that cannot be read is no proof of absence.
- */
-static int
-read_records(struct dns_answer *a, const ldns_pkt *pkt)
-{
-	const ldns_rr_list *list = ldns_pkt_answer(pkt);
-	size_t i, n = ldns_rr_list_rr_count(list);
-	int any = 0;
-
-	follow_aliases(a, list);
-	a->rr = xcalloc(n < DNS_RRS_MAX ? n : DNS_RRS_MAX, sizeof *a->rr);
-	for (i = 0; i < n; i++) {
-		const ldns_rr *rr = ldns_rr_list_rr(list, i);
-		char *owner;
-
-		if ((int)ldns_rr_get_type(rr) != (int)a->qtype)
-			continue;
-		any = 1;
-		owner = name_text(ldns_rr_owner(rr));
-		if (ldns_rr_rd_count(rr) < fields_of(a->qtype) || strcmp(owner, a->canonical) != 0)
-			;
-		else if (a->n < DNS_RRS_MAX)
-			add_rr(a, rr);
-		else
-			a->left_out++;
-		free(owner);
-	}
-	return any;
-}
-
-static void
-read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
-{
-	ldns_pkt_rcode rcode = ldns_pkt_get_rcode(pkt);
-	char why[80];
-
-	if (rcode != LDNS_RCODE_NOERROR && rcode != LDNS_RCODE_NXDOMAIN) {
-		snprintf(why, sizeof why, "the resolver answered with rcode %d", (int)rcode);
-		set_why(a, DNS_FAILED, why);
-		return;
-	}
-	a->sec = sec;
-	a->got = read_records(a, pkt)	   ? DNS_DATA
-	    : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN
-					   : DNS_NODATA;
-}
-
-static const char *
-rcode_text(int rcode)
-{
-	switch (rcode) {
-	case LDNS_RCODE_SERVFAIL:
-		return "server failure: no server for the name gave a usable answer";
-	case LDNS_RCODE_REFUSED:
-		return "the resolver refused the question";
-	default:
-		return "the resolver gave no usable answer";
-	}
-}
-
 /* ---- questions ---- */
 
 static void
@@ -318,7 +56,7 @@ query_free(struct dns_query *q)
 {
 	event_del(&q->timer);
 	if (q->under_way)
-		ub_cancel(q->dns->ub, q->async_id);
+		ub_cancel(q->ub, q->async_id);
 	*q->back = q->next;
 	if (q->next != NULL)
 		q->next->back = q->back;
@@ -340,7 +78,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (q->under_way) {
 		snprintf(why, sizeof why, "no answer within %g s", q->dns->timeout_ms / 1000.0);
-		set_why(q->answer, DNS_FAILED, why);
+		dns_answer_fail(q->answer, DNS_FAILED, why);
 	}
 	a = q->answer;
 	q->answer = NULL;
@@ -359,39 +97,29 @@ hand_over(struct dns_query *q)
 		alloc_failed();
 }
 
-/* The order matters: rcode first (sec and packet mean nothing beside it), then bogus, then the
- * packet's rcode. */
 static void
 on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int ratelimited)
 {
 	struct dns_query *q = arg;
-	ldns_pkt *pkt = NULL;
 
 	(void)ratelimited;
 	q->under_way = 0;
-	if (rcode != 0)
-		set_why(q->answer, DNS_FAILED, rcode_text(rcode));
-	else if (sec == 1)
-		set_why(q->answer, DNS_BOGUS, why != NULL ? why : "validation failure");
-	else if (ldns_wire2pkt(&pkt, packet, len) != LDNS_STATUS_OK)
-		set_why(q->answer, DNS_FAILED, "the answer cannot be parsed");
-	else
-		read_packet(q->answer, pkt, sec == 2 ? DNS_SECURE : DNS_INSECURE);
-	ldns_pkt_free(pkt);
+	dns_answer_read(q->answer, rcode, packet, len > 0 ? len : 0, sec, why);
 	hand_over(q);
 }
 
-struct dns_query *
-dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void *arg)
+static struct dns_query *
+ask(struct dns *dns, struct ub_ctx *ub, const char *name, enum dns_type type, dns_fn *fn, void *arg)
 {
 	struct dns_query *q = xcalloc(1, sizeof *q);
 	struct timeval tv = { dns->timeout_ms / 1000, dns->timeout_ms % 1000 * 1000 };
 	int err;
 
 	q->dns = dns;
+	q->ub = ub;
 	q->fn = fn;
 	q->arg = arg;
-	q->answer = answer_new(name, type);
+	q->answer = dns_answer_new(name, type);
 	q->next = dns->queries;
 	q->back = &dns->queries;
 	if (q->next != NULL)
@@ -402,13 +130,19 @@ dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void 
 		alloc_failed();
 	q->under_way = 1;
 	/* May call back before it returns. */
-	err = ub_resolve_event(dns->ub, name, type, 1, q, on_answer, &q->async_id);
+	err = ub_resolve_event(ub, name, type, 1, q, on_answer, &q->async_id);
 	if (err != 0 && q->under_way) {
 		q->under_way = 0;
-		set_why(q->answer, DNS_FAILED, ub_strerror(err));
+		dns_answer_fail(q->answer, DNS_FAILED, ub_strerror(err));
 		hand_over(q);
 	}
 	return q;
+}
+
+struct dns_query *
+dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void *arg)
+{
+	return ask(dns, dns->ub, name, type, fn, arg);
 }
 
 void
@@ -565,6 +299,26 @@ fail:
 	return NULL;
 }
 
+/*
+ * The servers that libunbound has read from /etc/resolv.conf, as a list for add_forwarders(): a later context may be
+ * made where that file is out of reach.  NULL where there are none.
+ */
+static char *
+nameservers(void)
+{
+	FILE *fp = fopen("/etc/resolv.conf", "re");
+	char line[256], addr[64];
+	struct buf b = BUF_INIT;
+	int n = 0;
+
+	while (fp != NULL && n < DNS_RESOLVERS_MAX && fgets(line, sizeof line, fp) != NULL)
+		if (sscanf(line, "nameserver %63s", addr) == 1 && text_is_address(addr))
+			buf_printf(&b, "%s%s@53", n++ > 0 ? "," : "", addr);
+	if (fp != NULL)
+		fclose(fp);
+	return b.len > 0 ? buf_steal(&b) : NULL;
+}
+
 struct dns *
 dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 {
@@ -579,10 +333,21 @@ dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 	dns->base = base;
 	dns->ub = ub;
 	dns->anchor = xstrdup(anchor);
-	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : NULL;
+	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : nameservers();
 	dns->root_hints = conf->root_hints != NULL ? xstrdup(conf->root_hints) : NULL;
 	dns->timeout_ms = conf->timeout_ms > 0 ? conf->timeout_ms : DNS_TIMEOUT_DEFAULT;
 	return dns;
+}
+
+/* Nothing that was validated comes from its cache, and nothing of what it hears goes into that of the other. */
+struct dns_query *
+dns_ask_plain(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void *arg)
+{
+	struct fail f = FAIL_INIT;
+
+	if (dns->plain == NULL)
+		dns->plain = context_new(dns->base, NULL, dns->resolver, dns->root_hints, &f);
+	return dns->plain != NULL ? ask(dns, dns->plain, name, type, fn, arg) : NULL;
 }
 
 /* ---- diagnosis ---- */
@@ -764,6 +529,8 @@ dns_free(struct dns *dns)
 	while (dns->queries != NULL)
 		query_free(dns->queries); /* NOLINT(clang-analyzer-unix.Malloc) */
 	ub_ctx_delete(dns->ub);
+	if (dns->plain != NULL)
+		ub_ctx_delete(dns->plain);
 	free(dns->anchor);
 	free(dns->resolver);
 	free(dns->root_hints);

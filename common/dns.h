@@ -28,7 +28,9 @@ struct dns_query;
 
 enum dns_type {
 	DNS_A = 1,
+	DNS_NS = 2,
 	DNS_CNAME = 5,
+	DNS_SOA = 6,
 	DNS_PTR = 12,
 	DNS_MX = 15,
 	DNS_TXT = 16,
@@ -55,8 +57,10 @@ enum dns_got {
 
 struct dns_rr {
 	uint16_t preference;	/* MX */
-	char *name;		/* MX, CNAME, PTR: lower case, no final dot; the root is "." */
-	uint8_t *data;		/* A, AAAA, TLSA: rdata; TXT: the strings joined; DNSKEY: rdata */
+	char *name;		/* MX, NS, CNAME, PTR, SOA (the primary): lower case, no final dot; the root
+				 * is "." */
+	uint8_t *data;		/* A, AAAA, TLSA, DNSKEY, SOA: rdata, names in it uncompressed; TXT: the
+				 * strings joined */
 	size_t len;
 };
 
@@ -100,9 +104,28 @@ void dns_free(struct dns *);	/* cancels what is under way */
  * to the context and is gone once its callback has run.
  */
 struct dns_query *dns_ask(struct dns *, const char *name, enum dns_type, dns_fn *, void *arg);
+/*
+ * The same through a context without an anchor: nothing is validated, a DATA, NODATA or NXDOMAIN is as the resolver has
+ * it, and at best DNS_INSECURE.  For diagnosis only.  NULL where no context can be had: no callback then.
+ */
+struct dns_query *dns_ask_plain(struct dns *, const char *name, enum dns_type, dns_fn *, void *arg);
 void dns_cancel(struct dns_query *);	/* NULL is allowed; the callback will not run */
 
 struct dns_answer *dns_answer_copy(const struct dns_answer *);
+
+/*
+ * An answer as it stands in a message that dns_direct brought: DNS_INSECURE, for nothing was validated, or
+ * DNS_FAILED and why: another rcode than NOERROR and NXDOMAIN, or not to be parsed.  dns_answer_free() frees.
+ */
+struct dns_answer *dns_message_read(const char *qname, enum dns_type, const uint8_t *, size_t);
+
+/*
+ * Are the records of owner and type in that message signed by one of these keys, now?  keys is the validated
+ * answer for the DNSKEY records of the zone.  1: yes; 0: there are none, so that nothing need be signed; -1:
+ * FAIL_PEER.  Of what is absent the proof is not looked at: that is the validating resolver's to say.
+ */
+int dns_message_is_signed(const char *owner, enum dns_type, const uint8_t *, size_t,
+    const struct dns_answer *keys, int64_t now, struct fail *);
 void dns_answer_free(struct dns_answer *);
 
 /* Why nothing validates: found by asking the same resolver for the root's keys without validation.

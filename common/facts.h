@@ -87,6 +87,7 @@ struct facts_host {
 	struct tlsa *tlsa;
 	size_t ntlsa;
 	size_t tlsa_damaged;	/* records too short to be one: left out */
+	int tcp_denied;	/* "_tcp.BASE" is answered NXDOMAIN, as if nothing were below it (RFC 8020 2) */
 };
 
 struct facts {

@@ -34,7 +34,7 @@
 	X(multi_remove_handle) X(multi_socket_action) X(multi_info_read) X(multi_assign)             \
 	X(slist_append) X(slist_free_all)
 
-#define MEMBER(name) __typeof__(curl_##name) *name;
+#define MEMBER(name) __typeof__(curl_##name) *(name);
 static struct {
 	void *library;
 	FUNCTIONS(MEMBER)
@@ -72,6 +72,7 @@ check_library(struct fail *f)
 	return 0;
 }
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a link of a chain */
 #define FIND(name) || find_function(library, "curl_" #name, &curl.name, f) == -1
 
 int
@@ -445,15 +446,15 @@ judge(struct fetch *h, CURLcode code)
 {
 	const char *text = h->said[0] != '\0' ? h->said : curl.easy_strerror(code);
 	char *shown;
+	/* Of what is no policy the length is of no interest. */
+	int cut = code == CURLE_WRITE_ERROR || code == CURLE_FILESIZE_EXCEEDED;
 
 	if (h->untrusted)
 		set_result(h, FETCH_UNTRUSTED, h->refused.text);
-	else if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status_of(h) != 200))
+	else if (code == CURLE_OK || (cut && status_of(h) != 200))
 		judge_answer(h);
 	else if (h->refused.kind != FAIL_NONE)
 		set_result(h, FETCH_FAILED, h->refused.text);
-	else if (code == CURLE_FILESIZE_EXCEEDED && status_of(h) != 200)
-		judge_answer(h);
 	else if (code == CURLE_FILESIZE_EXCEEDED)
 		set_result(h, FETCH_FAILED, "the text is longer than 65536 octets");
 	else {

@@ -132,6 +132,32 @@ keep_tlsa(struct facts_host *fh, const struct dns_answer *a)
 			fh->tlsa_damaged++;
 }
 
+static void
+on_parent(void *arg, const struct dns_answer *a)
+{
+	struct host_lookup *h = arg;
+
+	h->next = NULL;
+	facts_of(h)->tcp_denied = a->sec == DNS_INSECURE && a->got == DNS_NXDOMAIN;
+	host_done(h);
+}
+
+/* RFC 8020 2: NXDOMAIN means that nothing is below either; a server that says so of an empty name is broken. */
+static void
+ask_parent(struct host_lookup *h)
+{
+	char *owner;
+
+	if (!h->l->conf.want_health) {
+		host_done(h);
+		return;
+	}
+	owner = xasprintf("_tcp.%s.", facts_of(h)->tlsa_base);
+	if ((h->next = dns_ask_plain(h->l->dns, owner, DNS_A, on_parent, h)) == NULL)
+		host_done(h);
+	free(owner);
+}
+
 /* A failed first lookup does not fall to the second name: RFC 7672 2.2.3. */
 static void
 on_tlsa(void *arg, const struct dns_answer *a)
@@ -146,7 +172,7 @@ on_tlsa(void *arg, const struct dns_answer *a)
 	}
 	if (a->sec == DNS_SECURE && a->got == DNS_DATA) {
 		keep_tlsa(fh, a);
-		host_done(h);
+		ask_parent(h);
 		return;
 	}
 	fh->tlsa_state = a->sec == DNS_SECURE ? FACTS_TLSA_ABSENT : FACTS_TLSA_INSECURE;

@@ -6,6 +6,9 @@
  * the alias leads out of signed zones, and none where the addresses are unsigned (RFC 7672 2.2.2).
  * Beside all that the MTA-STS policy of the domain (sts_lookup) and its TLS-RPT record, which a [host]
  * does not have, nor are they waited for where nothing can be sent to the domain anyway.
+ * Where there are records, _tcp.BASE too, if health is asked for: a server that denies it loses them for
+ * resolvers that believe RFC 8020.  Only then, so that a resolver which takes such a denial to heart has
+ * answered the other question already.
  */
 #ifndef MTATLS_LOOKUP_H
 #define MTATLS_LOOKUP_H
@@ -26,6 +29,7 @@ struct lookup_conf {
 	int want_tlsa;		/* 0: the policy has no use for TLSA records */
 	int want_tlsrpt;	/* where the domain wants reports */
 	struct sts_source *sts;	/* NULL: the policy has no use for MTA-STS; outlives the lookup */
+	int want_health;	/* 1: also asks what nobody needs for sending: facts_host.tcp_denied */
 };
 
 /*

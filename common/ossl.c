@@ -64,6 +64,17 @@ ossl_init(void)
 }
 
 void
+ossl_init_keyless(void)
+{
+	const char *conf = getenv("OPENSSL_CONF");
+	int named = conf != NULL && *conf != '\0';
+
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT |
+	    (named ? OPENSSL_INIT_LOAD_CONFIG : OPENSSL_INIT_NO_LOAD_CONFIG), NULL) != 1)
+		alloc_failed();
+}
+
+void
 ossl_wipe_end(void)
 {
 	wiping = 0;

@@ -22,16 +22,35 @@ proof_references(const struct facts *f, const struct plan_host *h, const char *n
 	return n;
 }
 
+/* n names and those that were given beside; on the heap. */
+static const char **
+with_more(const char *const *names, size_t n, const struct proof_ask *ask)
+{
+	const char **all = xcalloc(n + ask->nmore + 1, sizeof *all);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		all[i] = names[i];
+	for (i = 0; i < ask->nmore; i++)
+		all[n + i] = ask->more[i];
+	return all;
+}
+
 static int
 ask_dane(STACK_OF(X509) *chain, const struct proof_ask *ask, struct proof *out, struct fail *f)
 {
 	const struct facts_host *fh = ask->host->host;
-	const char *names[FACTS_NAMES_MAX];
+	const char *own[FACTS_NAMES_MAX], **names;
 	struct verify_dane v = { .tlsa = fh->tlsa, .ntlsa = fh->ntlsa, .base = fh->tlsa_base,
-		.names = names, .now = ask->now };
+		.now = ask->now };
+	size_t n = facts_reference_names(ask->facts, fh, own);
+	int rc;
 
-	v.nnames = facts_reference_names(ask->facts, fh, names);
-	return verify_dane(chain, &v, &out->dane, f);
+	v.names = names = with_more(own, n, ask);
+	v.nnames = n + ask->nmore;
+	rc = verify_dane(chain, &v, &out->dane, f);
+	free(names);
+	return rc;
 }
 
 static int
@@ -51,13 +70,17 @@ ask_pkix(STACK_OF(X509) *chain, const struct verify_pkix *v, struct finding *out
 static int
 ask_level(STACK_OF(X509) *chain, const struct proof_ask *ask, struct proof *out, struct fail *f)
 {
-	const char *names[PROOF_NAMES_MAX];
-	struct verify_pkix v = { .trust = ask->trust, .names = ask->host->names, .reference = names,
+	const char *own[PROOF_NAMES_MAX], **names;
+	struct verify_pkix v = { .trust = ask->trust, .names = ask->host->names,
 		.fqdn_check = ask->host->fqdn_check, .now = ask->now };
-	size_t domains;
+	size_t domains, n = proof_references(ask->facts, ask->host, own, &domains);
+	int rc;
 
-	v.nreference = proof_references(ask->facts, ask->host, names, &domains);
-	if (ask_pkix(chain, &v, &out->level, f) == -1)
+	v.reference = names = with_more(own, n, ask);
+	v.nreference = n + ask->nmore;
+	rc = ask_pkix(chain, &v, &out->level, f);
+	free(names);
+	if (rc == -1)
 		return -1;
 	out->by_domain = out->level.result == VERIFY_MATCH && out->level.reference >= 0 &&
 	    (size_t)out->level.reference < domains;

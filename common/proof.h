@@ -28,6 +28,8 @@ struct proof_ask {
 	const struct plan_host *host;
 	const struct facts *facts;
 	const struct trust *trust;	/* NULL: nothing is trusted, and so no chain is */
+	const char *const *more;	/* further reference identities, of a user's choice */
+	size_t nmore;
 	int64_t now;			/* seconds since 1970 */
 };
 

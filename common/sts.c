@@ -21,7 +21,7 @@ take_txt_field(void *arg, const char *name, const char *value, size_t len, size_
 	if (strcmp(name, "id") != 0)
 		return 0;
 	for (i = 0; i < len && i <= STS_ID_MAX; i++)
-		if (memchr("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", value[i], 62) == NULL)
+		if (!txtrec_is_alnum(value[i]))
 			return fail(f, FAIL_INPUT, "offset %zu: expected a letter or digit in the id",
 			    offset + i);
 	if (len == 0 || len > STS_ID_MAX)

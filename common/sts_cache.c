@@ -288,9 +288,7 @@ sts_cache_open(const char *dir, int64_t now, struct fail *f)
 {
 	struct sts_cache *c = cache_new(dir, 1);
 
-	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
-		fail_errno(f, "%.300s", dir);
-	else if (access(dir, W_OK | X_OK) == -1)
+	if ((mkdir(dir, 0700) == -1 && errno != EEXIST) || access(dir, W_OK | X_OK) == -1)
 		fail_errno(f, "%.300s", dir);
 	else if (sweep(c, now, f) == 0)
 		return c;

@@ -339,6 +339,8 @@ tls_info_get(SSL *ssl, struct tls_info *t)
 	t->suite = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
 	t->bits = SSL_get_cipher_bits(ssl, NULL);
 	t->resumed = SSL_session_reused(ssl);
+	t->renegotiates_safely = SSL_version(ssl) >= TLS1_3_VERSION ||
+	    SSL_get_secure_renegotiation_support(ssl) == 1;
 	get_group(ssl, t->group);
 	get_sigalg(ssl, t->sigalg);
 	get_chain(ssl, t);
@@ -387,6 +389,10 @@ static const struct reason ours[] = {
 	{ SSL_R_DH_KEY_TOO_SMALL, "the peer's Diffie-Hellman key is too small" },
 	{ SSL_R_EE_KEY_TOO_SMALL, "the peer's key is too small" },
 	{ SSL_R_NO_APPLICATION_PROTOCOL, "the peer wants to speak another protocol than SMTP (ALPN, RFC 7301)" },
+	{ SSL_R_EXCESSIVE_MESSAGE_SIZE, "the peer's certificates or another message are larger than 100 KiB" },
+	{ SSL_R_UNSOLICITED_EXTENSION, "the peer answers an extension that it was not asked for" },
+	{ SSL_R_COMPRESSION_DISABLED, "the peer wants compression, which was not offered" },
+	{ SSL_R_UNSUPPORTED_COMPRESSION_ALGORITHM, "the peer wants compression, which was not offered" },
 	{ SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED,
 	    "the peer lacks secure renegotiation (RFC 5746)" },
 };
@@ -401,6 +407,7 @@ static const struct reason alerts[] = {
 	{ SSL_AD_CERTIFICATE_UNKNOWN, "it does not accept our certificate" },
 	{ SSL_AD_BAD_CERTIFICATE, "it does not accept our certificate" },
 	{ SSL_AD_CERTIFICATE_EXPIRED, "our certificate has expired" },
+	{ SSL_AD_NO_APPLICATION_PROTOCOL, "it wants a protocol by ALPN, which SMTP does not use" },
 	{ SSL_AD_CERTIFICATE_REQUIRED, "it wants a client certificate" },
 };
 

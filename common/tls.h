@@ -69,6 +69,7 @@ struct tls_info {
 	char group[TLS_NAME_MAX];	/* of the key exchange: "x25519"; "DH-2048"; "" for RSA */
 	char sigalg[TLS_NAME_MAX];	/* of the peer: "ECDSA-SHA256"; "" where it did not sign */
 	int resumed;
+	int renegotiates_safely;	/* RFC 5746, or TLS 1.3, which has no renegotiation */
 	X509 *cert;			/* the peer's leaf; NULL: none */
 	STACK_OF(X509) *chain;		/* as sent, leaf first; NULL: none */
 };

@@ -47,8 +47,7 @@ check_characters(const char *s, size_t len, size_t offset, struct fail *f)
 			i += 2;
 		} else if (c == '!')
 			return fail(f, FAIL_INPUT, "offset %zu: \"!\" is written as %%21 in a URI here", offset + i);
-		else if (c == '\0' || (strchr(others, c) == NULL && !(c >= '0' && c <= '9') &&
-		    !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z')))
+		else if (c == '\0' || (strchr(others, c) == NULL && !txtrec_is_alnum(c)))
 			return fail(f, FAIL_INPUT, "offset %zu: not a character that a URI may have", offset + i);
 	}
 	return 0;
@@ -61,7 +60,7 @@ undo_escapes(const char *s, size_t len, struct buf *b)
 
 	for (i = 0; i < len; i++)
 		if (s[i] == '%') {
-			buf_putc(b, (char)(hex_value(s[i + 1]) << 4 | hex_value(s[i + 2])));
+			buf_putc(b, (char)(hex_value(s[i + 1]) * 16 + hex_value(s[i + 2])));
 			i += 2;
 		} else
 			buf_putc(b, s[i]);

@@ -11,8 +11,10 @@
 
 #include "log.h"
 #include "sandbox.h"
+#include "text.h"
 
 static const char *usage_text;
+static const char *plugin_service;	/* NULL: no plugin */
 
 /* A program started with a closed 0, 1 or 2 must not let a data file take that number; and what it
  * reads or writes there must fail, so that nothing is lost in silence. */
@@ -72,6 +74,19 @@ synopsis_length(const char *usage)
 	return line - usage;
 }
 
+/* The line and the exit code with which a plugin says that it could not look. */
+static int
+plugin_unknown(const char *text)
+{
+	char *escaped = text_escape(text, strlen(text)), *bar;
+
+	while ((bar = strchr(escaped, '|')) != NULL)
+		*bar = '/';
+	printf("%s UNKNOWN - %s\n", plugin_service, escaped);
+	free(escaped);
+	return TOOL_UNSURE;
+}
+
 void
 tool_usage(const char *fmt, ...)
 {
@@ -84,7 +99,23 @@ tool_usage(const char *fmt, ...)
 	talk(NULL, "%s", text);
 	fwrite(usage_text, 1, synopsis_length(usage_text), stderr);
 	fprintf(stderr, "try -h for the options\n");
+	if (plugin_service != NULL)
+		exit(plugin_unknown(text));
 	exit(TOOL_CANNOT);
+}
+
+void
+tool_plugin(const char *service)
+{
+	plugin_service = service;
+}
+
+void
+tool_die(const struct fail *f)
+{
+	enum tool_exit status = tool_failed(f);
+
+	exit(plugin_service != NULL ? plugin_unknown(f->text) : (int)status);
 }
 
 /*
@@ -159,7 +190,7 @@ tool_finish(enum tool_exit status)
 	errno = 0;
 	if (fflush(stdout) == EOF || fclose(stdout) == EOF || lost) {
 		talk("standard output", "%s", errno != 0 ? strerror(errno) : "output was lost");
-		return TOOL_CANNOT;
+		return plugin_service != NULL ? TOOL_UNSURE : TOOL_CANNOT;
 	}
 	return status;
 }

@@ -30,6 +30,13 @@ void tool_version(void) __attribute__((noreturn));
 /* "tool: text", then the synopsis and where to find more, on stderr; exits with 2. */
 void tool_usage(const char *, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* From now on the tool answers as a monitoring plugin: what ends it before it could look is a line
+ * "SERVICE UNKNOWN - text" on stdout and status 3, which is TOOL_UNSURE.  service is static. */
+void tool_plugin(const char *service);
+
+/* As tool_failed(), then exits. */
+void tool_die(const struct fail *) __attribute__((noreturn));
+
 /* For '?' and ':' of getopt_long with opterr 0: says which option is wrong; exits with 2. */
 void tool_bad_option(int ch, char **argv) __attribute__((noreturn));
 

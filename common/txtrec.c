@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-static int
-is_alnum(char c)
+int
+txtrec_is_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
@@ -48,7 +48,7 @@ txtrec_name_length(const char *s, size_t len)
 	size_t n = 0;
 
 	while (n < len && n < TXTREC_NAME_MAX &&
-	    (is_alnum(s[n]) || (n > 0 && memchr("_-.", s[n], 3) != NULL)))
+	    (txtrec_is_alnum(s[n]) || (n > 0 && (s[n] == '_' || s[n] == '-' || s[n] == '.'))))
 		n++;
 	return n;
 }

@@ -34,6 +34,9 @@ typedef int txtrec_field_fn(void *arg, const char *name, const char *value, size
 /* All fields in their order, the version left out.  FAIL_INPUT: "offset N: ..." */
 int txtrec_parse(const struct txtrec *, const char *version, txtrec_field_fn *, void *arg, struct fail *);
 
+/* ASCII letters and digits, whatever the locale. */
+int txtrec_is_alnum(char);
+
 /* How many octets of a field's name stand at the front; the policies of RFC 8461 3.2 have the same names. */
 size_t txtrec_name_length(const char *, size_t);
 

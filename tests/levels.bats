@@ -214,6 +214,8 @@ trace_of()
 	kill -HUP "$RELAY_PID"
 	relay_await 10 grep -q 'master reloaded' "$RELAY_LOG"
 	relay_await 10 grep -q 'retired-ended role=out-2' "$RELAY_LOG"
+	# Not to the same domain, which is left alone for a while.
+	domain=$(domain_of 2 good)
 	mailer send "$RELAY_PORT" a@good.test "v@$domain" > sent
 	relay_await 20 grep -q "delivered to=v@$domain .*wanted=pkix reached=AUTH" "$RELAY_LOG"
 	run ! grep role-died "$RELAY_LOG"

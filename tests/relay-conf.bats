@@ -85,6 +85,55 @@ fails_with()
 	smtp-relay -n -c <(cat conf) | grep -q '^listener a on'
 }
 
+# DOMAIN WANT: the destination's line of -n, with these destination lines in the file.
+destination_is()
+{
+	printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\nhosts a 10.0.0.0/8 relay\n' > conf
+	printf 'destination %s\n' "${@:3}" >> conf
+	run -0 --separate-stderr smtp-relay -n -c conf
+	[ "$(sed -n "s/^destination $1: //p" <<< "$output")" = "$2" ] || { echo "$*"; echo "$output"; return 1; }
+}
+
+@test "what a destination line leaves open is as in the default line, and else as built in" {
+	destination_is x.test 'tls preferred, dane opportunistic' 'x.test'
+	destination_is x.test 'tls required, dane opportunistic' 'x.test' 'default tls required'
+	destination_is x.test 'tls required-verify, dane none' 'x.test tls required-verify' 'default dane none tls required'
+	destination_is x.test 'tls required, dane mandatory' 'x.test tls default dane mandatory' 'default tls required'
+	destination_is x.test 'tls preferred-verify, dane opportunistic, sts none, requiretls no, fallback both, tls-min 1.3, fqdn-check yes' \
+	    'x.test fallback both' 'default tls preferred-verify sts none requiretls no fallback never tls-min 1.3 fqdn-check yes'
+	# Inherited, tls no switches DANE and MTA-STS off.
+	destination_is x.test 'tls no, dane none, sts none' 'x.test tls no'
+	destination_is x.test 'tls no, dane none, sts none' 'x.test tls no' 'default dane mandatory'
+	destination_is x.test 'tls no, dane none, sts none' 'x.test dane opportunistic' 'default tls no'
+	[[ $stderr == 'smtp-relay: conf: warning: destination x.test: dane opportunistic is without effect: tls no '* ]]
+	destination_is x.test 'tls required, dane opportunistic' 'x.test tls required' 'default tls no'
+}
+
+@test "tls no beside DANE or MTA-STS on one line, a key twice, words that are none" {
+	local row n=0
+	while IFS='|' read -r row want; do
+		printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\nhosts a 10.0.0.0/8 relay\ndestination x.test %s\n' \
+		    "$row" > conf
+		run -1 --separate-stderr smtp-relay -n -c conf
+		[[ $stderr == "smtp-relay: conf:5: $want"* ]] || { echo "$row: $stderr"; return 1; }
+		n=$((n + 1))
+	done <<-'END'
+		tls no dane mandatory|tls no and dane mandatory contradict each other
+		dane opportunistic tls no|tls no and dane opportunistic contradict each other
+		tls no sts follow|tls no and sts follow contradict each other
+		tls required tls no|destination: tls is given twice
+		tls maybe|tls: expected no, preferred, preferred-verify, required, required-verify or required-verify-hosted, not "maybe"
+		fallback after|fallback: expected before-220, after-220, both or never, not "after"
+		sts enforce|sts: expected none or follow, not "enforce"
+		requiretls yes|requiretls: expected no or honour, not "yes"
+		fqdn-check maybe|fqdn-check: expected no or yes, not "maybe"
+		tls-min 1|tls-min: expected 1.0, 1.1, 1.2 or 1.3, not "1"
+		tls-max 1.2|destination: unknown option "tls-max"
+		fallback|destination: no value behind "fallback"
+	END
+	[ "$n" -eq 12 ]
+}
+
 @test "all errors of a file in one run, as file:line" {
 	cat > conf <<- 'END'
 		hostname bad..name

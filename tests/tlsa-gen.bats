@@ -31,7 +31,7 @@ usage_error() {
 	run -2 --separate-stderr tlsa "$@"
 	[ -z "$output" ]
 	[[ "$stderr" == tlsa-gen:*$'\nusage: tlsa-gen '*$'\ntry -h for the options' ]]
-	[ "${#stderr_lines[@]}" -eq 5 ]
+	[ "${#stderr_lines[@]}" -eq 8 ]
 }
 
 refused() {
@@ -63,7 +63,8 @@ chain() {
 	[[ "$output" == 'usage: tlsa-gen '* ]]
 	[ -z "$stderr" ]
 	for option in --dir --input --json --matching --port --selector --usage --generic --nsupdate \
-	    --owner --proto --rdata --ttl; do
+	    --owner --proto --rdata --ttl --connect --starttls --check-published --safe-to-deploy --since --update \
+	    --add --key --zone --server --anchor --resolver --root-hints --timeout; do
 		[[ "$output" == *"$option"* ]] || { echo "$option"; false; }
 	done
 	run -0 --separate-stderr tlsa --version
@@ -79,6 +80,19 @@ chain() {
 	usage_error -i file name
 	usage_error --rdata -j name
 	usage_error --generic --nsupdate name
+	usage_error --connect mx@25 name
+	usage_error --starttls smtp name
+	usage_error --next --connect mx@25
+	usage_error --check-published --update name
+	usage_error --check-published --rdata name
+	usage_error --update --nsupdate name
+	usage_error --safe-to-deploy file name
+	usage_error --since 2026-01-01 name
+	usage_error --key file name
+	usage_error --add name
+	usage_error --zone x name
+	usage_error --server x name
+	usage_error --update --server x --server y name
 }
 
 @test "the record of an identity" {
@@ -156,16 +170,40 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $(data "$c" 1 1)" ]
 	run -0 tlsa --nsupdate mx.example
 	[ "$output" = "update add _25._tcp.mx.example. 3600 IN TLSA 3 1 1 $d
 send" ]
+	run -0 tlsa --nsupdate --zone mx.example --server ns.example@5353 mx.example
+	[ "$output" = "server ns.example 5353
+zone mx.example
+update add _25._tcp.mx.example. 3600 IN TLSA 3 1 1 $d
+send" ]
 	run -0 tlsa --nsupdate --ttl 5m --owner '*._tcp.mx.example' mx.example
 	[ "$output" = "update add *._tcp.mx.example. 300 IN TLSA 3 1 1 $d
 send" ]
+}
+
+@test "several usages, selectors and matching types make a record each" {
+	chain
+	run -0 --separate-stderr tlsa --rdata -u 3 -u 2 -s 1 -s 0 -s SPKI -m 1 -m 2 -i chain.pem
+	want=
+	for u in 3 2; do
+		c=leaf.pem
+		[ $u = 3 ] || c=int.pem
+		for s in 1 0; do for m in 1 2; do want+="$u $s $m $(data $c $s $m)"$'\n'; done; done
+	done
+	[ "$output" = "${want%$'\n'}" ]
+	# SHA2-256 is there, so that SHA2-512 is not alone; what is true of several records is said once.
+	[[ "$stderr" != *'SHA2-512 alone'* ]]
+	[ "$(grep -c '3 0 x changes with each certificate' <<< "$stderr")" -eq 1 ]
+	[ "$(grep -c "2 1 x is about a CA's key alone" <<< "$stderr")" -eq 1 ]
+	run -0 --separate-stderr tlsa -j -u 3 -s 0 -m 2 --owner mx.example -i leaf.pem
+	[ "$(jq -r '.warnings[]' <<< "$output" | cut -c 1-14)" = $'SHA2-512 alone\n3 0 x changes ' ]
+	[ "$(grep -c . <<< "$stderr")" -eq 2 ]
 }
 
 @test "-j" {
 	identity -a mx2.example mx.example
 	d=$(data "$MTATLS_DIR/certs/mx.example/cert.pem" 1 1)
 	run -0 tlsa -j --ttl 60 mx.example
-	want='"ttl":60,"usage":3,"selector":1,"matching":1,"data":"'$d'","rdata":"3 1 1 '$d'"}'
+	want='"ttl":60,"usage":3,"selector":1,"matching":1,"data":"'$d'","rdata":"3 1 1 '$d'","of":"current","warnings":[]}'
 	[ "$output" = '{"owner":"_25._tcp.mx.example.",'"$want
 "'{"owner":"_25._tcp.mx2.example.",'"$want" ]
 }
@@ -235,7 +273,9 @@ _25._tcp.mx2.example. IN TLSA 3 1 1 $d" ] || { echo "$f: $output $stderr"; false
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 1 -m 1 -i full.pem
 	[ "$output" = "2 1 1 $(data ca.pem 1 1)" ]
 	[ "$stderr" = "tlsa-gen: full.pem: a digest of a CA only matches if the server sends the CA's \
-certificate in its chain (RFC 7671 5.2.2)" ]
+certificate in its chain (RFC 7671 5.2.2)
+tlsa-gen: full.pem: 2 1 x is about a CA's key alone: the limits in the CA's certificate, such as its path length, \
+bind nobody; 2 0 x is about all of it" ]
 	run -0 --separate-stderr tlsa --rdata -u 2 -s 0 -m 0 -i full.pem
 	[ "$output" = "2 0 0 $(data ca.pem 0 0)" ]
 	[ -z "$stderr" ]
@@ -378,6 +418,16 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	refused '--ttl: expected a time such as 30s' --ttl x mx.example
 	refused '--ttl: at most 2147483647 seconds' --ttl 2147483648 mx.example
 	refused 'not a host name' --owner 'a b' mx.example
+	refused '--connect: ' --connect mx.example
+	refused '--connect: a b: not a host name' --connect 'a b@25'
+	refused '--connect: ' --connect mx.example@0
+	refused '--connect: ' --connect mx.example:smtp
+	refused '--starttls: expected smtp or none' --connect mx.example@25 --starttls imap
+	refused '--since: ' --safe-to-deploy x --since yesterday
+	refused '--server: ' --check-published --server 'x y' mx.example
+	refused 'timeout: expected 1s to 1h' -t 0 mx.example
+	refused 'none: No such file or directory' --check-published --anchor none mx.example
+	refused 'resolver x: expected an IP address' --check-published --resolver x mx.example
 	refused 'not a host name' --owner '' mx.example
 }
 
@@ -385,20 +435,6 @@ none in its chain; a self-signed certificate is published with usage 3" -u $u mx
 	identity mx.example
 	run -2 --separate-stderr bash -c '"$BIN"/tlsa-gen mx.example > /dev/full'
 	[ "$stderr" = 'tlsa-gen: standard output: No space left on device' ]
-}
-
-@test "the man page's EXAMPLES" {
-	identity mx1.example.org
-	openssl genpkey -algorithm ED25519 -out next.pem
-	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/tlsa-gen.1" |
-	    sed -n '/^\.Bd/,/^\.Ed/{/^\./!p}' > examples
-	[ "$(wc -l < examples)" -eq 5 ]
-	while read -r line; do
-		run -0 --separate-stderr bash -c "PATH=\$BIN:\$PATH; $line"
-		[[ "$line" == tlsa-gen* ]] || continue
-		[[ "$output" =~ 3\ 1\ 1\ [0-9a-f]{64}$ ]]
-		[ -z "$stderr" ]
-	done < examples
 }
 
 @test "--next: the next key's records behind the current ones" {

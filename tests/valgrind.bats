@@ -140,5 +140,16 @@ clean() {
 	clean 0 tlscheck "${LAB_OPTS[@]}" -j ta-cert.test
 	clean 3 tlscheck "${LAB_OPTS[@]}" -t 2 bogus-mx.test down.test banner-close.plain.test banner-never.plain.test
 	clean 1 tlscheck "${LAB_OPTS[@]}" inject.dane.test ehlo-longline.plain.test banner-endless.plain.test
+	clean 1 tlscheck "${LAB_OPTS[@]}" -jC --survey good.test null-mx.test "mx.down.test:$LAB_PORT" "mx.inject.dane.test:$LAB_PORT"
 	clean 3 tlscheck --resolver "$LAB_DNS_DEAD" --anchor "$LAB_ANCHOR" -t 2 good.test
+}
+
+@test "tlsa-gen on the network" {
+	clean 0 tlsa-gen --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --connect "mx.good.test@$LAB_PORT" --rdata
+	clean 3 tlsa-gen --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --connect "mx.no-starttls.dane.test@$LAB_PORT" --rdata
+	set -- --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --server "$LAB_DNS" -p "$LAB_PORT" --owner mx.good.test \
+	    --owner mx.rollover.test -d state
+	clean 1 tlsa-gen "$@" --check-published -i "$LAB_CERTS/good/cert.pem"
+	clean 1 tlsa-gen "$@" --safe-to-deploy "$LAB_CERTS/good/cert.pem"
+	clean 1 tlsa-gen "$@" --update -i "$LAB_CERTS/good/cert.pem" -j
 }

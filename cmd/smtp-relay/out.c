@@ -61,6 +61,8 @@ struct delivery {
 	struct unpacked *plan;
 	size_t host, addr;		/* the next to try */
 	char *reason;			/* why the last one would not do */
+	const char *status;		/* of a host that will not do for this message, ever; NULL: none so far */
+	int may_do;			/* another host may, later */
 	int worked, broke;		/* a host did its work; could not be used */
 	int host_worked, host_broke;	/* this one did; could not be asked */
 	unsigned tries;			/* addresses */
@@ -153,23 +155,29 @@ delivery_free(struct delivery *d)
 	free(d);
 }
 
-/* What no host was asked about, or all put off, in words. */
+/*
+ * What no host was asked about, or all put off, in words.  Where none of them will ever do for what the
+ * message requires, its sender is told (RFC 8689 4.2.1).
+ */
 static void
-defer_rest(struct delivery *d)
+settle_rest(struct delivery *d)
 {
-	const char *why = d->reason != NULL ? d->reason : "no host to try";
+	int failed = d->status != NULL && !d->may_do;
+	char *why = xasprintf("%s%s%s", failed ? d->status : "", failed ? " " : "",
+	    d->reason != NULL ? d->reason : "no host to try");
 	struct log_line l;
 	size_t i;
 
 	for (i = 0; i < d->nrcpts; i++) {
 		if (d->rcpt[i].settled)
 			continue;
-		log_event(&l, LOG_LEVEL_INFO, d->id, "deferred");
+		log_event(&l, LOG_LEVEL_INFO, d->id, failed ? "failed" : "deferred");
 		log_key(&l, "to", d->rcpt[i].address);
 		log_key(&l, "reason", why);
 		log_send(&l);
-		settle(d, i, SPOOL_RCPT_DEFERRED, why);
+		settle(d, i, failed ? SPOOL_RCPT_FAILED : SPOOL_RCPT_DEFERRED, why);
 	}
+	free(why);
 }
 
 static void
@@ -177,7 +185,7 @@ finished_as(struct delivery *d, const char *outcome)
 {
 	struct buf b = BUF_INIT;
 
-	defer_rest(d);
+	settle_rest(d);
 	table_put(&b, "finished", d->seq, outcome, (char *)NULL);
 	tell(d->out, &b);
 	delivery_free(d);
@@ -413,6 +421,7 @@ take_result(struct delivery *d, struct line *ln, const struct smtp_rcpt *r, size
 	if (r->state == SMTP_RCPT_TEMP && go_on) {
 		free(d->reason);
 		d->reason = xasprintf("%s: %s", ln->contact.target.host->host->name, text);
+		d->may_do = 1;
 		free(text);
 		return 1;
 	}
@@ -557,6 +566,10 @@ on_ended(struct contact *c, void *arg)
 	free(d->reason);
 	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
 	    c->verdict.rule);
+	if (c->verdict.status != NULL)
+		d->status = c->verdict.status;
+	else
+		d->may_do = 1;
 	d->broke = 1;
 	/* What the plan forbids is between it and this domain. */
 	d->host_broke |= c->verdict.word == VERDICT_INCONCLUSIVE;
@@ -631,6 +644,7 @@ note_skip(struct delivery *d, const struct plan_host *h)
 	log_send(&l);
 	free(d->reason);
 	d->reason = xasprintf("%s: %s [%s]", h->host->name, h->why, h->rule);
+	d->may_do = 1;
 }
 
 /* Its place at the one host is free, and taken at the next. */
@@ -667,8 +681,10 @@ try_next(struct delivery *d)
 		if (d->addr >= h->host->naddr)
 			continue;
 		/* One domain must not hold its place for hours. */
-		if (++d->tries > OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S)
+		if (++d->tries > OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S) {
+			d->may_do = 1;
 			break;
+		}
 		key = key_of(d);
 		if ((ln = find_idle(d->out, key)) == NULL) {
 			connect_line(d, key);
@@ -752,6 +768,8 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->crc = crc;
 	d->has8bit = has8bit;
 	d->host = host;
+	/* Those before it are left alone for now. */
+	d->may_do = host > 0;
 	d->from = xstrdup(o->v[9]);
 	/* Recipients stand before the plan; "plan" begins a line, never a recipient's. */
 	if (table_parse("order", o->more, plan - o->more, rows, 2, d, NULL, NULL) > 0 || d->nrcpts == 0)

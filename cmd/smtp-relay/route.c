@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "dns.h"
+#include "doctor.h"
 #include "fetch.h"
 #include "log.h"
 #include "lookup.h"
@@ -25,6 +26,7 @@ struct route {
 	struct dns *dns;
 	struct sts_cache *cache;
 	struct sts_source *sts;
+	struct doctor doctor;
 	struct channel *queue;
 	int retired;		/* another is in our place, or will be: the queue lets go of us */
 };
@@ -74,7 +76,10 @@ answer(struct question *q, struct facts *facts)
 static void
 on_facts(void *arg, struct facts *facts)
 {
-	answer(arg, facts);
+	struct question *q = arg;
+
+	doctor_look(&q->r->doctor, facts);
+	answer(q, facts);
 }
 
 /* A mailbox may bear a literal that is no address ("[X:y]"): nothing there can take mail. */
@@ -166,10 +171,10 @@ static const struct channel_handlers handlers = { .record = on_record, .gone = o
 static void
 complain(void *arg, const struct fail *f)
 {
+	const struct route *r = arg;
 	struct log_line l;
 
-	(void)arg;
-	log_event(&l, LOG_LEVEL_WARN, "route", "sts-cache");
+	log_event(&l, LOG_LEVEL_WARN, r->start->role.name, "sts-failed");
 	log_key(&l, "reason", f->text);
 	log_send(&l);
 }
@@ -179,12 +184,12 @@ static void
 open_sts(struct route *r, const struct route_start *start)
 {
 	struct sts_source_conf conf = { .trust = start->trust, .dir = start->conf->dir, .background = 1,
-		.guard = !start->conf->loopback_mx, .complain = complain };
+		.guard = !start->conf->loopback_mx, .complain = complain, .arg = r };
 	struct fail f = FAIL_INIT;
 
 	r->cache = sts_cache_open(start->role.user != NULL ? "/" : start->role.root, time(NULL), &f);
 	if (r->cache == NULL)
-		complain(NULL, &f);
+		complain(r, &f);
 	conf.cache = r->cache;
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
 }
@@ -231,6 +236,7 @@ route_main(const struct route_start *start)
 	/* libcurl is a file, and so are the libraries behind it. */
 	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL || fetch_load(&f) == -1)
 		role_fail(&f);
+	r.doctor = (struct doctor){ .dns = r.dns, .id = start->role.name, .ill = DNS_WELL };
 	role_drop(&start->role);
 	open_sts(&r, start);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "alloc.h"
 #include "log.h"
@@ -15,77 +16,32 @@
 static void
 finish(struct check *c)
 {
-	struct verdict *v = xcalloc(c->nprobe, sizeof *v);
-	size_t i;
-
-	/* Shallow copies: policy_domain() borrows them. */
-	for (i = 0; i < c->nprobe; i++)
-		v[i] = c->probe[i].verdict;
-	policy_domain(&c->plan, v, c->nprobe, &c->verdict);
-	free(v);
+	judge(c->evidence, &c->policy, &c->env->conf.judge, &c->judged);
 	c->done = 1;
 	c->fn(c, c->arg);
 }
 
-static size_t
-count_probes(const struct plan *plan)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < plan->nhost; i++)
-		n += plan->host[i].act == PLAN_TRY ? plan->host[i].host->naddr : 1;
-	return n;
-}
-
-static void
-add_probe(struct check *c, const struct plan_host *h, const struct facts_addr *addr)
-{
-	struct probe *p = &c->probe[c->nprobe++];
-
-	p->check = c;
-	p->host = h;
-	p->addr = addr;
-}
-
-static int
-compare_addresses(const void *a, const void *b)
-{
-	const struct facts_addr *x = ((const struct probe *)a)->addr,
-				*y = ((const struct probe *)b)->addr;
-
-	if (x->family != y->family)
-		return x->family == AF_INET ? -1 : 1;
-	if (x->family == AF_INET)
-		return memcmp(&x->ip.v4, &y->ip.v4, sizeof x->ip.v4);
-	return memcmp(&x->ip.v6, &y->ip.v6, sizeof x->ip.v6);
-}
-
-/* Servers rotate their answers; a report that is compared with yesterday's should not. */
-static void
-add_addresses(struct check *c, const struct plan_host *h)
-{
-	size_t i, first = c->nprobe;
-
-	for (i = 0; i < h->host->naddr; i++)
-		if (policy_bars(&c->plan.policy, &h->host->addr[i]) == NULL)
-			add_probe(c, h, &h->host->addr[i]);
-	qsort(&c->probe[first], c->nprobe - first, sizeof *c->probe, compare_addresses);
-}
-
+/* Hosts in the plan's order, with all addresses to which connections may be made. */
 static void
 make_probes(struct check *c)
 {
-	size_t i;
+	const struct facts *f = c->evidence->facts;
+	size_t i, j, n = 0;
 
-	c->probe = xcalloc(count_probes(&c->plan), sizeof *c->probe);
-	for (i = 0; i < c->plan.nhost; i++) {
-		const struct plan_host *h = &c->plan.host[i];
+	for (i = 0; i < f->nhost; i++)
+		n += f->host[i].naddr;
+	c->probe = xcalloc(n + 1, sizeof *c->probe);
+	for (i = 0; i < c->plan.nhost; i++)
+		for (j = 0; j < c->plan.host[i].host->naddr && c->plan.host[i].act == PLAN_TRY; j++) {
+			struct probe *p = &c->probe[c->nprobe];
 
-		if (h->act == PLAN_TRY)
-			add_addresses(c, h);
-		else
-			add_probe(c, h, NULL);
-	}
+			if (policy_bars(&c->plan.policy, &c->plan.host[i].host->addr[j]) != NULL)
+				continue;
+			c->nprobe++;
+			p->check = c;
+			p->host = &c->plan.host[i];
+			p->addr = &p->host->host->addr[j];
+		}
 }
 
 /* ---- places for connections ---- */
@@ -145,7 +101,6 @@ unqueue(struct check *c)
 		env->queue_end = &(*env->queue_end)->next_queued;
 }
 
-/* The next probe that has an address; those without are judged already. */
 static struct probe *
 next_probe(struct check *c)
 {
@@ -189,52 +144,46 @@ check_probe_done(struct probe *p)
 static void
 leave_out(struct probe *p)
 {
-	p->verdict.word = VERDICT_INCONCLUSIVE;
-	p->verdict.rule = "local";
-	p->verdict.why = xasprintf("left out: more than %d addresses", ADDRESSES_MAX);
-	p->check->facts->addrs_left_out++;
+	struct shown *s = probe_evidence(p);
+
+	free(s->text);
+	s->text = xasprintf("left out: more than %d addresses", ADDRESSES_MAX);
+	p->check->evidence->facts->addrs_left_out++;
+	p->done = 1;
+	p->check->open--;
 }
 
-/* Without lists no chain is trusted: the verdicts say so, and the run could not do all that it should. */
+/*
+ * For one policy the connections are those that it asks for.  Where more than one is to be judged they are
+ * those of a relay that only wants to know: STARTTLS where it is offered, whatever it is worth.
+ */
 static void
-load_trust(struct check_env *env)
+plan_probes(struct check *c)
 {
-	struct fail f = FAIL_INIT;
+	struct policy curious = c->policy;
 
-	if (env->trust_tried)
-		return;
-	env->trust_tried = 1;
-	if ((env->trust = trust_open(env->conf.dir, &f)) != NULL)
-		return;
-	env->trust_failed = 1;
-	tool_failed(&f);
+	if (c->env->conf.survey) {
+		curious.tls = POLICY_TLS_PREFERRED;
+		curious.dane = POLICY_DANE_NONE;
+		curious.sts = POLICY_STS_NONE;
+		curious.fallback = POLICY_FALLBACK_BEFORE_220;
+	}
+	policy_plan(&curious, c->evidence->facts, &c->plan);
+	make_probes(c);
 }
 
 static void
 probe_hosts(struct check *c)
 {
-	size_t i, connections = 0;
+	size_t i;
 
 	if (c->env->conf.relay != NULL)
-		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->facts);
-	policy_plan(&c->policy, c->facts, &c->plan);
-	if (plan_wants_trust(&c->plan))
-		load_trust(c->env);
-	make_probes(c);
+		conf_mark_own(c->env->conf.relay, c->destination, c->port, c->evidence->facts);
+	plan_probes(c);
 	/* One more than there are, so that a probe that ends at once does not end the check. */
 	c->open = c->nprobe + 1;
-	for (i = 0; i < c->nprobe; i++) {
-		struct probe *p = &c->probe[i];
-
-		if (p->addr != NULL && connections++ < ADDRESSES_MAX)
-			continue;
-		if (p->addr != NULL)
-			leave_out(p);
-		else
-			policy_judge(p->host, NULL, &p->verdict);
-		p->done = 1;
-		c->open--;
-	}
+	for (i = ADDRESSES_MAX; i < c->nprobe; i++)
+		leave_out(&c->probe[i]);
 	enqueue(c);
 	start_probes(c->env);
 	if (--c->open == 0)
@@ -257,9 +206,11 @@ global_failure(struct facts *f)
 static void
 explain_failure(struct check *c)
 {
-	char **why = global_failure(c->facts), *old = *why;
+	char **why = global_failure(c->evidence->facts), *old = *why;
 
 	if (c->env->ill != DNS_WELL) {
+		c->evidence->ill = c->env->ill;
+		c->evidence->ill_text = xstrdup(c->env->ill_text);
 		*why = xasprintf("%s; %s", c->env->ill_text, old != NULL ? old : "no reason given");
 		free(old);
 	}
@@ -275,6 +226,9 @@ on_diagnosis(void *arg, enum dns_ill ill, const char *text)
 	env->diagnosed = 1;
 	env->ill = ill;
 	env->ill_text = xstrdup(text);
+	/* Of every destination alike, so said once, and aloud. */
+	if (ill == DNS_STRIPS || ill == DNS_ANCHOR || ill == DNS_CLOCK)
+		talk(NULL, "warning: %s", text);
 	while ((c = env->waiting) != NULL) {
 		env->waiting = c->next_waiting;
 		explain_failure(c);
@@ -304,7 +258,7 @@ on_facts(void *arg, struct facts *facts)
 	struct check *c = arg;
 
 	c->lookup = NULL;
-	c->facts = facts;
+	c->evidence->facts = facts;
 	if (global_failure(facts) == NULL)
 		probe_hosts(c);
 	else
@@ -340,13 +294,17 @@ check_complain(void *arg, const struct fail *f)
 static int
 open_dns(struct check_env *env, struct fail *f)
 {
-	struct sts_source_conf conf = { .dir = env->conf.dir, .cache = env->sts_cache,
+	struct cas *cas = env->conf.judge.cas;
+	struct sts_source_conf conf = { .dir = cas->dir, .cache = env->sts_cache,
+		.guard = env->conf.relay != NULL && !env->conf.relay->loopback_mx,
 		.timeout_ms = FETCH_PATIENCE * env->conf.timeout_ms, .complain = check_complain };
 
 	if (env->dns != NULL)
 		return 0;
 	if ((env->dns = dns_new(env->base, &env->conf.dns, f)) == NULL)
 		return -1;
+	if (cas->file != NULL)
+		conf.trust = cas_get(cas);
 	env->sts = sts_source_new(env->base, env->dns, &conf);
 	return 0;
 }
@@ -366,12 +324,15 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 	c->arg = arg;
 	to = settle_destination(c);
 	conf.port = c->port;
-	conf.want_tlsa = policy_wants_tlsa(&c->policy);
+	c->evidence = evidence_new(destination, c->port, time(NULL));
+	conf.want_tlsa = env->conf.survey || policy_wants_tlsa(&c->policy);
+	conf.want_health = 1;
 	if ((literal = lookup_literal(to)) != NULL)
 		on_facts(c, literal);
 	else if (open_dns(env, f) == 0) {
 		conf.want_tlsrpt = 1;
-		conf.sts = policy_wants_sts(&c->policy) ? env->sts : NULL;
+		conf.sts = policy_wants_sts(&c->policy) || (env->conf.survey && !c->policy.routed) ?
+		    env->sts : NULL;
 		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
 	} else {
 		check_free(c);
@@ -393,9 +354,9 @@ check_free(struct check *c)
 	for (i = 0; i < c->nprobe; i++)
 		probe_clear(&c->probe[i]);
 	free(c->probe);
+	judged_clear(&c->judged);
 	plan_clear(&c->plan);
-	facts_free(c->facts);
-	verdict_clear(&c->verdict);
+	evidence_free(c->evidence);
 	free(c->destination);
 	free(c);
 }

@@ -1,7 +1,7 @@
 /*
  * check - a destination examined: DNS facts, the plan, a probe of every address, the verdicts.
  *
- *	check_start -> lookup -> policy_plan -> probe (each host x address) -> policy_judge -> done
+ *	check_start -> lookup -> policy_plan -> probe (each host x address) -> evidence -> judge -> done
  *
  * All checks of a run share one struct check_env: one event loop, one DNS context, one TLS context.
  */
@@ -12,32 +12,33 @@
 #include <stdio.h>
 
 #include <event2/event.h>
-#include <jansson.h>
 #include <openssl/ssl.h>
 
 #include "conf.h"
 #include "contact.h"
 #include "dns.h"
+#include "evidence.h"
 #include "facts.h"
+#include "judge.h"
 #include "lookup.h"
 #include "policy.h"
 #include "sts_cache.h"
 #include "sts_lookup.h"
-#include "trust.h"
 
 #define CHECKS_MAX 100		/* destinations under way at once */
 #define PROBES_MAX 256		/* connections of a run at once; less where descriptors are few */
 #define PROBES_OF_CHECK_MAX 8	/* of one destination: it must not crowd out the others */
-#define FETCH_PATIENCE 4	/* times the timeout: for a policy's lookup, connection, handshake and answer */
 #define ADDRESSES_MAX 128	/* of one destination that are connected to at all */
+#define FETCH_PATIENCE 4	/* times the timeout: for a policy's lookup, connection, handshake and answer */
 #define DESCRIPTORS_SPARE 600	/* for the DNS (512 sockets) and the rest */
 
 struct check_conf {
 	struct policy policy;
 	const struct conf *relay;	/* NULL: the policy above; else that relay's, domain by domain */
+	struct judge_conf judge;
 	struct dns_conf dns;
-	const char *dir;	/* root of all state, with the lists of CAs */
 	const char *sts_cache;	/* folder of kept MTA-STS policies; NULL: none is kept */
+	int survey;		/* gather what any policy could ask for */
 	uint16_t port;
 	int timeout_ms;		/* for connecting, each reply and the handshake */
 	char *ehlo;
@@ -50,8 +51,6 @@ struct check_env {
 	SSL_CTX *tls, *tls_strict;
 	struct sts_cache *sts_cache;
 	struct sts_source *sts;	/* made with dns */
-	struct trust *trust;	/* the enabled lists of CAs; made at the first need */
-	int trust_tried, trust_failed;
 	size_t probing, probes_max;	/* connections now, and at most */
 	struct check *queue, **queue_end; /* checks with probes that wait for a place */
 	struct check *waiting;	/* checks that wait for the diagnosis under way */
@@ -60,13 +59,12 @@ struct check_env {
 	char *ill_text;
 };
 
-/* One host x address, or a host to which no connection is made (address then is NULL). */
+/* A connection to one host x address. */
 struct probe {
 	struct check *check;
 	const struct plan_host *host;
 	const struct facts_addr *addr;
 	struct contact contact;	/* where it was started */
-	struct verdict verdict;	/* borrowed from the contact where there is one */
 	int started;
 	int done;
 };
@@ -77,14 +75,14 @@ struct check {
 	struct policy policy;
 	uint16_t port;
 	struct lookup *lookup;
-	struct facts *facts;
-	struct plan plan;
+	struct evidence *evidence;
+	struct plan plan;	/* of the connections */
 	struct probe *probe;
 	size_t nprobe, open;
 	size_t next, running;	/* the first probe not started; those connected */
 	struct check *next_queued;
 	int queued;
-	struct verdict verdict;
+	struct judged judged;
 	struct check *next_waiting;
 	int done;
 	void (*fn)(struct check *, void *);
@@ -97,31 +95,18 @@ struct check *check_start(struct check_env *, const char *destination,
     void (*fn)(struct check *, void *), void *arg, struct fail *);
 void check_free(struct check *);
 
-/* What the cache of policies could not do. */
-void check_complain(void *, const struct fail *);
-
 /* Sets how many connections there may be, by what the system allows. */
 void check_env_init(struct check_env *);
+
+/* What the cache of policies could not do. */
+void check_complain(void *, const struct fail *);
 
 /* Probes an address; ends in check_probe_done(). */
 void probe_start(struct probe *);
 void probe_clear(struct probe *);
 void check_probe_done(struct probe *);
 
-struct out_conf {
-	int verbose;	/* the trace, certificates and TLSA records too */
-	int quiet;	/* the domain's verdict only */
-	int json;
-};
-
-/* The MTA-STS policy and the TLS-RPT record of a domain in lines for a postmaster; as JSON, null where they
- * were not asked for. */
-void out_sts(const struct facts *, int verbose);
-json_t *out_sts_json(const struct facts *);
-json_t *out_tlsrpt_json(const struct facts *);
-
-/* One check in words; one JSON object on a line. */
-void out_text(const struct check *, const struct out_conf *);
-int out_json(const struct check *, struct fail *);
+/* Where what it showed belongs. */
+struct shown *probe_evidence(struct probe *);
 
 #endif

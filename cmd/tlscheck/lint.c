@@ -115,7 +115,8 @@ take_string(const char *p, size_t len, size_t *at, struct buf *out, struct fail 
 
 	for ((*at)++; *at < len && p[*at] != '"'; *at += n) {
 		if ((n = unquote(p + *at, len - *at, &c)) == 0)
-			return fail(f, FAIL_INPUT, "octet %zu of the line: expected an escape \\X or \\DDD", *at);
+			return fail(f, FAIL_INPUT, "octet %zu of the line: expected a character or three digits behind the "
+			    "backslash", *at);
 		buf_add(out, &c, 1);
 	}
 	if (*at == len)

@@ -1,14 +1,17 @@
 /*
- * out-json - a check as one JSON object on one line; the keys are documented in mtatls-json(7).
+ * out-json - a report as one JSON object on one line; the keys are documented in mtatls-json(7).
  */
 #include <string.h>
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "answer.h"
 #include "cert.h"
-#include "check.h"
+#include "certs.h"
 #include "json.h"
+#include "out.h"
 #include "text.h"
+#include "warn.h"
 
 static json_t *
 object(void)
@@ -74,7 +77,7 @@ cert_object(const X509 *cert)
 	return o;
 }
 
-static json_t *
+json_t *
 tls_object(const struct tls_info *t)
 {
 	json_t *o = object(), *chain = array();
@@ -93,23 +96,9 @@ tls_object(const struct tls_info *t)
 }
 
 static json_t *
-reply_value(const struct smtp_reply *r)
+records(const struct judged_host *jh)
 {
-	struct buf b = BUF_INIT;
-	json_t *v;
-
-	if (r->code == 0)
-		return json_null();
-	smtp_reply_print(&b, r);
-	v = json_bytes(b.p, b.len);
-	buf_clear(&b);
-	return v;
-}
-
-static json_t *
-records(const struct probe *p)
-{
-	const struct facts_host *fh = p->host->host;
+	const struct facts_host *fh = jh->host->host;
 	json_t *a = array();
 	size_t i;
 
@@ -123,7 +112,7 @@ records(const struct probe *p)
 			json_set_str(o, "use", verify_use_name(VERIFY_USE_UNUSABLE));
 		else
 			json_set_str(o, "use",
-			    i < p->contact.proof.dane.nuse ? verify_use_name(p->contact.proof.dane.use[i]) : NULL);
+			    i < jh->proof.dane.nuse ? verify_use_name(jh->proof.dane.use[i]) : NULL);
 		json_set_str(o, "why", why);
 		json_push(a, o);
 		free(rdata);
@@ -131,54 +120,37 @@ records(const struct probe *p)
 	return a;
 }
 
-static const char *
-tlsa_state_name(enum facts_tlsa state)
+/* What the connection showed; null where nothing was. */
+static void
+set_shown(json_t *o, const struct shown *s)
 {
-	static const char *const names[] = { [FACTS_TLSA_NOT_ASKED] = "not-asked",
-		[FACTS_TLSA_NO_NAME] = "no-name", [FACTS_TLSA_UNSIGNED] = "host-unsigned",
-		[FACTS_TLSA_ABSENT] = "absent", [FACTS_TLSA_INSECURE] = "insecure",
-		[FACTS_TLSA_FOUND] = "found", [FACTS_TLSA_FAILED] = "failed" };
-
-	return names[state];
+	json_set_str(o, "banner", s != NULL ? s->banner : NULL);
+	json_set_str(o, "starttls", s != NULL ? s->starttls : NULL);
+	json_set(o, "tls", s != NULL && s->tls ? tls_object(&s->info) : json_null());
 }
 
 static json_t *
-probe_object(const struct probe *p)
+host_object(const struct judged_host *jh)
 {
-	const struct facts_host *fh = p->host->host;
+	const struct facts_host *fh = jh->host->host;
 	char addr[INET6_ADDRSTRLEN];
 	json_t *o = object();
 
 	json_set_str(o, "host", fh->name);
 	json_set_int(o, "preference", fh->preference);
-	json_set_str(o, "address", p->addr != NULL ? facts_addr_text(p->addr, addr) : NULL);
-	set_verdict(o, &p->verdict);
-	json_set_bool(o, "bound", p->verdict.bound);
-	json_set_str(o, "sts_testing", p->verdict.testing);
-	json_set_str(o, "need", p->host->act == PLAN_TRY ? plan_need_name(p->host->need) : NULL);
+	json_set_str(o, "address", jh->addr != NULL ? facts_addr_text(jh->addr, addr) : NULL);
+	set_verdict(o, &jh->verdict);
+	json_set_bool(o, "bound", jh->verdict.bound);
+	json_set_str(o, "sts_testing", jh->verdict.testing);
+	json_set_str(o, "need", jh->host->act == PLAN_TRY ? plan_need_name(jh->host->need) : NULL);
 	json_set_str(o, "address_dnssec",
 	    fh->addrs == FACTS_ADDRS_FOUND ? dns_sec_name(fh->addrs_sec) : NULL);
-	json_set_str(o, "tlsa_state", tlsa_state_name(fh->tlsa_state));
+	json_set_str(o, "tlsa_state", evidence_tlsa_name(fh->tlsa_state));
 	json_set_str(o, "tlsa_base", fh->tlsa_base);
-	json_set(o, "tlsa", records(p));
+	json_set(o, "tlsa", records(jh));
 	json_set_int(o, "tlsa_damaged", (int64_t)fh->tlsa_damaged);
-	json_set(o, "banner", reply_value(&p->contact.client.banner));
-	json_set(o, "starttls", reply_value(&p->contact.client.starttls));
-	json_set(o, "tls", p->contact.seen.tls ? tls_object(&p->contact.tls) : json_null());
+	set_shown(o, jh->shown);
 	return o;
-}
-
-static const char *
-mx_name(enum facts_mx mx)
-{
-	static const char *const names[] = { [FACTS_MX_FOUND] = "found",
-		[FACTS_MX_IMPLICIT] = "implicit",
-		[FACTS_MX_LOCAL] = "local",
-		[FACTS_MX_NULL] = "null",
-		[FACTS_MX_NODOMAIN] = "no-domain",
-		[FACTS_MX_FAILED] = "failed" };
-
-	return names[mx];
 }
 
 static json_t *
@@ -198,33 +170,112 @@ trace_array(const struct policy_trace *t)
 	return a;
 }
 
-int
-out_json(const struct check *c, struct fail *f)
+static void
+push_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
 {
+	static const char *const kinds[] = { [WARN_RESOLVER] = "resolver", [WARN_DENIED] = "denied",
+		[WARN_UNASKED] = "not-asked" };
+	json_t *o = object();
+
+	json_set_str(o, "kind", kinds[kind]);
+	json_set_str(o, "rule", rule);
+	json_set_str(o, "text", text);
+	json_push(arg, o);
+}
+
+static json_t *
+warnings_array(const struct judged *j)
+{
+	json_t *a = array();
+
+	warn_each(j, push_warning, a);
+	return a;
+}
+
+static json_t *
+level_array(const struct levels *levels)
+{
+	json_t *a = array();
+	size_t i;
+
+	for (i = 0; i < levels->n; i++) {
+		json_t *o = object();
+
+		json_set_str(o, "tls_level", policy_tls_name(levels->v[i].tls));
+		json_set_str(o, "dane", policy_dane_name(levels->v[i].dane));
+		set_verdict(o, &levels->v[i].verdict);
+		json_set_str(o, "answer", levels->v[i].answer);
+		json_push(a, o);
+	}
+	return a;
+}
+
+static json_t *
+advice_array(const struct advice *advice)
+{
+	json_t *a = array();
+	size_t i;
+
+	for (i = 0; i < advice->n; i++) {
+		json_t *o = object();
+
+		json_set_str(o, "problem", advice->v[i].problem);
+		json_set_str(o, "host", advice->v[i].host);
+		json_set_str(o, "text", advice->v[i].text);
+		json_push(a, o);
+	}
+	return a;
+}
+
+static void
+set_policy(json_t *o, const struct policy *p)
+{
+	json_set_str(o, "tls_level", policy_tls_name(p->tls));
+	json_set_str(o, "dane", policy_dane_name(p->dane));
+	json_set_str(o, "sts_setting", policy_word(p, POLICY_KEY_STS));
+	json_set_str(o, "requiretls", policy_word(p, POLICY_KEY_REQUIRETLS));
+	json_set_str(o, "fallback", policy_word(p, POLICY_KEY_FALLBACK));
+	json_set_str(o, "tls_min", policy_word(p, POLICY_KEY_TLS_MIN));
+	json_set_bool(o, "fqdn_check", p->fqdn_check);
+}
+
+static void
+set_facts(json_t *o, const struct facts *f)
+{
+	json_set_str(o, "mx", evidence_mx_name(f->mx));
+	json_set_str(o, "mx_dnssec", dns_sec_name(f->mx_sec));
+	json_set(o, "sts", out_sts_json(f));
+	json_set(o, "tlsrpt", out_tlsrpt_json(f));
+	json_set_int(o, "hosts_left_out", (int64_t)f->hosts_left_out);
+	json_set_int(o, "addresses_left_out", (int64_t)f->addrs_left_out);
+}
+
+int
+out_json(const struct report *r, struct fail *f)
+{
+	const struct judged *j = r->judged;
 	json_t *o = object(), *hosts = array();
+	char *text = answer(j);
 	size_t i;
 	int rc;
 
-	json_set_str(o, "domain", c->destination);
-	set_verdict(o, &c->verdict);
-	json_set_str(o, "tls_level", policy_tls_name(c->plan.policy.tls));
-	json_set_str(o, "dane", policy_dane_name(c->plan.policy.dane));
-	json_set_str(o, "sts_setting", policy_word(&c->plan.policy, POLICY_KEY_STS));
-	json_set_str(o, "requiretls", policy_word(&c->plan.policy, POLICY_KEY_REQUIRETLS));
-	json_set_str(o, "fallback", policy_word(&c->plan.policy, POLICY_KEY_FALLBACK));
-	json_set_str(o, "tls_min", policy_word(&c->plan.policy, POLICY_KEY_TLS_MIN));
-	json_set_bool(o, "fqdn_check", c->plan.policy.fqdn_check);
-	json_set_str(o, "mx", mx_name(c->facts->mx));
-	json_set_str(o, "mx_dnssec", dns_sec_name(c->facts->mx_sec));
-	for (i = 0; i < c->nprobe; i++)
-		json_push(hosts, probe_object(&c->probe[i]));
+	json_set_str(o, "domain", j->evidence->destination);
+	set_verdict(o, &j->verdict);
+	json_set_str(o, "answer", text);
+	set_policy(o, &j->plan.policy);
+	set_facts(o, j->evidence->facts);
+	json_set_time(o, "time", j->evidence->time);
+	json_set_time(o, "judged_at", j->now);
+	for (i = 0; i < j->n; i++)
+		json_push(hosts, host_object(&j->v[i]));
 	json_set(o, "hosts", hosts);
-	json_set_int(o, "hosts_left_out", (int64_t)c->facts->hosts_left_out);
-	json_set_int(o, "addresses_left_out", (int64_t)c->facts->addrs_left_out);
-	json_set(o, "sts", out_sts_json(c->facts));
-	json_set(o, "tlsrpt", out_tlsrpt_json(c->facts));
-	json_set(o, "trace", trace_array(&c->plan.trace));
+	json_set(o, "warnings", warnings_array(j));
+	if (r->levels != NULL)
+		json_set(o, "levels", level_array(r->levels));
+	json_set(o, "advice", advice_array(r->advice));
+	json_set(o, "trace", trace_array(&j->plan.trace));
 	rc = json_line(stdout, o, f);
 	json_decref(o);
+	free(text);
 	return rc;
 }

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "check.h"
 #include "json.h"
+#include "out.h"
 #include "text.h"
 
 /* MX hosts to which the policy lets nothing go (RFC 8461 4.1); mode none covers all. */

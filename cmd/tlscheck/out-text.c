@@ -1,55 +1,155 @@
 /*
- * out-text - a check in words: a line for each host and address, then one for the domain.
+ * out-text - a report in words: the short answer first, then a table, then what to do.
  *
- *	good.test: 10 mx.good.test 192.0.2.1: AUTH (TLSv1.3 ... x25519): why [RFC 7672 3.1.1]
- *	good.test: AUTH: why [RFC 7672 3.1.1]
+ *	example.org: AUTH: mail is encrypted and verified by DANE at its MX host [RFC 7672 3.1.1]
+ *	  MX  HOST            ADDRESS    VERDICT  TLS                         REASON
+ *	  10  mx.example.org  192.0.2.1  AUTH     TLSv1.3 AES_256_GCM x25519  TLSA 3 1 1 of ...
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
+#include "answer.h"
 #include "cert.h"
-#include "check.h"
+#include "certs.h"
+#include "out.h"
 #include "text.h"
+#include "warn.h"
 
-static void
-print_tls(const struct tls_info *t)
+/* ---- colour ---- */
+
+static const char *
+paint_of(enum verdict_word word)
 {
-	printf(" (%s %s", t->protocol, t->cipher);
-	if (t->group[0] != '\0')
-		printf(" %s", t->group);
-	printf(")");
+	static const char *const paint[] = { [VERDICT_AUTH] = "\033[32m", [VERDICT_ENC] = "\033[33m",
+		[VERDICT_CLEAR] = "\033[31m", [VERDICT_SKIP] = "\033[31m", [VERDICT_NOMAIL] = "\033[1m",
+		[VERDICT_INCONCLUSIVE] = "\033[35m" };
+
+	return paint[word];
 }
 
+/* The word, and blanks up to a width. */
 static void
-print_verdict(const struct verdict *v)
+print_word(enum verdict_word word, int width, const struct out_conf *conf)
 {
-	printf(": %s [%s]\n", v->why, v->rule);
+	const char *name = verdict_name(word);
+
+	printf("%s%s%s%*s", conf->colour ? paint_of(word) : "", name, conf->colour ? "\033[0m" : "",
+	    width > (int)strlen(name) ? width - (int)strlen(name) : 0, "");
 }
 
+/* ---- the table ---- */
+
+enum { COL_PREF, COL_HOST, COL_ADDR, COL_VERDICT, COL_TLS, COLS };
+
+static const char *const heads[COLS] = { "MX", "HOST", "ADDRESS", "VERDICT", "TLS" };
+
+/* "TLS_AES_256_GCM_SHA384" has everything but the cipher in every name of TLS 1.3. */
 static void
-print_probe(const struct check *c, const struct probe *p)
+add_cipher(struct buf *b, const char *cipher)
 {
-	const struct facts_host *fh = p->host->host;
+	const char *end = strstr(cipher, "_SHA");
+
+	if (strncmp(cipher, "TLS_", 4) == 0 && end != NULL)
+		buf_printf(b, "%.*s", (int)(end - cipher - 4), cipher + 4);
+	else
+		buf_puts(b, cipher);
+}
+
+static char *
+tls_cell(const struct judged_host *jh)
+{
+	struct buf b = BUF_INIT;
+
+	if (jh->shown == NULL || !jh->shown->tls)
+		return xstrdup("-");
+	buf_printf(&b, "%s ", jh->shown->info.protocol);
+	add_cipher(&b, jh->shown->info.cipher);
+	if (jh->shown->info.group[0] != '\0')
+		buf_printf(&b, " %s", jh->shown->info.group);
+	return buf_steal(&b);
+}
+
+/* A literal is its own host: there the port is worth a word. */
+static char *
+address_cell(const struct judged *j, const struct judged_host *jh)
+{
 	char addr[INET6_ADDRSTRLEN];
-	char *host = text_escape(fh->name, strlen(fh->name));
 
-	printf("%s: ", c->destination);
-	if (c->facts->mx == FACTS_MX_FOUND)
-		printf("%u ", fh->preference);
-	printf("%s", host);
-	if (p->addr != NULL && c->facts->mx == FACTS_MX_LOCAL && text_is_address(fh->name))
-		printf("@%u", c->port);
-	else if (p->addr != NULL)
-		printf(" %s", facts_addr_text(p->addr, addr));
-	printf(": %s", verdict_name(p->verdict.word));
-	if (p->contact.seen.tls)
-		print_tls(&p->contact.tls);
-	print_verdict(&p->verdict);
-	free(host);
+	if (jh->addr == NULL)
+		return xstrdup("-");
+	facts_addr_text(jh->addr, addr);
+	if (j->evidence->facts->mx == FACTS_MX_LOCAL && text_is_address(jh->host->host->name))
+		return xasprintf("%s@%u", addr, j->evidence->port);
+	return xstrdup(addr);
 }
 
 static void
+make_row(const struct judged *j, const struct judged_host *jh, char *cell[COLS])
+{
+	const struct facts_host *fh = jh->host->host;
+
+	cell[COL_PREF] = j->evidence->facts->mx == FACTS_MX_FOUND ? xasprintf("%u", fh->preference) : xstrdup("-");
+	cell[COL_HOST] = text_escape(fh->name, strlen(fh->name));
+	cell[COL_ADDR] = address_cell(j, jh);
+	cell[COL_VERDICT] = xstrdup(verdict_name(jh->verdict.word));
+	cell[COL_TLS] = tls_cell(jh);
+}
+
+static void
+measure(char *const *cells, size_t rows, int width[COLS])
+{
+	size_t r;
+	int c;
+
+	for (c = 0; c < COLS; c++) {
+		width[c] = strlen(heads[c]);
+		for (r = 0; r < rows; r++)
+			if ((int)strlen(cells[r * COLS + c]) > width[c])
+				width[c] = strlen(cells[r * COLS + c]);
+	}
+}
+
+static void
+print_row(const struct judged_host *jh, char *const *cell, const int width[COLS], const struct out_conf *conf)
+{
+	int c;
+
+	printf("  ");
+	for (c = 0; c < COLS; c++) {
+		if (c == COL_VERDICT)
+			print_word(jh->verdict.word, width[c], conf);
+		else
+			printf("%-*s", width[c], cell[c]);
+		printf("  ");
+	}
+	printf("%s [%s]\n", jh->verdict.why, jh->verdict.rule);
+}
+
+static void
+print_table(const struct judged *j, const struct out_conf *conf)
+{
+	char **cells = xcalloc(j->n * COLS + 1, sizeof *cells);
+	int width[COLS], c;
+	size_t i;
+
+	for (i = 0; i < j->n; i++)
+		make_row(j, &j->v[i], &cells[i * COLS]);
+	measure(cells, j->n, width);
+	printf("  ");
+	for (c = 0; c < COLS; c++)
+		printf("%-*s  ", width[c], heads[c]);
+	printf("REASON\n");
+	for (i = 0; i < j->n; i++)
+		print_row(&j->v[i], &cells[i * COLS], width, conf);
+	for (i = 0; i < j->n * COLS; i++)
+		free(cells[i]);
+	free(cells);
+}
+
+/* ---- details ---- */
+
+void
 print_cert(const X509 *cert, int depth)
 {
 	char fp[CERT_FINGERPRINT_SIZE], until[TEXT_TIME_MAX];
@@ -66,7 +166,7 @@ print_cert(const X509 *cert, int depth)
 	free(key);
 }
 
-static void
+void
 print_names(const X509 *cert)
 {
 	struct cert_names names = CERT_NAMES_INIT;
@@ -83,9 +183,9 @@ print_names(const X509 *cert)
 }
 
 static void
-print_records(const struct probe *p)
+print_records(const struct judged_host *jh)
 {
-	const struct facts_host *fh = p->host->host;
+	const struct facts_host *fh = jh->host->host;
 	size_t i;
 
 	for (i = 0; i < fh->ntlsa; i++) {
@@ -94,8 +194,8 @@ print_records(const struct probe *p)
 
 		if (!tlsa_usable(&fh->tlsa[i], &why))
 			use = verify_use_name(VERIFY_USE_UNUSABLE);
-		else if (i < p->contact.proof.dane.nuse)
-			use = verify_use_name(p->contact.proof.dane.use[i]);
+		else if (i < jh->proof.dane.nuse)
+			use = verify_use_name(jh->proof.dane.use[i]);
 		printf("    TLSA %.160s%s%s%s%s%s\n", rdata, strlen(rdata) > 160 ? "..." : "",
 		    *use != '\0' ? ": " : "", use, why != NULL ? ": " : "", why != NULL ? why : "");
 		free(rdata);
@@ -105,81 +205,204 @@ print_records(const struct probe *p)
 }
 
 static void
-print_reply(const char *what, const struct smtp_reply *r)
+print_reply(const char *what, const char *reply)
 {
-	struct buf b = BUF_INIT;
-
-	if (r->code == 0)
-		return;
-	smtp_reply_print(&b, r);
-	printf("    %s: %s\n", what, b.p);
-	buf_clear(&b);
+	if (reply != NULL)
+		printf("    %s: %s\n", what, reply);
 }
 
 static void
-print_details(const struct probe *p)
+print_tls(const struct tls_info *t)
 {
-	int i, n = p->contact.tls.chain != NULL ? sk_X509_num(p->contact.tls.chain) : 0;
+	int i, n = t->chain != NULL ? sk_X509_num(t->chain) : 0;
 
-	print_reply("banner", &p->contact.client.banner);
-	print_reply("EHLO", &p->contact.client.ehlo);
-	print_reply("STARTTLS", &p->contact.client.starttls);
+	if (t->protocol != NULL)
+		printf("    TLS: %s %s, %d bits%s%s%s%s\n", t->protocol, t->cipher, t->bits,
+		    t->group[0] != '\0' ? ", group " : "", t->group,
+		    t->sigalg[0] != '\0' ? ", signed with " : "", t->sigalg);
 	if (n > 0)
-		print_names(sk_X509_value(p->contact.tls.chain, 0));
+		print_names(sk_X509_value(t->chain, 0));
 	for (i = 0; i < n; i++)
-		print_cert(sk_X509_value(p->contact.tls.chain, i), i);
-	print_records(p);
+		print_cert(sk_X509_value(t->chain, i), i);
 }
 
 static void
-print_trace(const struct check *c)
+print_host(const struct judged_host *jh)
+{
+	char addr[INET6_ADDRSTRLEN];
+	char *host = text_escape(jh->host->host->name, strlen(jh->host->host->name));
+
+	printf("  %s%s%s:\n", host, jh->addr != NULL ? " " : "",
+	    jh->addr != NULL ? facts_addr_text(jh->addr, addr) : "");
+	free(host);
+	if (jh->shown != NULL) {
+		print_reply("banner", jh->shown->banner);
+		print_reply("EHLO", jh->shown->ehlo);
+		print_reply("STARTTLS", jh->shown->starttls);
+		print_reply("EHLO inside TLS", jh->shown->ehlo_tls);
+		if (jh->shown->tls)
+			print_tls(&jh->shown->info);
+	}
+	print_records(jh);
+}
+
+static void
+print_details(const struct judged *j)
 {
 	struct buf b = BUF_INIT;
+	char when[TEXT_TIME_MAX];
+	size_t i;
 
-	plan_explain(&b, &c->plan);
+	printf("  evidence of %s", text_time(when, j->evidence->time));
+	printf(", judged as of %s\n", text_time(when, j->now));
+	for (i = 0; i < j->n; i++)
+		print_host(&j->v[i]);
+	plan_explain(&b, &j->plan);
 	fwrite(b.p, 1, b.len, stdout);
 	buf_clear(&b);
 }
 
-/* Whoever reads only the last line must know what it rests on. */
+/* ---- every level ---- */
+
+#define LEVEL_NAME_WIDTH 22	/* of "required-verify-hosted" */
+#define LEVEL_WIDTH 18		/* of "dane opportunistic" */
+
+/* One verdict of the table; a star marks the policy that was asked for. */
 static void
-print_unasked(const struct check *c)
+print_level(const struct levels *levels, enum policy_tls tls, enum policy_dane dane, int starred,
+    const struct out_conf *conf)
+{
+	const struct level *l = levels_find(levels, tls, dane);
+	int width = l != NULL ? (int)strlen(verdict_name(l->verdict.word)) : 1;
+
+	printf("  ");
+	if (l != NULL)
+		print_word(l->verdict.word, 0, conf);
+	else
+		printf("-");
+	printf("%s", starred ? "*" : "");
+	if (dane + 1 < LEVELS_DANE)
+		printf("%*s", LEVEL_WIDTH - width - starred, "");
+}
+
+static void
+print_levels(const struct judged *j, const struct levels *levels, const struct out_conf *conf)
+{
+	const struct policy *asked = &j->plan.policy;
+	int tls, dane;
+
+	printf("  under every level:\n  %-*s", LEVEL_NAME_WIDTH, "tls");
+	for (dane = 0; dane < LEVELS_DANE; dane++)
+		printf("  dane %-*s", dane + 1 < LEVELS_DANE ? LEVEL_WIDTH - 5 : 0, policy_dane_name(dane));
+	printf("\n");
+	for (tls = 0; tls < LEVELS_TLS; tls++) {
+		printf("  %-*s", LEVEL_NAME_WIDTH, policy_tls_name(tls));
+		for (dane = 0; dane < LEVELS_DANE; dane++)
+			print_level(levels, (enum policy_tls)tls, (enum policy_dane)dane,
+			    (int)asked->tls == tls && (int)asked->dane == dane, conf);
+		printf("\n");
+	}
+}
+
+static void
+print_level_reasons(const struct levels *levels)
+{
+	size_t i;
+
+	for (i = 0; i < levels->n; i++)
+		printf("    tls %s, dane %s: %s: %s [%s]\n", policy_tls_name(levels->v[i].tls),
+		    policy_dane_name(levels->v[i].dane), verdict_name(levels->v[i].verdict.word),
+		    levels->v[i].answer, levels->v[i].verdict.rule);
+}
+
+/* ---- the report ---- */
+
+/* The first line.  Of one chain from a file the reason says all that there is to say. */
+static void
+print_answer(const struct judged *j, const struct out_conf *conf)
+{
+	char *text = conf->offline && j->n == 1 ? xstrdup(j->v[0].verdict.why) : answer(j);
+
+	if (conf->offline) {
+		print_word(j->verdict.word, 0, conf);
+		printf(" %s: ", j->evidence->destination);
+	} else {
+		printf("%s: ", j->evidence->destination);
+		print_word(j->verdict.word, 0, conf);
+		printf(": ");
+	}
+	printf("%s [%s]\n", text, j->verdict.rule);
+	free(text);
+}
+
+/* Whoever reads only the answer must know what it does not rest on. */
+static void
+print_unasked(const struct judged *j)
 {
 	char addr[INET6_ADDRSTRLEN];
 	size_t i;
 
-	if (c->verdict.word == VERDICT_INCONCLUSIVE)
+	if (j->sts_unasked)
+		printf("%s: not asked: whether the domain has an MTA-STS policy, which may ask for more\n",
+		    j->evidence->destination);
+	if (j->verdict.word == VERDICT_INCONCLUSIVE)
 		return;
-	for (i = 0; i < c->nprobe; i++) {
-		const struct probe *p = &c->probe[i];
+	for (i = 0; i < j->n; i++) {
+		const struct judged_host *jh = &j->v[i];
 		char *host;
 
-		if (p->verdict.word != VERDICT_INCONCLUSIVE)
+		if (jh->verdict.word != VERDICT_INCONCLUSIVE)
 			continue;
-		host = text_escape(p->host->host->name, strlen(p->host->host->name));
-		printf("%s: not asked, not counted: %s%s%s\n", c->destination, host,
-		    p->addr != NULL ? " " : "",
-		    p->addr != NULL ? facts_addr_text(p->addr, addr) : "");
+		host = text_escape(jh->host->host->name, strlen(jh->host->host->name));
+		printf("%s: not asked, not counted: %s%s%s\n", j->evidence->destination, host,
+		    jh->addr != NULL ? " " : "", jh->addr != NULL ? facts_addr_text(jh->addr, addr) : "");
 		free(host);
 	}
 }
 
-void
-out_text(const struct check *c, const struct out_conf *conf)
+/* The verdict's reason says what ails the resolver. */
+static void
+print_warning(void *arg, enum warn_kind kind, const char *rule, const char *text)
+{
+	const struct judged *j = arg;
+
+	if (kind == WARN_DENIED)
+		printf("%s: warning: %s [%s]\n", j->evidence->destination, text, rule);
+	else if (kind == WARN_UNASKED && j->verdict.word != VERDICT_INCONCLUSIVE)
+		printf("%s: not asked, not counted: %s\n", j->evidence->destination, text);
+}
+
+static void
+print_advice(const struct advice *a)
 {
 	size_t i;
 
-	if (!conf->quiet) {
+	if (a->n > 0)
+		printf("  what to do:\n");
+	for (i = 0; i < a->n; i++)
+		printf("    - %s: %s\n", a->v[i].host, a->v[i].text);
+}
+
+void
+out_text(const struct report *r, const struct out_conf *conf)
+{
+	const struct judged *j = r->judged;
+
+	print_answer(j, conf);
+	print_unasked(j);
+	warn_each(j, print_warning, (void *)(uintptr_t)j);
+	if (!conf->quiet && !conf->offline && j->n > 0)
+		print_table(j, conf);
+	if (!conf->quiet && !conf->offline)
+		out_sts(j->evidence->facts, conf->verbose);
+	if (r->levels != NULL) {
+		print_levels(j, r->levels, conf);
 		if (conf->verbose)
-			print_trace(c);
-		for (i = 0; i < c->nprobe; i++) {
-			print_probe(c, &c->probe[i]);
-			if (conf->verbose)
-				print_details(&c->probe[i]);
-		}
-		out_sts(c->facts, conf->verbose);
+			print_level_reasons(r->levels);
 	}
-	print_unasked(c);
-	printf("%s: %s", c->destination, verdict_name(c->verdict.word));
-	print_verdict(&c->verdict);
+	if (conf->quiet)
+		return;
+	if (conf->verbose)
+		print_details(j);
+	print_advice(r->advice);
 }

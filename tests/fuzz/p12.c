@@ -1,7 +1,7 @@
 /*
  * PKCS#12 files: parsed, and opened with two passphrases.  Iterations that would take long are left to
  * the limits, which are tried beyond what may be derived.
- * fuzz: p12 pbe ber cert key pem name ossl log text fail alloc
+ * fuzz: p12 pbe ber cert key pem name ossl log text fail alloc file
  */
 #include "p12.h"
 

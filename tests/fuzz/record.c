@@ -1,7 +1,7 @@
 /*
  * Records of a role that was taken over: whatever it sends is refused, or its words and its plan are
  * sound; a plan packed again is unpacked to the same.
- * fuzz: cmd/smtp-relay/order cmd/smtp-relay/pack facts policy dns verify tlsa cert name key ossl pem table text fail alloc
+ * fuzz: cmd/smtp-relay/order cmd/smtp-relay/pack facts policy sts dns dns_answer verify constraint trust tlsa cert name key ossl pem table text log fail alloc file
  */
 #include "../../cmd/smtp-relay/order.h"
 #include "../../cmd/smtp-relay/pack.h"

@@ -1,7 +1,7 @@
 /*
  * Requests of others: whatever comes in, what the order says can be signed, and read again as a
  * request of ours it gives the same order.
- * fuzz: request issue profile cert key pem name ossl log text fail alloc
+ * fuzz: request issue profile cert key pem name ossl log text fail alloc file
  */
 #include "request.h"
 

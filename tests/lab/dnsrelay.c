@@ -5,9 +5,13 @@
  *
  * Listens on every IP, UDP and TCP.  Without -p it takes a free port above 20000; in -u, @0 means the
  * same port.  Prints "ready PORT" and runs until SIGTERM.  MODE is what happens to every query there:
- * pass, drop, servfail, refused, notimp, or strip (forwarded without EDNS and so answered without
- * signatures).  RULES has lines "MODE OWNER TYPE" for single owners on pass addresses; OWNER is a name or
- * the tail of one, TYPE `*` is any; SIGHUP reads them again.  LOG gets "IP OWNER TYPE" for each query.
+ * pass, drop, servfail, refused, notimp, strip (forwarded without EDNS and so answered without
+ * signatures), truncate (by UDP an empty answer with TC, by TCP all right), notcp (likewise, but TCP is closed),
+ * udponly (by UDP all right, TCP is closed), noudp (UDP is dropped, TCP all right), badid and garbage (an answer
+ * that fits no question, one that is no packet), nxdomain (that answer, without a proof) or rename (`.labs` is asked
+ * upstream as `.test`, for programs that hold .test to be theirs; signatures do not survive it).  RULES has lines
+ * "MODE OWNER TYPE" for single owners on pass addresses; OWNER is a name or the tail of one (for nxdomain: just
+ * that name), TYPE `*` is any; SIGHUP reads them again.  LOG gets "IP OWNER TYPE" for each query.
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,11 +39,18 @@
 #define PORT_SPAN 10000
 #define TCP_SECONDS 20
 
-enum mode { PASS, DROP, SERVFAIL, REFUSED, NOTIMP, STRIP, MODES };
+enum mode {
+	PASS, DROP, SERVFAIL, REFUSED, NOTIMP, STRIP, TRUNCATE, NOTCP, UDPONLY, NOUDP, BADID, GARBAGE, NXDOMAIN, RENAME,
+	MODES
+};
+
+enum way { UDP, TCP };
 
 static const char *const mode_names[MODES] = {
 	[PASS] = "pass", [DROP] = "drop", [SERVFAIL] = "servfail", [REFUSED] = "refused",
-	[NOTIMP] = "notimp", [STRIP] = "strip"
+	[NOTIMP] = "notimp", [STRIP] = "strip", [TRUNCATE] = "truncate", [NOTCP] = "notcp", [UDPONLY] = "udponly",
+	[NOUDP] = "noudp", [BADID] = "badid", [GARBAGE] = "garbage", [NXDOMAIN] = "nxdomain",
+	[RENAME] = "rename"
 };
 
 static const struct {
@@ -176,9 +187,39 @@ judge(const struct listener *l, const char *owner, const char *type)
 
 	for (i = 0; l->mode == PASS && i < nrules; i++)
 		if ((rules[i].type[0] == '*' || strcmp(rules[i].type, type) == 0) &&
-		    is_below(owner, rules[i].owner))
+		    is_below(owner, rules[i].owner) &&
+		    (rules[i].mode != NXDOMAIN || strlen(owner) == strlen(rules[i].owner)))
 			return rules[i].mode;
 	return l->mode;
+}
+
+/* Each name's end, where it is not compressed. */
+static void
+rename_tld(unsigned char *msg, size_t len, const char *from, const char *to)
+{
+	size_t i;
+
+	for (i = 12; i + 6 <= len; i++)
+		if (memcmp(msg + i, from, 6) == 0)
+			memcpy(msg + i, to, 6);
+}
+
+/* What the mode comes to on this way: PASS, DROP, or something to answer with. */
+static enum mode
+on_way(enum mode mode, enum way way)
+{
+	switch (mode) {
+	case TRUNCATE:
+		return way == UDP ? TRUNCATE : PASS;
+	case NOTCP:
+		return way == UDP ? TRUNCATE : DROP;
+	case UDPONLY:
+		return way == UDP ? PASS : DROP;
+	case NOUDP:
+		return way == UDP ? DROP : PASS;
+	default:
+		return mode;
+	}
 }
 
 /*
@@ -186,9 +227,9 @@ judge(const struct listener *l, const char *owner, const char *type)
  * Returns 1 to forward, 0 to reply, -1 to forget it.
  */
 static int
-handle(const struct listener *l, unsigned char *msg, size_t *len)
+handle(const struct listener *l, enum way way, unsigned char *msg, size_t *len)
 {
-	static const unsigned char rcodes[MODES] = { [SERVFAIL] = 2, [REFUSED] = 5, [NOTIMP] = 4 };
+	static const unsigned char rcodes[MODES] = { [SERVFAIL] = 2, [NXDOMAIN] = 3, [REFUSED] = 5, [NOTIMP] = 4 };
 	char owner[1024], type[16], line[1100];
 	size_t end = question(msg, *len, owner, sizeof(owner), type, sizeof(type));
 	enum mode mode;
@@ -199,10 +240,12 @@ handle(const struct listener *l, unsigned char *msg, size_t *len)
 	n = snprintf(line, sizeof(line), "%s %s %s\n", l->ip, owner, type);
 	if (log_fd != -1 && write(log_fd, line, (size_t)n) != n)
 		die("log");
-	mode = judge(l, owner, type);
+	mode = on_way(judge(l, owner, type), way);
 	if (mode == DROP)
 		return -1;
-	if (mode == PASS)
+	if (mode == RENAME)
+		rename_tld(msg, *len, "\4labs", "\4test");
+	if (mode == PASS || mode == RENAME)
 		return 1;
 	*len = end;			/* no EDNS, so no DNSSEC either */
 	memset(msg + 6, 0, 6);
@@ -210,8 +253,12 @@ handle(const struct listener *l, unsigned char *msg, size_t *len)
 		msg[3] &= 0x4f;
 		return 1;
 	}
-	msg[2] = (unsigned char)(0x80 | (msg[2] & 0x79));
+	msg[2] = (unsigned char)(0x80 | (msg[2] & 0x79) | (mode == TRUNCATE ? 2 : 0));
 	msg[3] = (unsigned char)(0x80 | rcodes[mode]);
+	if (mode == BADID)
+		msg[0] ^= 0xff;
+	if (mode == GARBAGE)
+		memset(msg + 6, 0xff, end - 6);
 	return 0;
 }
 
@@ -227,7 +274,7 @@ from_client(int i, int up)
 
 	if (n < 12)
 		return;
-	switch (handle(&listeners[i], msg, &len)) {
+	switch (handle(&listeners[i], UDP, msg, &len)) {
 	case 0:
 		sendto(listeners[i].udp, msg, len, 0, (struct sockaddr *)&from, from_len);
 		return;
@@ -256,6 +303,8 @@ from_upstream(int up)
 	p = &pending[id];
 	p->used = 0;
 	memcpy(msg, p->id, 2);
+	if (listeners[p->listener].mode == RENAME)
+		rename_tld(msg, (size_t)n, "\4test", "\4labs");
 	sendto(listeners[p->listener].udp, msg, (size_t)n, 0, (struct sockaddr *)&p->from,
 	    sizeof(p->from));
 }
@@ -300,11 +349,13 @@ serve_tcp(const struct listener *l, int fd)
 	if (up == -1 || connect(up, (struct sockaddr *)&upstream, sizeof(upstream)) == -1)
 		_exit(1);
 	while (read_message(fd, buf, &len) == 0) {
-		verdict = handle(l, buf + 2, &len);
+		verdict = handle(l, TCP, buf + 2, &len);
 		if (verdict == -1)
-			continue;
+			break;
 		if (verdict == 1 && (write_message(up, buf, len) == -1 || read_message(up, buf, &len) == -1))
 			break;
+		if (l->mode == RENAME)
+			rename_tld(buf + 2, len, "\4test", "\4labs");
 		if (write_message(fd, buf, len) == -1)
 			break;
 	}

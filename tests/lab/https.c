@@ -313,7 +313,7 @@ listen_at(const char *word)
 	}
 	memcpy(addr, word, at - word);
 	addr[at - word] = '\0';
-	sin.sin_port = htons((uint16_t)atoi(at + 1));
+	sin.sin_port = htons((uint16_t)strtol(at + 1, NULL, 10));
 	if (inet_pton(AF_INET, addr, &sin.sin_addr) != 1)
 		die(word);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

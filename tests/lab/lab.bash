@@ -521,19 +521,21 @@ lab_finger_word()
 
 lab_posttls_finger()
 {
-	local said status as=()
+	local level=${2:-dane} said status as=() ca=()
 	lab_ns true || return 1
+	# With dane it would tell of a chain that nobody asked it to verify.
+	[ "$level" = dane ] || ca=(-F "$LAB_CERTS/ca/cert.pem")
 	if [ ! -e "$LAB_DIR/finger" ]; then
-		mkdir "$LAB_DIR/finger"
+		mkdir -p "$LAB_DIR/finger"
 		"$lab_here/postfix" users > "$LAB_DIR/finger/main.cf"
 		touch -d '1 minute ago' "$LAB_DIR/finger/main.cf"	# Postfix waits for a younger one
 	fi
 	# As root it changes to Postfix's user, whom a namespace of an unprivileged user does not have.
 	[ "$(id -u)" -eq 0 ] || as=(unshare -U --map-user=1 --map-group=1)
-	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "${as[@]}" "$lab_here/run-peer" posttls-finger -c -l dane -t 5 -T 5 \
-	    -L summary,dane "$1:$LAB_PORT" 2>&1)
+	said=$(MAIL_CONFIG=$LAB_DIR/finger lab_ns "${as[@]}" "$lab_here/run-peer" posttls-finger -c -l "$level" -t 5 -T 5 \
+	    "${ca[@]}" -L summary,dane "$1:$LAB_PORT" 2>&1)
 	status=$?
-	printf '== %s\n%s\n' "$1" "$said" >> "$LAB_DIR/finger.log"
+	printf '== %s %s\n%s\n' "$1" "$level" "$said" >> "$LAB_DIR/finger.log"
 	case $status in 126|127) lab_say "$said"; return 1 ;; esac	# it was not run
 	lab_finger_word "$said"
 }

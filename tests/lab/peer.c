@@ -31,7 +31,9 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #define LISTEN_MAX 128
 #define CHILDREN_MAX 256
@@ -53,9 +55,17 @@ enum act {
 	ENDLESS,	/* text again and again */
 	LONG_LINE,	/* text, then one line of 1 MiB, then all right */
 	INJECT,		/* the right reply and text in one segment */
-	ALERT,		/* a TLS alert for the ClientHello */
-	HELLOS,		/* TLS records that a client passes over, without end, for the ClientHello */
+	ANSWER,		/* text for the ClientHello, then silence */
+	HELLOS,		/* text for the ClientHello, again and again */
+	RESET,		/* the connection is broken off for the ClientHello */
+	STALL,		/* the server's first flight of TLS without its end, then silence */
+	TRICKLE,	/* the same flight, octet by octet, slowly */
 	OLD_TLS,	/* TLS 1.0 only */
+	MANY_CERTS,	/* a chain of 100 certificates, nearly all of them false issuers of the leaf */
+	LARGE_CERTS,	/* a chain of 1 MiB */
+	RENEGOTIATE,	/* TLS 1.2, and a request to shake hands again */
+	TICKETS,	/* session tickets without end */
+	KEY_UPDATES,	/* changes of the key without end */
 	FULL_QUEUE	/* the listener's queue is full: connecting takes for ever */
 };
 
@@ -70,6 +80,8 @@ struct behaviour {
 
 #define DRIBBLE 1	/* one byte at a time */
 #define NO_TLS 2	/* the STARTTLS command is not known */
+#define NO_HELO 4	/* nor is HELO */
+#define DRIP 8		/* what is without end comes at ten bytes a second */
 
 #define BYTES(s) (s), sizeof(s) - 1
 #define JUNK "220-\033[31mred\033]0;title\007 \x80\xff\xc3\x28 nul:\0: tab:\t cr:\r end\r\n220 mx ESMTP\r\n"
@@ -77,6 +89,16 @@ struct behaviour {
 /* HelloRequest (RFC 5246 7.4.1.1), which a client ignores while it shakes hands. */
 #define HELLO "\x16\x03\x03\x00\x04\0\0\0\0"
 #define HELLO8 HELLO HELLO HELLO HELLO HELLO HELLO HELLO HELLO
+
+/* A ServerHello of TLS 1.2 up to its cipher suite; what follows is the compression method. */
+#define SERVER_HELLO(record, message) "\x16\x03\x03" record "\x02" message "\x03\x03" \
+	"0123456789abcdef0123456789abcdef" "\0\xc0\x2f"
+#define SERVER_HELLO_PLAIN SERVER_HELLO("\0\x2a", "\0\0\x26") "\0"
+
+/* An empty record of the handshake, and a change of ciphers that TLS 1.3 passes over (RFC 8446 D.4). */
+#define EMPTY "\x16\x03\x03\0\0"
+#define CHANGE "\x14\x03\x03\0\x01\x01"
+#define TIMES8(s) s s s s s s s s
 
 static const struct behaviour behaviours[] = {
 	{ .name = "good" },
@@ -111,11 +133,45 @@ static const struct behaviour behaviours[] = {
 	{ .name = "starttls-silent", .point = HANDSHAKE, .act = SILENCE },
 	{ "inject", STARTTLS, INJECT, BYTES("250 injected\r\n"), 0 },
 	{ "tls-garbage", HANDSHAKE, SAY_CLOSE, BYTES("this is no TLS\r\n\x01\x02\xfe\xff and never was\r\n"), 0 },
-	{ "tls-alert", HANDSHAKE, ALERT, BYTES("\x15\x03\x01\x00\x02\x02\x28"), 0 },
+	{ "tls-alert", HANDSHAKE, ANSWER, BYTES("\x15\x03\x01\x00\x02\x02\x28"), 0 },
 	{ "tls-endless", HANDSHAKE, HELLOS, BYTES(HELLO8 HELLO8 HELLO8 HELLO8), 0 },
 	{ .name = "tls10", .point = CONNECT, .act = OLD_TLS },
 	{ .name = "tls-close", .point = TLS_BEGIN, .act = SHUT },
 	{ "tls-ehlo-421", TLS_EHLO, SAY_CLOSE, BYTES("421 4.3.2 shutting down\r\n"), 0 },
+	{ "banner-drip", BANNER, ENDLESS, BYTES("220-drop by drop\r\n"), DRIP },
+	{ "banner-longline", BANNER, LONG_LINE, BYTES("220-"), 0 },
+	{ "ehlo-drip", EHLO, ENDLESS, BYTES("250-X-DROP-BY-DROP\r\n"), DRIP },
+	{ "no-smtp", EHLO, SAY, BYTES("502 5.5.1 not implemented\r\n"), NO_TLS | NO_HELO },
+	{ "starttls-502", STARTTLS, SAY, BYTES("502 5.5.1 not implemented\r\n"), 0 },
+	{ "starttls-junk", STARTTLS, SAY, BYTES("\x01\x02 what is that?\r\n"), 0 },
+	{ "starttls-endless", STARTTLS, ENDLESS, BYTES("220-go ahead, but not yet\r\n"), 0 },
+	{ "inject-apart", HANDSHAKE, SAY, BYTES("250 injected\r\n"), 0 },
+	{ "tls-empty", HANDSHAKE, HELLOS, BYTES(TIMES8(TIMES8(EMPTY))), 0 },
+	{ "tls-ccs", HANDSHAKE, HELLOS, BYTES(TIMES8(TIMES8(CHANGE))), 0 },
+	{ .name = "tls-reset", .point = HANDSHAKE, .act = RESET },
+	{ .name = "tls-stall", .point = HANDSHAKE, .act = STALL },
+	{ .name = "tls-trickle", .point = HANDSHAKE, .act = TRICKLE },
+	/* Nobody offered ALPN: no_application_protocol (RFC 7301 3.2), and a protocol chosen all the same. */
+	{ "tls-alpn-alert", HANDSHAKE, ANSWER, BYTES("\x15\x03\x03\x00\x02\x02\x78"), 0 },
+	{ "tls-alpn", HANDSHAKE, ANSWER, BYTES(SERVER_HELLO("\0\x35", "\0\0\x31")
+	    "\0" "\0\x09" "\0\x10" "\0\x05" "\0\x03\x02h2"), 0 },
+	/* A compression method (RFC 3749) and a compressed certificate (RFC 8879) that nobody offered. */
+	{ "tls-deflate", HANDSHAKE, ANSWER, BYTES(SERVER_HELLO("\0\x2a", "\0\0\x26") "\x01"), 0 },
+	{ "tls-compressed", HANDSHAKE, ANSWER, BYTES(SERVER_HELLO_PLAIN
+	    "\x16\x03\x03\0\x18" "\x19\0\0\x14" "\0\x01\xff\xff\xff\0\0\x0c" "\x78\xdajunk junk!"), 0 },
+	/* A certificate message that announces 16 MiB. */
+	{ "tls-longmsg", HANDSHAKE, ANSWER, BYTES(SERVER_HELLO_PLAIN
+	    "\x16\x03\x03\0\x0c" "\x0b\xff\xff\xff" "\xff\xff\xfc" "\xff\xff\xf9" "xx"), 0 },
+	{ .name = "tls-manycerts", .point = CONNECT, .act = MANY_CERTS },
+	{ .name = "tls-largecerts", .point = CONNECT, .act = LARGE_CERTS },
+	{ .name = "tls-renegotiate", .point = TLS_EHLO, .act = RENEGOTIATE },
+	{ .name = "tls-tickets", .point = TLS_EHLO, .act = TICKETS },
+	{ .name = "tls-keyupdates", .point = TLS_EHLO, .act = KEY_UPDATES },
+	{ "tls-ehlo-450", TLS_EHLO, SAY, BYTES("450 4.3.2 not now\r\n"), 0 },
+	{ "tls-ehlo-endless", TLS_EHLO, ENDLESS, BYTES("250-X-FOR-EVER\r\n"), 0 },
+	{ "tls-ehlo-longline", TLS_EHLO, LONG_LINE, BYTES("250-mx.long.test\r\n250-"), 0 },
+	{ "tls-ehlo-garbage", TLS_EHLO, SAY, BYTES("hello there\r\n\x01\x02\xfe\xff\r\n"), 0 },
+	{ .name = "tls-ehlo-silent", .point = TLS_EHLO, .act = SILENCE },
 	{ .name = "blackhole", .point = CONNECT, .act = FULL_QUEUE }
 };
 
@@ -131,6 +187,7 @@ struct session {
 	const struct behaviour *how;
 	int fd;
 	SSL *ssl;
+	int drip;
 	char in[LINE_MAX_BYTES];
 	size_t in_len;
 };
@@ -186,8 +243,9 @@ finish(struct session *s)
 static void
 put(struct session *s, const char *buf, size_t len)
 {
-	size_t step = s->how->flags & DRIBBLE ? 1 : len, n;
-	struct timespec pause = { .tv_nsec = 1000000 };
+	int slow = s->drip || (s->how->flags & DRIBBLE);
+	size_t step = slow ? 1 : len, n;
+	struct timespec pause = { .tv_nsec = s->drip ? 100000000 : 1000000 };
 	int ok;
 
 	for (; len > 0; buf += n, len -= n) {
@@ -196,7 +254,7 @@ put(struct session *s, const char *buf, size_t len)
 		    send(s->fd, buf, n, MSG_NOSIGNAL) == (ssize_t)n;
 		if (!ok)
 			finish(s);
-		if (s->how->flags & DRIBBLE)
+		if (slow)
 			nanosleep(&pause, NULL);
 	}
 }
@@ -223,13 +281,122 @@ say_for_ever(struct session *s)
 {
 	size_t n;
 
+	s->drip = s->how->flags & DRIP;
 	for (n = 0; n < ENDLESS_BYTES; n += s->how->len)
 		put(s, s->how->text, s->how->len);
 	finish(s);
 }
 
+/* TLS --------------------------------------------------------------------------------------------------- */
+
 static void
-send_alert(struct session *s)
+use_chain(SSL_CTX *ctx, const char *folder)
+{
+	char path[4096];
+	BIO *bio;
+	X509 *cert;
+
+	snprintf(path, sizeof(path), "%s/chain.pem", folder);
+	if ((bio = BIO_new_file(path, "r")) == NULL) {
+		ERR_clear_error();
+		return;
+	}
+	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		SSL_CTX_add0_chain_cert(ctx, cert);
+	ERR_clear_error();
+	BIO_free(bio);
+}
+
+/*
+ * A self-signed CA that bears the name of the leaf's issuer, but another key and key identifier (RFC 5280 4.2.1.2: each
+ * CA has one), and a comment of that many octets.
+ */
+static X509 *
+false_issuer(const X509 *leaf, size_t comment)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
+	unsigned char random[20];
+	char *filler = calloc(1, comment + 1);
+
+	if (key == NULL || cert == NULL || text == NULL || id == NULL || filler == NULL ||
+	    RAND_bytes(random, sizeof(random)) != 1 || ASN1_OCTET_STRING_set(id, random, sizeof(random)) != 1)
+		die("certificate");
+	memset(filler, 'X', comment);
+	X509_set_version(cert, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+	X509_set_subject_name(cert, X509_get_issuer_name(leaf));
+	X509_set_issuer_name(cert, X509_get_issuer_name(leaf));
+	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 86400);
+	X509_set_pubkey(cert, key);
+	if (X509_add1_ext_i2d(cert, NID_subject_key_identifier, id, 0, 0) != 1)
+		die("certificate");
+	if (comment > 0 && (ASN1_STRING_set(text, filler, (int)comment) != 1 ||
+	    X509_add1_ext_i2d(cert, NID_netscape_comment, text, 0, 0) != 1))
+		die("certificate");
+	if (X509_sign(cert, key, EVP_sha256()) == 0)
+		die("certificate");
+	ASN1_IA5STRING_free(text);
+	ASN1_OCTET_STRING_free(id);
+	free(filler);
+	EVP_PKEY_free(key);
+	return cert;
+}
+
+/* Before the right ones: leaf, 97 strangers, the chain; or 1 MiB of strangers. */
+static void
+use_strangers(SSL_CTX *ctx, enum act act)
+{
+	size_t n = act == MANY_CERTS ? 97 : act == LARGE_CERTS ? 17 : 0;
+
+	for (; n > 0; n--)
+		SSL_CTX_add0_chain_cert(ctx, false_issuer(SSL_CTX_get0_certificate(ctx),
+		    act == LARGE_CERTS ? 62000 : 0));
+}
+
+static int
+use_identity(SSL_CTX *ctx, const char *folder, enum act act)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/cert.pem", folder);
+	if (SSL_CTX_use_certificate_file(ctx, path, SSL_FILETYPE_PEM) != 1)
+		return -1;
+	use_strangers(ctx, act);
+	use_chain(ctx, folder);
+	snprintf(path, sizeof(path), "%s/key.pem", folder);
+	return SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) == 1 ? 0 : -1;
+}
+
+/* Made anew for each connection, so that certificates may be exchanged under a running peer. */
+static SSL_CTX *
+tls_context(const struct session *s)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_security_level(ctx, 0);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0");
+	if (s->how->act == OLD_TLS)
+		SSL_CTX_set_max_proto_version(ctx, TLS1_VERSION);
+	if (s->how->act == RENEGOTIATE)
+		SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	if (s->l->certs == NULL || use_identity(ctx, s->l->certs, s->how->act) == -1) {
+		fprintf(stderr, "peer: %s: no usable certificate\n", s->l->certs ? s->l->certs : "(none)");
+		ERR_print_errors_fp(stderr);
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+static void
+answer_hello(struct session *s)
 {
 	char buf[16384];
 
@@ -239,15 +406,53 @@ send_alert(struct session *s)
 }
 
 static void
-send_hellos(struct session *s)
+answer_for_ever(struct session *s)
 {
 	char buf[16384];
 
-	alarm(60);
 	if (read(s->fd, buf, sizeof(buf)) <= 0)
 		finish(s);
 	for (;;)
 		put(s, s->how->text, s->how->len);
+}
+
+/* Broken off as by a firewall: no close, a reset. */
+static void
+reset(struct session *s)
+{
+	struct linger now = { .l_onoff = 1 };
+	char c;
+
+	if (read(s->fd, &c, 1) == 1)
+		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	note(s, "end");
+	_exit(0);
+}
+
+/* What a server really says to this ClientHello, but not all of it, or not in time. */
+static void
+break_off_flight(struct session *s)
+{
+	struct timespec pause = { .tv_nsec = 50000000 };
+	char buf[16384], *flight;
+	SSL_CTX *ctx = tls_context(s);
+	SSL *ssl = ctx != NULL ? SSL_new(ctx) : NULL;
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	ssize_t n = read(s->fd, buf, sizeof(buf));
+	long len, i;
+
+	if (ssl == NULL || in == NULL || out == NULL || n <= 0 || BIO_write(in, buf, (int)n) != (int)n)
+		finish(s);
+	SSL_set_bio(ssl, in, out);
+	SSL_accept(ssl);
+	len = BIO_get_mem_data(out, &flight);
+	if (s->how->act == STALL && len > 10)
+		put(s, flight, (size_t)len - 10);
+	for (i = 0; s->how->act == TRICKLE && i < len; i++) {
+		put(s, flight + i, 1);
+		nanosleep(&pause, NULL);
+	}
+	be_silent(s);
 }
 
 /* Does what the behaviour has for this point; 0 where it has nothing and the caller goes on as usual. */
@@ -285,11 +490,32 @@ depart(struct session *s, enum point here)
 		put(s, line, sizeof(line));
 		say(s, "\r\n250 STARTTLS\r\n");
 		return 1;
-	case ALERT:
-		send_alert(s);
+	case ANSWER:
+		answer_hello(s);
 		break;
 	case HELLOS:
-		send_hellos(s);
+		answer_for_ever(s);
+		break;
+	case RESET:
+		reset(s);
+		break;
+	case STALL:
+	case TRICKLE:
+		break_off_flight(s);
+		break;
+	case RENEGOTIATE:
+		SSL_renegotiate(s->ssl);
+		SSL_do_handshake(s->ssl);
+		break;
+	case TICKETS:
+		while (SSL_new_session_ticket(s->ssl) == 1 && SSL_do_handshake(s->ssl) == 1)
+			;
+		finish(s);
+		break;
+	case KEY_UPDATES:
+		while (SSL_key_update(s->ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(s->ssl) == 1)
+			;
+		finish(s);
 		break;
 	default:
 		break;
@@ -326,61 +552,6 @@ get_line(struct session *s)
 	memmove(s->in, nl + 1, s->in_len);
 	note(s, "%s %s", s->ssl != NULL ? "tls" : "clear", line);
 	return line;
-}
-
-/* TLS --------------------------------------------------------------------------------------------------- */
-
-static void
-use_chain(SSL_CTX *ctx, const char *folder)
-{
-	char path[4096];
-	BIO *bio;
-	X509 *cert;
-
-	snprintf(path, sizeof(path), "%s/chain.pem", folder);
-	if ((bio = BIO_new_file(path, "r")) == NULL) {
-		ERR_clear_error();
-		return;
-	}
-	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-		SSL_CTX_add0_chain_cert(ctx, cert);
-	ERR_clear_error();
-	BIO_free(bio);
-}
-
-static int
-use_identity(SSL_CTX *ctx, const char *folder)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/cert.pem", folder);
-	if (SSL_CTX_use_certificate_file(ctx, path, SSL_FILETYPE_PEM) != 1)
-		return -1;
-	use_chain(ctx, folder);
-	snprintf(path, sizeof(path), "%s/key.pem", folder);
-	return SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) == 1 ? 0 : -1;
-}
-
-/* Made anew for each connection, so that certificates may be exchanged under a running peer. */
-static SSL_CTX *
-tls_context(const struct session *s)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-
-	if (ctx == NULL)
-		return NULL;
-	SSL_CTX_set_security_level(ctx, 0);
-	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
-	SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0");
-	if (s->how->act == OLD_TLS)
-		SSL_CTX_set_max_proto_version(ctx, TLS1_VERSION);
-	if (s->l->certs == NULL || use_identity(ctx, s->l->certs) == -1) {
-		fprintf(stderr, "peer: %s: no usable certificate\n", s->l->certs ? s->l->certs : "(none)");
-		ERR_print_errors_fp(stderr);
-		SSL_CTX_free(ctx);
-		return NULL;
-	}
-	return ctx;
 }
 
 static void
@@ -449,7 +620,7 @@ command(struct session *s, const char *line)
 	if (is_verb(line, "EHLO")) {
 		ehlo(s);
 	} else if (is_verb(line, "HELO")) {
-		say(s, "250 hello\r\n");
+		say(s, s->how->flags & NO_HELO ? "502 5.5.1 not implemented\r\n" : "250 hello\r\n");
 	} else if (is_verb(line, "STARTTLS")) {
 		if (s->ssl != NULL || (s->how->flags & NO_TLS))
 			say(s, "502 5.5.1 not implemented\r\n");

@@ -15,8 +15,12 @@ function put(owner, text)
 	print full(owner) "\t" text > file
 }
 
-function begin(name, flags)
+# Flag primary=HOST: the name in the SOA and NS records.
+function begin(name, flags,	primary)
 {
+	primary = "ns.nic.test."
+	if (match(flags, /primary=[^ ]+/))
+		primary = substr(flags, RSTART + 8, RLENGTH - 8)
 	if (file != "")
 		close(file)
 	zone = name
@@ -26,8 +30,8 @@ function begin(name, flags)
 	print "$ORIGIN " (name == "root" ? "." : name ".") > file
 	if (name == "root")
 		zone = ""
-	put(zone == "" ? "." : "@", "SOA ns.nic.test. hostmaster.nic.test. 1 3600 600 86400 60")
-	put(zone == "" ? "." : "@", "NS " (name == "root" ? "root-" : name == "test" ? "tld-" : "") "ns.nic.test.")
+	put(zone == "" ? "." : "@", "SOA " primary " hostmaster.nic.test. 1 3600 600 86400 60")
+	put(zone == "" ? "." : "@", "NS " (name == "root" ? "root-" : name == "test" ? "tld-" : "") (name ~ /^(root|test)$/ ? "ns.nic.test." : primary))
 }
 
 function tlsa(host, spec,	owner)
@@ -52,6 +56,13 @@ function host(pref, name, addr, first,	i)
 	put(name, "A " addr)
 	for (i = first; i <= NF; i++)
 		tlsa(name, $i)
+}
+
+# N records more, of keys that nobody has.
+function pad(name, n,	i)
+{
+	for (i = 1; i <= n; i++)
+		tlsa(name, sprintf("3 1 1 %064x", i))
 }
 
 # The flags with break=OWNER/TYPE made full.
@@ -135,6 +146,7 @@ $1 == "tlsa" {
 	tlsa(h, $0)
 	next
 }
+$1 == "pad" { pad($2, $3); next }
 $1 == "fail" {
 	print $2 " " ($4 == "TLSA" ? full("_PORT._tcp." $3) : full($3)) " " $4 > (dir "/rules")
 	next

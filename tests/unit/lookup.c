@@ -74,6 +74,12 @@ dns_ask(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void 
 	return q;
 }
 
+struct dns_query *
+dns_ask_plain(struct dns *dns, const char *name, enum dns_type type, dns_fn *fn, void *arg)
+{
+	return dns_ask(dns, name, type, fn, arg);
+}
+
 /* Takes a question, found by the link that leads to it, off the list. */
 static void
 query_free(struct dns_query **at)
@@ -398,6 +404,23 @@ static const struct row rows[] = {
 	    "local secure; 0 mx.test 1 secure tlsa found mx.test 1" },
 };
 
+/* RFC 8020 2: an empty name above others is no NXDOMAIN.  It is asked where there is something to lose. */
+static const struct row health_rows[] = {
+	{ "parent denied", "d.test", 25, { MX1, A("mx.test", DNS_SECURE, NULL), AAAA("mx.test", DNS_SECURE, NULL),
+	    TLSA("mx.test", DNS_SECURE, TLSA_DATA), { "A _tcp.mx.test.", DNS_INSECURE, "NXDOMAIN", NULL } },
+	    ASKED ", TLSA _25._tcp.mx.test., A _tcp.mx.test.",
+	    FACTS "1 secure tlsa found mx.test 1 parent denied" },
+	{ "parent is there", "d.test", 25, { MX1, A("mx.test", DNS_SECURE, NULL), AAAA("mx.test", DNS_SECURE, NULL),
+	    TLSA("mx.test", DNS_SECURE, TLSA_DATA), { "A _tcp.mx.test.", DNS_INSECURE, "NODATA", NULL } },
+	    ASKED ", TLSA _25._tcp.mx.test., A _tcp.mx.test.", FACTS "1 secure tlsa found mx.test 1" },
+	{ "parent not answered", "d.test", 25, { MX1, A("mx.test", DNS_SECURE, NULL), AAAA("mx.test", DNS_SECURE, NULL),
+	    TLSA("mx.test", DNS_SECURE, TLSA_DATA), { "A _tcp.mx.test.", DNS_FAILED, "timeout", NULL } },
+	    ASKED ", TLSA _25._tcp.mx.test., A _tcp.mx.test.", FACTS "1 secure tlsa found mx.test 1" },
+	{ "no records, so no parent", "d.test", 25, { MX1, A("mx.test", DNS_SECURE, NULL),
+	    AAAA("mx.test", DNS_SECURE, NULL), TLSA("mx.test", DNS_SECURE, "NXDOMAIN") },
+	    ASKED ", TLSA _25._tcp.mx.test.", FACTS "1 secure tlsa absent mx.test" },
+};
+
 /* ---- facts as text ---- */
 
 static const char *
@@ -425,6 +448,8 @@ print_tlsa(struct buf *b, const struct facts_host *h)
 		buf_printf(b, " %zu", h->ntlsa);
 	if (h->tlsa_damaged > 0)
 		buf_printf(b, " damaged %zu", h->tlsa_damaged);
+	if (h->tcp_denied)
+		buf_printf(b, " parent denied");
 	if (h->tlsa_why != NULL)
 		buf_printf(b, " (%s)", h->tlsa_why);
 }
@@ -471,9 +496,10 @@ keep_facts(void *arg, struct facts *facts)
 }
 
 static struct facts *
-run_lookup(struct dns *dns, const struct row *row, int newest)
+run_lookup(struct dns *dns, const struct row *row, int newest, int health)
 {
-	struct lookup_conf conf = { .port = row->port != 0 ? row->port : 25, .want_tlsa = row->port != 0 };
+	struct lookup_conf conf = { .port = row->port != 0 ? row->port : 25, .want_tlsa = row->port != 0,
+		.want_health = health };
 	struct facts *facts = NULL;
 
 	lookup_start(dns, row->destination, &conf, keep_facts, &facts);
@@ -484,10 +510,10 @@ run_lookup(struct dns *dns, const struct row *row, int newest)
 }
 
 static void
-run_row(const struct row *row, int newest)
+run_row(const struct row *row, int newest, int health)
 {
 	struct dns dns = { .answers = row->answers, .asked = BUF_INIT };
-	struct facts *facts = run_lookup(&dns, row, newest);
+	struct facts *facts = run_lookup(&dns, row, newest, health);
 	struct buf text = BUF_INIT;
 
 	print_facts(&text, facts);
@@ -505,8 +531,12 @@ test_rows(void)
 	size_t i;
 
 	for (i = 0; i < COUNT(rows); i++) {
-		run_row(&rows[i], 0);
-		run_row(&rows[i], 1);
+		run_row(&rows[i], 0, 0);
+		run_row(&rows[i], 1, 0);
+	}
+	for (i = 0; i < COUNT(health_rows); i++) {
+		run_row(&health_rows[i], 0, 1);
+		run_row(&health_rows[i], 1, 1);
 	}
 }
 
@@ -523,7 +553,7 @@ test_many_hosts(void)
 	for (i = FACTS_HOSTS_MAX + 5; i > 0; i--)
 		buf_printf(&mx, "%d h%d.test%s", i, i, i > 1 ? "," : "");
 	row.answers[0] = (struct answer)MX(mx.p, DNS_SECURE);
-	facts = run_lookup(&dns, &row, 0);
+	facts = run_lookup(&dns, &row, 0, 0);
 	unit_int(facts->nhost, FACTS_HOSTS_MAX, "hosts looked at");
 	unit_int(facts->hosts_left_out, 5, "hosts left out");
 	unit_str(facts->host[0].name, "h1.test", "the most preferred one is not left out");
@@ -546,7 +576,7 @@ test_many_equal_hosts(void)
 	for (i = 1; i <= FACTS_HOSTS_MAX + 5; i++)
 		buf_printf(&mx, "%s10 h%d.test", i > 1 ? "," : "", i);
 	row.answers[0] = (struct answer)MX(mx.p, DNS_SECURE);
-	facts = run_lookup(&dns, &row, 0);
+	facts = run_lookup(&dns, &row, 0, 0);
 	unit_int(facts->nhost, FACTS_HOSTS_MAX, "equal hosts looked at");
 	unit_str(facts->host[FACTS_HOSTS_MAX - 1].name, "h64.test", "equal ones stay as they came");
 	facts_free(facts);

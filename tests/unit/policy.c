@@ -634,6 +634,108 @@ test_untried(void)
 	}
 }
 
+/* A message that requires TLS: what ends it (RFC 8689 4.2.1), and what leaves it waiting. */
+static const struct {
+	enum seen_end end;
+	int tls, offered;
+	const struct finding *found;
+	const char *want, *status;
+} require_rows[] = {
+	{ SEEN_READY, 1, 1, &matched, "AUTH [" EE "]", NULL },
+	{ SEEN_READY, 1, 0, &matched, "SKIP [RFC 8689 4.2.1]", "5.7.30" },
+	{ SEEN_READY, 1, 1, &unmatched, "SKIP [" MISMATCH "]", "5.7.30" },
+	{ SEEN_NO_STARTTLS, 0, 0, NULL, "SKIP [RFC 7672 2.2]", "5.7.30" },
+	{ SEEN_STARTTLS_REFUSED, 0, 0, NULL, "SKIP [RFC 7672 2.2]", "5.7.30" },
+	{ SEEN_HANDSHAKE_FAILED, 0, 0, NULL, "SKIP [RFC 3207 4.1]", "5.7.30" },
+	{ SEEN_TEMPORARY, 1, 0, &matched, "INCONCLUSIVE [RFC 5321 4.2.1]", NULL },
+	{ SEEN_TEMPORARY, 0, 0, NULL, "INCONCLUSIVE [RFC 5321 4.2.1]", NULL },
+	{ SEEN_NO_CONNECTION, 0, 0, NULL, "INCONCLUSIVE [RFC 5321 4.5.4.1]", NULL },
+	/* It says nothing of its TLS. */
+	{ SEEN_REFUSED, 0, 0, NULL, "SKIP [RFC 5321 3.1]", NULL },
+	{ SEEN_PROTOCOL, 0, 0, NULL, "SKIP [RFC 5321 4.2]", NULL },
+};
+
+static void
+test_required_by_message(void)
+{
+	struct policy policy = { .tls = PREF, .dane = OPP, .requiretls = POLICY_REQUIRETLS_HONOUR,
+		.message = POLICY_MESSAGE_REQUIRETLS };
+	struct facts *facts = make_facts(&orders[4].w);
+	struct plan plan;
+	struct verdict v;
+	char got[TEXT_SIZE];
+	size_t i;
+
+	policy_plan(&policy, facts, &plan);
+	for (i = 0; i < COUNT(require_rows); i++) {
+		struct seen seen = { .end = require_rows[i].end, .tls = require_rows[i].tls, .text = "words",
+			.requiretls = require_rows[i].offered, .proof = proof_of(require_rows[i].found) };
+
+		policy_judge(&plan.host[0], &seen, &v);
+		unit_str(verdict_text(got, &v), require_rows[i].want, "REQUIRETLS %zu", i);
+		unit_str(v.status, require_rows[i].status, "REQUIRETLS %zu: status", i);
+		verdict_clear(&v);
+	}
+	plan_clear(&plan);
+	/* requiretls no: as any other message. */
+	policy.requiretls = POLICY_REQUIRETLS_NO;
+	policy_plan(&policy, facts, &plan);
+	unit_int(plan.host[0].requiretls, 0, "requiretls no passes it over");
+	unit_str(plan.trace.v[1].rule, "local", "by a setting");
+	plan_clear(&plan);
+	/* Whoever never uses TLS cannot take it. */
+	policy = (struct policy){ .tls = NO, .requiretls = POLICY_REQUIRETLS_HONOUR,
+		.message = POLICY_MESSAGE_REQUIRETLS };
+	policy_plan(&policy, facts, &plan);
+	unit_int(plan.kind, PLAN_UNPROTECTED, "level no: permanent");
+	unit_str(plan.status, "5.7.30", "level no: its status");
+	plan_clear(&plan);
+	facts_free(facts);
+}
+
+/* The trace tells what the message and MTA-STS have to say. */
+static void
+test_trace_of_sts(void)
+{
+	struct policy policy = POLICY_DEFAULT;
+	struct world w = { SIGNED = FACTS_TLSA_ABSENT };
+	struct facts *facts = make_facts(&w);
+	struct buf b = BUF_INIT;
+	struct plan plan;
+
+	policy.fallback = POLICY_FALLBACK_NEVER;
+	facts->sts_state = FACTS_STS_FOUND;
+	facts->sts_id = xstrdup("7");
+	facts->sts.mode = STS_ENFORCE;
+	facts->sts.mx = xcalloc(2, sizeof *facts->sts.mx);
+	facts->sts.mx[0] = xstrdup("a.test");
+	facts->sts.mx[1] = xstrdup("mx.test");
+	facts->sts.nmx = 2;
+	policy_plan(&policy, facts, &plan);
+	plan_explain(&b, &plan);
+	unit_str(b.p, "test: policy tls preferred dane opportunistic fallback never\n"
+	    "    test: 1 MX host (secure) [RFC 7672 2.2.1] -> its hosts in their order\n"
+	    "    test: MTA-STS policy 7, mode enforce, mx a.test mx.test [RFC 8461 5] -> decides for hosts "
+	    "without DANE\n"
+	    "    mx.test: it has no TLSA records (proven): MTA-STS is enforced, and an mx pattern names it "
+	    "[RFC 8461 5] -> connect, TLS: sts\n", "the whole trace");
+	unit_int(plan_wants_trust(&plan), 1, "the lists of CAs are needed");
+	buf_clear(&b);
+	plan_clear(&plan);
+	policy.message = POLICY_MESSAGE_TLS_OPTIONAL;
+	policy_plan(&policy, facts, &plan);
+	unit_str(plan.trace.v[1].rule, "RFC 8689 4.2.2", "TLS-Required: No is in the trace");
+	unit_int(plan.host[0].need, PLAN_MAY, "and sets MTA-STS aside");
+	unit_int(policy_wants_sts(&policy), 0, "which is not asked for then");
+	unit_int(policy_wants_tlsa(&policy), 0, "nor are TLSA records");
+	plan_clear(&plan);
+	/* A route has no MTA-STS policy. */
+	policy = (struct policy)POLICY_DEFAULT;
+	policy.routed = 1;
+	unit_int(policy_wants_sts(&policy), 0, "nor behind a route");
+	facts_free(facts);
+}
+
 /* ---- the domain ---- */
 
 #define A VERDICT_AUTH
@@ -1201,6 +1303,8 @@ main(void)
 	test_under_tls();
 	test_peer_words();
 	test_untried();
+	test_required_by_message();
+	test_trace_of_sts();
 	test_domains();
 	test_words();
 	test_check();

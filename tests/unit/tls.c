@@ -273,6 +273,36 @@ test_server(void)
 	SSL_CTX_free(ours);
 }
 
+/*
+ * RFC 5246 7.2.2: another handshake on the same connection is refused with a warning, and the session goes on.  Each
+ * costs the server a signature, and the client nothing.
+ */
+static void
+test_renegotiation(void)
+{
+	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL, NULL);
+	SSL_CTX *theirs = peer_ctx(TLS_client_method(), P256, TLS1_2_VERSION, TLS1_2_VERSION, "ALL");
+	SSL *client = SSL_new(theirs), *server = tls_server(ours, NULL);
+	struct fail cf = FAIL_INIT, sf = FAIL_INIT;
+	char c;
+	int ret;
+
+	SSL_set_connect_state(client);
+	unit_int(handshake(client, server, 16384, &cf, &sf), 1, "a first handshake");
+	unit_int(SSL_renegotiate(client), 1, "the client wants another");
+	unit_int(shake(client, &cf), 0, "and says hello");
+	carry(SSL_get_wbio(client), SSL_get_rbio(server), 16384);
+	ret = SSL_read(server, &c, 1);
+	unit_int(SSL_get_error(server, ret), SSL_ERROR_WANT_READ, "the server reads on");
+	carry(SSL_get_wbio(server), SSL_get_rbio(client), 16384);
+	unit_int(shake(client, &cf), -1, "the client is refused");
+	unit_str(cf.text, "TLS handshake: no renegotiation", "in words");
+	SSL_free(client);
+	SSL_free(server);
+	SSL_CTX_free(theirs);
+	SSL_CTX_free(ours);
+}
+
 static void
 test_server_ctx(void)
 {
@@ -397,6 +427,7 @@ main(void)
 		test_client_row(&rows[i], 1);
 	}
 	test_server();
+	test_renegotiation();
 	test_server_ctx();
 	test_info();
 	test_sni();
