@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "conf_listen.h"
 #include "dns.h"
 #include "file.h"
 #include "name.h"
@@ -289,15 +290,6 @@ listen_auth(struct conf_listen *l, const char *word, struct fail *f)
 }
 
 static int
-listen_cert(struct conf_listen *l, const char *word, struct fail *f)
-{
-	if (name_check_identity(word, f) == -1)
-		return fail_prefix(f, "cert");
-	set_text(&l->cert, word);
-	return 0;
-}
-
-static int
 listen_concurrency(struct conf_listen *l, const char *word, struct fail *f)
 {
 	long long n;
@@ -330,8 +322,7 @@ listen_client_names(struct conf_listen *l, const char *word, struct fail *f)
 static const struct {
 	const char *key;
 	int (*set)(struct conf_listen *, const char *, struct fail *);
-} listen_options[] = { { "type", listen_type }, { "tls", listen_tls }, { "cert", listen_cert },
-	{ "auth", listen_auth },
+} listen_options[] = { { "type", listen_type }, { "tls", listen_tls }, { "auth", listen_auth },
 	{ "concurrency", listen_concurrency }, { "backlog", listen_backlog },
 	{ "client-names", listen_client_names } };
 
@@ -346,7 +337,7 @@ listen_option(struct conf_listen *l, const char *key, const char *value, struct 
 			return listen_options[i].set(l, value, f);
 	if ((limit = limit_find(key)) != -1)
 		return limit_set(&l->limits, (enum limit_key)limit, value, f) == -1 ? fail_prefix(f, "listen") : 0;
-	return fail(f, FAIL_INPUT, "listen: unknown option \"%.64s\"", key);
+	return conf_listen_option(l, key, value, f);
 }
 
 /* What looks like an option there would leave the listener without it, in silence. */
@@ -354,7 +345,7 @@ static int
 check_domain_word(const char *word, struct fail *f)
 {
 	size_t i;
-	int is_key = strcmp(word, "domains") == 0 || limit_find(word) != -1;
+	int is_key = strcmp(word, "domains") == 0 || limit_find(word) != -1 || conf_listen_is_option(word);
 
 	for (i = 0; i < COUNT(listen_options); i++)
 		is_key |= strcmp(listen_options[i].key, word) == 0;
@@ -405,6 +396,14 @@ same_address(const char *a, const char *b)
 	return memcmp(x, y, sizeof x) == 0 || memcmp(x, any, sizeof x) == 0 || memcmp(y, any, sizeof y) == 0;
 }
 
+static int
+same_place(const struct conf_listen *a, const struct conf_listen *b)
+{
+	if (a->path != NULL || b->path != NULL)
+		return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+	return a->at.port == b->at.port && same_address(a->at.host, b->at.host);
+}
+
 /* l is the last one. */
 static int
 check_place(const struct conf *c, const struct conf_listen *l, struct fail *f)
@@ -412,14 +411,18 @@ check_place(const struct conf *c, const struct conf_listen *l, struct fail *f)
 	const struct conf_listen *other;
 
 	for (other = c->listen; other < l; other++)
-		if (other->at.port == l->at.port && same_address(other->at.host, l->at.host))
-			return fail(f, FAIL_INPUT, "listen %.64s: %s@%u is taken by listen %.64s", l->name,
-			    l->at.host, l->at.port, other->name);
+		if (same_place(l, other)) {
+			char *place = conf_listen_place(l);
+
+			fail(f, FAIL_INPUT, "listen %.64s: %s is taken by listen %.64s", l->name, place, other->name);
+			free(place);
+			return -1;
+		}
 	return 0;
 }
 
 static int
-listen_settle(const struct conf_listen *l, struct fail *f)
+listen_settle(struct conf_listen *l, int tls_given, struct fail *f)
 {
 	if (l->ndomains > 0 && l->type == CONF_PRIVATE)
 		return fail(f, FAIL_INPUT, "listen %.64s: a private listener has no domains", l->name);
@@ -427,9 +430,7 @@ listen_settle(const struct conf_listen *l, struct fail *f)
 		return fail(f, FAIL_INPUT, "listen %.64s: a public listener needs domains", l->name);
 	if (l->auth != SMTP_SERVER_AUTH_NO && l->tls == SMTP_SERVER_TLS_NO)
 		return fail(f, FAIL_INPUT, "listen %.64s: auth without tls preferred or required", l->name);
-	if (l->cert != NULL && l->tls == SMTP_SERVER_TLS_NO)
-		return fail(f, FAIL_INPUT, "listen %.64s: cert without tls preferred or required", l->name);
-	return 0;
+	return conf_listen_settle(l, tls_given, f);
 }
 
 static int
@@ -437,21 +438,18 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 {
 	struct conf *c = ctx;
 	struct conf_listen *l;
+	int tls_given = 0;
 	size_t i;
 
 	if (find_listen(c, line->v[0]) != NULL)
 		return fail(f, FAIL_INPUT, "listen: a second listener \"%.64s\"", line->v[0]);
+	if (c->nlisten == CONF_LISTEN_MAX)
+		return fail(f, FAIL_INPUT, "listen: more than %d listeners", CONF_LISTEN_MAX);
 	c->listen = xreallocarray(c->listen, c->nlisten + 1, sizeof *c->listen);
 	l = &c->listen[c->nlisten++];
-	memset(l, 0, sizeof *l);
-	l->name = xstrdup(line->v[0]);
-	l->concurrency = CONF_CONCURRENCY;
-	l->backlog = CONF_BACKLOG;
-	if (text_endpoint(line->v[1], 0, &l->at, f) == -1)
-		return fail_prefix(f, "listen");
-	if (!text_is_address(l->at.host))
-		return fail(f, FAIL_INPUT, "listen: expected an IP address before the @, not \"%.200s\"",
-		    l->at.host);
+	conf_listen_init(l, line->v[0]);
+	if (conf_listen_at(l, line->v[1], f) == -1)
+		return -1;
 	if (check_place(c, l, f) == -1)
 		return -1;
 	for (i = 2; i < line->n; i += 2) {
@@ -464,8 +462,9 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 		}
 		if (listen_option(l, line->v[i], line->v[i + 1], f) == -1)
 			return -1;
+		tls_given |= strcmp(line->v[i], "tls") == 0;
 	}
-	return listen_settle(l, f);
+	return listen_settle(l, tls_given, f);
 }
 
 /* ---- hosts ---- */
@@ -476,10 +475,13 @@ check_hosts(const struct conf_listen *l, const struct conf_hosts *h, struct fail
 {
 	size_t i;
 
+	if (l->path != NULL && (h->bits >= 0 || h->name != NULL))
+		return fail(f, FAIL_INPUT, "clients of a unix socket have no address: expected default");
 	if (h->tls > SMTP_SERVER_TLS_NO && l->tls == SMTP_SERVER_TLS_NO)
 		return fail(f, FAIL_INPUT, "tls %s on a listener with tls no: let the listener have TLS, and give "
 		    "the other hosts tls no", access_tls_names[h->tls]);
-	if (conf_client_cert(l, h) != CONF_CLIENT_CERT_NO && conf_tls(l, h) == SMTP_SERVER_TLS_NO)
+	if (conf_tls(l, h) == SMTP_SERVER_TLS_NO && (h->client_cert > CONF_CLIENT_CERT_NO ||
+	    conf_client_cert(l, h) == CONF_CLIENT_CERT_REQUIRED))
 		return fail(f, FAIL_INPUT, "client-cert %s beside tls no: a certificate comes with TLS alone",
 		    conf_client_cert_name(conf_client_cert(l, h)));
 	for (i = 0; i < l->nhosts; i++)
@@ -505,6 +507,16 @@ set_hosts(void *ctx, const struct table_line *line, struct fail *f)
 	return 0;
 }
 
+static int
+set_domain_map(void *ctx, const struct table_line *line, struct fail *f)
+{
+	struct conf_listen *l = find_listen(ctx, line->v[0]);
+
+	if (l == NULL)
+		return fail(f, FAIL_INPUT, "domain-map: no listener \"%.64s\" above", line->v[0]);
+	return conf_listen_map(l, line->v[1], line->v[2], f);
+}
+
 void
 conf_limits(const struct conf *c, const struct conf_listen *l, const struct conf_hosts *h, struct limits *out)
 {
@@ -523,8 +535,7 @@ conf_tls(const struct conf_listen *l, const struct conf_hosts *h)
 enum conf_client_cert
 conf_client_cert(const struct conf_listen *l, const struct conf_hosts *h)
 {
-	(void)l;
-	return h != NULL && h->client_cert != -1 ? (enum conf_client_cert)h->client_cert : CONF_CLIENT_CERT_NO;
+	return h != NULL && h->client_cert != -1 ? (enum conf_client_cert)h->client_cert : l->client.cert;
 }
 
 int
@@ -813,6 +824,8 @@ find_own_addresses(struct conf *c)
 	for (i = 0; i < c->nlisten; i++) {
 		const struct endpoint *at = &c->listen[i].at;
 
+		if (c->listen[i].path != NULL)
+			continue;
 		if (strcmp(at->host, "0.0.0.0") == 0)
 			add_interfaces(c, AF_INET, at->port);
 		else if (strcmp(at->host, "::") == 0)
@@ -845,6 +858,7 @@ static const struct table_row rows[] = {
 	{ "recipients", 1, 1, TABLE_ONCE, set_recipients },
 	{ "recipient-delimiter", 1, 1, TABLE_ONCE, set_delimiter },
 	{ "hosts", 3, 256, 0, set_hosts },
+	{ "domain-map", 3, 3, 0, set_domain_map },
 	{ "destination", 1, 64, 0, set_destination },
 	{ "route", 2, 2, 0, set_route },
 };
@@ -870,16 +884,11 @@ conf_new(const char *file)
 }
 
 struct conf *
-conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, struct fail *f)
+conf_parse_text(const char *file, const char *text, size_t len, table_error_fn *report, void *arg, size_t *errors)
 {
-	struct buf text = BUF_INIT;
-	struct conf *c;
+	struct conf *c = conf_new(file);
 
-	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
-		return NULL;
-	c = conf_new(file);
-	*errors = table_parse(file, text.p, text.len, rows, COUNT(rows), c, report, arg);
-	buf_clear(&text);
+	*errors = table_parse(file, text, len, rows, COUNT(rows), c, report, arg);
 	if (c->hostname == NULL)
 		c->hostname = own_hostname();
 	if (c->dir == NULL)
@@ -889,6 +898,19 @@ conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, 
 	if (c->passwords == NULL)
 		c->passwords = file_join(c->dir, CONF_PASSWORDS);
 	find_own_addresses(c);
+	return c;
+}
+
+struct conf *
+conf_parse(const char *file, table_error_fn *report, void *arg, size_t *errors, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	struct conf *c;
+
+	if (file_read_regular(file, CONF_FILE_MAX, &text, f) == -1)
+		return NULL;
+	c = conf_parse_text(file, text.p, text.len, report, arg, errors);
+	buf_clear(&text);
 	return c;
 }
 
@@ -905,21 +927,6 @@ conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f)
 	return NULL;
 }
 
-static void
-listen_clear(struct conf_listen *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->ndomains; i++)
-		free(l->domain[i]);
-	for (i = 0; i < l->nhosts; i++)
-		access_clear(&l->hosts[i]);
-	free(l->domain);
-	free(l->hosts);
-	free(l->cert);
-	free(l->name);
-}
-
 void
 conf_free(struct conf *c)
 {
@@ -928,7 +935,7 @@ conf_free(struct conf *c)
 	if (c == NULL)
 		return;
 	for (i = 0; i < c->nlisten; i++)
-		listen_clear(&c->listen[i]);
+		conf_listen_clear(&c->listen[i]);
 	for (i = 0; i < c->ndestinations; i++)
 		free(c->destination[i].pattern);
 	for (i = 0; i < c->nroutes; i++)
@@ -955,12 +962,12 @@ conf_free(struct conf *c)
 static void
 print_listen(struct buf *b, const struct conf_listen *l)
 {
+	char *place = conf_listen_place(l);
 	size_t i;
 
-	buf_printf(b, "listener %s on %s@%u: %s, tls %s", l->name, l->at.host, l->at.port, type_names[l->type],
-	    access_tls_names[l->tls]);
-	if (l->tls != SMTP_SERVER_TLS_NO)
-		buf_printf(b, ", certificate %s", l->cert != NULL ? l->cert : "_demo (demonstration only)");
+	buf_printf(b, "listener %s on %s: %s, tls %s", l->name, place, type_names[l->type], access_tls_names[l->tls]);
+	free(place);
+	conf_listen_print_words(b, l);
 	if (l->auth != SMTP_SERVER_AUTH_NO)
 		buf_printf(b, ", auth %s", l->auth == SMTP_SERVER_AUTH_REQUIRED ? "required" : "offered");
 	buf_printf(b, ", %u sessions, backlog %u", l->concurrency, l->backlog);
@@ -968,6 +975,7 @@ print_listen(struct buf *b, const struct conf_listen *l)
 		buf_puts(b, ", client names");
 	limits_print(b, &l->limits);
 	buf_puts(b, "\n");
+	conf_listen_print_lines(b, l);
 	for (i = 0; i < l->ndomains; i++)
 		buf_printf(b, "    takes mail for %s\n", l->domain[i]);
 	for (i = 0; i < l->nhosts; i++) {
@@ -975,7 +983,9 @@ print_listen(struct buf *b, const struct conf_listen *l)
 		access_print(b, &l->hosts[i]);
 		buf_puts(b, "\n");
 	}
-	if (l->type == CONF_PRIVATE)
+	if (l->path != NULL && l->type == CONF_PRIVATE && l->nhosts == 0)
+		buf_printf(b, "    who may write to the socket: relay\n");
+	else if (l->path == NULL && l->type == CONF_PRIVATE)
 		buf_printf(b, "    all other hosts: reject\n");
 }
 
@@ -1068,7 +1078,7 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	struct facts_addr a = { .family = strchr(l->at.host, ':') == NULL ? AF_INET : AF_INET6 };
 	const char *special = NULL;
 
-	if (h->action != CONF_RELAY || h->name != NULL || h->bits > 0)
+	if (h->action != CONF_RELAY || h->name != NULL || h->bits > 0 || l->path != NULL)
 		return 0;
 	if (inet_pton(a.family, l->at.host, &a.ip) == 1)
 		special = facts_addr_special(&a);

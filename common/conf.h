@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "access.h"
+#include "cidr.h"
 #include "fail.h"
 #include "limit.h"
 #include "policy.h"
@@ -26,13 +27,51 @@
 
 enum conf_type { CONF_PUBLIC, CONF_PRIVATE };
 
+enum conf_protocol {
+	CONF_SMTP,
+	CONF_SMTPS		/* TLS from the first octet (RFC 8314 3.3) */
+};
+
+/* Of clients' certificates, which are good: a chain to a trusted CA; of those listed where any is, and then a fingerprint needs no chain. */
+struct conf_client {
+	enum conf_client_cert cert;
+	char **name;			/* dNSNames, as name_matches() has them */
+	size_t nnames;
+	char **fingerprint;		/* SHA-256 in lower-case hexadecimal, without colons */
+	size_t nfingerprints;
+};
+
+/* Addresses of recipients, changed before anything is asked about them. */
+struct conf_map {
+	char *from;		/* "user@domain", "@domain", or "@.domain": all below */
+	char *to;		/* "user@domain", or "@domain": the local part stays */
+};
+
+#define CONF_LISTEN_MAX 64	/* listeners */
+#define CONF_GREETING_MAX 200	/* octets of a listener's greeting */
+#define CONF_SOCKET_MAX 107	/* octets of a socket's path (unix(7)) */
+
 struct conf_listen {
 	char *name;
-	struct endpoint at;
+	struct endpoint at;	/* host "": path */
+	char *path;		/* of a unix socket; NULL: none */
+	int mode;		/* of that socket */
+	char *group;		/* NULL: the master's */
 	enum conf_type type;
+	enum conf_protocol protocol;
 	enum smtp_server_tls_level tls;
 	enum smtp_server_auth auth;
-	char *cert;		/* identity; NULL: none named */
+	char **cert;		/* identities, that for unknown names first; none: _demo */
+	size_t ncerts;
+	int tls_min;		/* TLS1_2_VERSION */
+	char *ciphers;		/* NULL: tls.h's */
+	struct conf_client client;
+	struct cidr *proxy;	/* balancers, whose connections begin with a header (proxy.h) */
+	size_t nproxies;
+	char *default_domain;	/* of addresses without one; NULL: they are refused */
+	char *greeting;		/* behind the banner's ESMTP; NULL: nothing */
+	struct conf_map *map;
+	size_t nmaps;
 	char **domain;		/* that it takes mail for; ".example" for what is below */
 	size_t ndomains;
 	unsigned concurrency;
@@ -99,6 +138,13 @@ struct conf *conf_parse(const char *file, table_error_fn *report, void *arg, siz
  * no call of the function.
  */
 struct conf *conf_read(const char *file, table_error_fn *report, void *arg, struct fail *f);
+
+/*
+ * The same of a file's text that was read already, under its name; opens no other file, so that a process may do
+ * it that has none.
+ */
+struct conf *conf_parse_text(const char *file, const char *text, size_t len, table_error_fn *report, void *arg,
+    size_t *errors);
 void conf_free(struct conf *);
 
 /* What holds for a client with that line (NULL: none): its own limits, the listener's, those of all. */
@@ -111,6 +157,12 @@ int conf_has_auth(const struct conf *);
 
 /* True where the listener takes mail for the domain. */
 int conf_has_domain(const struct conf_listen *, const char *domain);
+
+/* The line of its domain-map for an address: the whole one, its domain, the longest suffix; NULL: none. */
+const struct conf_map *conf_map_find(const struct conf_listen *, const char *local, const char *domain);
+
+/* Where it listens: "192.0.2.1@25", or a path.  On the heap. */
+char *conf_listen_place(const struct conf_listen *);
 
 /*
  * The policy for a destination: exact beats the longest ".suffix".  What its line leaves open is as in the

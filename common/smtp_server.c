@@ -471,7 +471,8 @@ on_mail(struct smtp_server *s, const char *arg)
 		return;
 	}
 	memset(&s->mail, 0, sizeof s->mail);
-	if ((rest = take_path(s, arg, "FROM:", MAILBOX_NULL, "5.1.7", &s->mail.from)) != NULL &&
+	if ((rest = take_path(s, arg, "FROM:", MAILBOX_NULL | (s->conf.bare ? MAILBOX_BARE : 0), "5.1.7",
+	    &s->mail.from)) != NULL &&
 	    take_mail_params(s, rest))
 		ask(s, SMTP_SERVER_AT_MAIL);
 }
@@ -499,7 +500,7 @@ on_rcpt(struct smtp_server *s, const char *arg)
 	if ((rest = take_path(s, arg, "TO:", MAILBOX_BARE, "5.1.3", &s->rcpt)) == NULL ||
 	    !take_rcpt_params(s, rest))
 		return;
-	if (s->rcpt.domain[0] == '\0' && !text_case_eq(s->rcpt.local, "postmaster"))
+	if (s->rcpt.domain[0] == '\0' && !s->conf.bare && !text_case_eq(s->rcpt.local, "postmaster"))
 		refuse(s, 501, "5.1.3", "Expected an @ behind the local part");
 	else
 		ask(s, SMTP_SERVER_AT_RCPT);

@@ -117,6 +117,7 @@ struct smtp_server_conf {
 	const char *greeting;	/* behind it in the banner; NULL: "ESMTP" */
 	enum smtp_server_tls_level tls;
 	enum smtp_server_auth auth;
+	int bare;		/* addresses without a domain are taken: the caller has one for them */
 	unsigned offers;	/* of SMTP_SERVER_OFFERS; REQUIRETLS inside TLS alone (RFC 8689 2) */
 	struct smtp_server_limits limits;
 };
@@ -206,7 +207,7 @@ struct smtp_server {
 
 	/* What wants are about. */
 	struct smtp_server_mail mail;
-	struct mailbox rcpt;		/* domain "": postmaster alone (RFC 5321 4.1.1.3) */
+	struct mailbox rcpt;		/* domain "": without conf.bare postmaster alone (RFC 5321 4.1.1.3) */
 	struct smtp_rcpt_params rcpt_params;
 	struct smtp_sasl sasl;
 	struct { const char *p; size_t len; } body;

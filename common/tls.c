@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -16,11 +17,14 @@
  * Null ciphers encrypt nothing, anonymous ones leave no certificate to judge, PSK and SRP need
  * secrets that nobody has here.
  */
-static const struct profile {
+struct profile {
 	int min_version;
 	int level;
 	const char *ciphers;
-} profiles[] = {
+	const char *suites;	/* of TLS 1.3; NULL: OpenSSL's */
+};
+
+static const struct profile profiles[] = {
 	[TLS_LAX] = { TLS1_VERSION, 0, "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0" },
 	[TLS_STRICT] = { TLS1_2_VERSION, 2, "HIGH:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=2" },
 };
@@ -36,9 +40,9 @@ take_any_chain(X509_STORE_CTX *store_ctx, void *arg)
 
 /* SSL_CTX_new() has applied openssl.cnf: every setting that it can change is set again here. */
 static SSL_CTX *
-new_ctx(const SSL_METHOD *method, enum tls_strictness strictness, struct fail *f)
+new_ctx(const SSL_METHOD *method, const struct profile *p, struct fail *f)
 {
-	const struct profile *p = &profiles[strictness];
+	const char *suites = p->suites != NULL ? p->suites : TLS_DEFAULT_CIPHERSUITES;
 	SSL_CTX *ctx;
 
 	ossl_clear();
@@ -50,7 +54,7 @@ new_ctx(const SSL_METHOD *method, enum tls_strictness strictness, struct fail *f
 	if (SSL_CTX_set_min_proto_version(ctx, p->min_version) != 1 ||
 	    SSL_CTX_set_max_proto_version(ctx, 0) != 1 ||
 	    SSL_CTX_set_cipher_list(ctx, p->ciphers) != 1 ||
-	    SSL_CTX_set_ciphersuites(ctx, TLS_DEFAULT_CIPHERSUITES) != 1) {
+	    SSL_CTX_set_ciphersuites(ctx, suites) != 1) {
 		fail_ossl(f, FAIL_SYS, "TLS context");
 		SSL_CTX_free(ctx);
 		return NULL;
@@ -68,30 +72,146 @@ new_ctx(const SSL_METHOD *method, enum tls_strictness strictness, struct fail *f
 SSL_CTX *
 tls_client_ctx(enum tls_strictness strictness, struct fail *f)
 {
-	SSL_CTX *ctx = new_ctx(TLS_client_method(), strictness, f);
+	SSL_CTX *ctx = new_ctx(TLS_client_method(), &profiles[strictness], f);
 
 	if (ctx != NULL && strictness == TLS_LAX)
 		SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
 	return ctx;
 }
 
-SSL_CTX *
-tls_server_ctx(EVP_PKEY *key, X509 *cert, STACK_OF(X509) *chain, struct fail *f)
+/* ---- servers ---- */
+
+#define EXCLUDED ":!aNULL:!eNULL:!PSK:!SRP"
+
+/*
+ * Forward secrecy alone.  CBC comes last and stays: of TLS 1.2 some have nothing else, and would send in clear
+ * text.
+ */
+#define SERVER_CIPHERS \
+	"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES" EXCLUDED
+
+static int
+is_suite(const char *word)
 {
-	SSL_CTX *ctx = new_ctx(TLS_server_method(), TLS_LAX, f);
+	return strncmp(word, "TLS_", 4) == 0;
+}
+
+/* Sorts the words into those of TLS 1.3 and the others, each with a colon before. */
+static void
+split_ciphers(const char *list, struct buf *ciphers, struct buf *suites)
+{
+	char *copy = xstrdup(list), *rest = copy, *word;
+	struct buf *b;
+
+	while ((word = strsep(&rest, ":")) != NULL) {
+		b = is_suite(word) ? suites : ciphers;
+		buf_printf(b, "%s%s", b->len > 0 ? ":" : "", word);
+	}
+	free(copy);
+}
+
+/* What is excluded may be unknown here: it is excluded all the same.  OpenSSL passes over any word it does not know. */
+static int
+check_cipher(SSL_CTX *ctx, const char *word, struct fail *f)
+{
+	int ok;
+
+	if (word[0] == '!' || word[0] == '-' || word[0] == '@')
+		return 0;
+	ossl_clear();
+	if (is_suite(word))
+		ok = SSL_CTX_set_ciphersuites(ctx, word);
+	else
+		ok = word[0] != '\0' && SSL_CTX_set_cipher_list(ctx, word[0] == '+' ? word + 1 : word);
+	ossl_clear();
+	return ok == 1 ? 0 : fail(f, FAIL_INPUT, "\"%.100s\" stands for no cipher", word);
+}
+
+int
+tls_check_ciphers(const char *list, struct fail *f)
+{
+	char *copy = xstrdup(list), *rest = copy, *word;
+	SSL_CTX *ctx = new_ctx(TLS_server_method(), &profiles[TLS_LAX], f);
+	int rc = ctx != NULL ? 0 : -1;
+
+	while (rc == 0 && (word = strsep(&rest, ":")) != NULL)
+		rc = check_cipher(ctx, word, f);
+	SSL_CTX_free(ctx);
+	free(copy);
+	return rc;
+}
+
+/* The names are not registered with IANA; Exim and others send and take these. */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in, unsigned inlen, void *arg)
+{
+	static const char *const ours[] = { "smtp", "esmtp" };
+	unsigned at, i;
+
+	(void)ssl;
+	(void)arg;
+	for (at = 0; at < inlen; at += 1U + in[at])
+		for (i = 0; i < sizeof ours / sizeof ours[0]; i++)
+			if (in[at] == strlen(ours[i]) && memcmp(in + at + 1, ours[i], in[at]) == 0) {
+				*out = in + at + 1;
+				*outlen = in[at];
+				return SSL_TLSEXT_ERR_OK;
+			}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* TLS 1.0 signs with SHA-1, which any level but 0 refuses. */
+static SSL_CTX *
+new_server(const struct tls_server_conf *conf, struct fail *f)
+{
+	struct profile p = { .min_version = TLS1_2_VERSION, .level = 1, .ciphers = SERVER_CIPHERS };
+	struct buf ciphers = BUF_INIT, suites = BUF_INIT;
+	SSL_CTX *ctx;
+
+	if (conf != NULL && conf->min_version != 0)
+		p.min_version = conf->min_version;
+	if (p.min_version < TLS1_2_VERSION)
+		p.level = 0;
+	if (conf != NULL && conf->ciphers != NULL)
+		split_ciphers(conf->ciphers, &ciphers, &suites);
+	if (ciphers.len > 0) {
+		buf_puts(&ciphers, EXCLUDED);
+		p.ciphers = ciphers.p;
+	}
+	p.suites = suites.p;
+	ctx = new_ctx(TLS_server_method(), &p, f);
+	buf_clear(&ciphers);
+	buf_clear(&suites);
+	return ctx;
+}
+
+int
+tls_server_add(SSL_CTX *ctx, EVP_PKEY *key, X509 *cert, STACK_OF(X509) *chain, struct fail *f)
+{
+	ossl_clear();
+	if (SSL_CTX_use_cert_and_key(ctx, cert, key, chain, 0) == 1)
+		return 0;
+	return fail_ossl(f, FAIL_INPUT, "server certificate and key");
+}
+
+SSL_CTX *
+tls_server_ctx(EVP_PKEY *key, X509 *cert, STACK_OF(X509) *chain, const struct tls_server_conf *conf, struct fail *f)
+{
+	SSL_CTX *ctx = new_server(conf, f);
 
 	if (ctx == NULL)
 		return NULL;
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_dh_auto(ctx, 1);
-	if (SSL_CTX_use_cert_and_key(ctx, cert, key, chain, 1) != 1) {
-		fail_ossl(f, FAIL_INPUT, "server certificate and key");
-		SSL_CTX_free(ctx);
-		return NULL;
-	}
-	return ctx;
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	if (tls_server_add(ctx, key, cert, chain, f) == 0)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
+
+/* ---- connections ---- */
 
 static SSL *
 new_ssl(SSL_CTX *ctx, struct fail *f)
@@ -216,6 +336,7 @@ tls_info_get(SSL *ssl, struct tls_info *t)
 	memset(t, 0, sizeof *t);
 	t->protocol = SSL_get_version(ssl);
 	t->cipher = SSL_get_cipher_name(ssl);
+	t->suite = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
 	t->bits = SSL_get_cipher_bits(ssl, NULL);
 	t->resumed = SSL_session_reused(ssl);
 	t->renegotiates_safely = SSL_version(ssl) >= TLS1_3_VERSION ||
@@ -267,6 +388,7 @@ static const struct reason ours[] = {
 	{ SSL_R_WRONG_SIGNATURE_TYPE, "the peer signs with an algorithm that is not allowed here" },
 	{ SSL_R_DH_KEY_TOO_SMALL, "the peer's Diffie-Hellman key is too small" },
 	{ SSL_R_EE_KEY_TOO_SMALL, "the peer's key is too small" },
+	{ SSL_R_NO_APPLICATION_PROTOCOL, "the peer wants to speak another protocol than SMTP (ALPN, RFC 7301)" },
 	{ SSL_R_EXCESSIVE_MESSAGE_SIZE, "the peer's certificates or another message are larger than 100 KiB" },
 	{ SSL_R_UNSOLICITED_EXTENSION, "the peer answers an extension that it was not asked for" },
 	{ SSL_R_COMPRESSION_DISABLED, "the peer wants compression, which was not offered" },

@@ -28,12 +28,29 @@ enum tls_strictness {
 /* The caller frees with SSL_CTX_free().  Sessions are not kept.  FAIL_SYS. */
 SSL_CTX *tls_client_ctx(enum tls_strictness, struct fail *);
 
+struct tls_server_conf {
+	int min_version;	/* TLS1_2_VERSION; 0: that */
+	/*
+	 * Colon-separated, as ciphers(1) has them; words with TLS_ before are suites of TLS 1.3.  NULL: with forward
+	 * secrecy alone, AEAD first.  What is null, anonymous or needs a shared secret stays out always.
+	 */
+	const char *ciphers;
+};
+
 /*
- * Key, leaf and intermediates (may be NULL) of the server; borrowed, the context takes references.
- * TLS 1.0 up like TLS_LAX, because a client that can do no better would send in clear text; the
- * server's order of ciphers counts.  FAIL_INPUT where key and certificate do not belong together.
+ * Key, leaf and intermediates (may be NULL) of the server; borrowed, the context takes references.  The
+ * server's order of ciphers counts.  A client that offers protocols by ALPN (RFC 7301) and not SMTP among
+ * them is turned away: it speaks to another server than it believes.  No tickets: tls_server.h.  FAIL_INPUT
+ * where key and certificate do not belong together, or the ciphers are none.  conf NULL: the defaults.
  */
-SSL_CTX *tls_server_ctx(EVP_PKEY *, X509 *, STACK_OF(X509) *chain, struct fail *);
+SSL_CTX *tls_server_ctx(EVP_PKEY *, X509 *, STACK_OF(X509) *chain, const struct tls_server_conf *,
+    struct fail *);
+
+/* A second certificate, of a key of another type, that the context shows to who cannot do with the first. */
+int tls_server_add(SSL_CTX *, EVP_PKEY *, X509 *, STACK_OF(X509) *chain, struct fail *);
+
+/* FAIL_INPUT: a word that stands for no cipher. */
+int tls_check_ciphers(const char *, struct fail *);
 
 /*
  * A connection for io_start_tls(), or for SSL_free().  sni is sent as server_name where it is not
@@ -47,6 +64,7 @@ SSL *tls_server(SSL_CTX *, struct fail *);
 struct tls_info {
 	const char *protocol;		/* "TLSv1.3"; static */
 	const char *cipher;		/* OpenSSL's name; static */
+	const char *suite;		/* IANA's; static */
 	int bits;			/* of the cipher's secret */
 	char group[TLS_NAME_MAX];	/* of the key exchange: "x25519"; "DH-2048"; "" for RSA */
 	char sigalg[TLS_NAME_MAX];	/* of the peer: "ECDSA-SHA256"; "" where it did not sign */

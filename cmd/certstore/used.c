@@ -69,9 +69,14 @@ used_clear(struct used *u)
 static int
 uses(const struct conf_listen *l, const char *identity)
 {
+	size_t i;
+
 	if (l->tls == SMTP_SERVER_TLS_NO)
 		return 0;
-	return strcmp(l->cert != NULL ? l->cert : DEMO_IDENTITY, identity) == 0;
+	for (i = 0; i < l->ncerts; i++)
+		if (strcmp(l->cert[i], identity) == 0)
+			return 1;
+	return l->ncerts == 0 && strcmp(DEMO_IDENTITY, identity) == 0;
 }
 
 char *

@@ -964,12 +964,24 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 /* ---- plans ---- */
 
 static void
+ask_route(struct part *p)
+{
+	struct buf b = BUF_INIT;
+	char seq[24], asks[24];
+
+	p->asked = 1;
+	snprintf(seq, sizeof seq, "%zu", p->slot);
+	snprintf(asks, sizeof asks, "%u", p->a->asks);
+	table_put(&b, "route", seq, p->domain, asks, (char *)NULL);
+	channel_send(p->a->d->route, b.p, b.len, -1);
+	buf_clear(&b);
+}
+
+static void
 ask_plan(struct part *p)
 {
 	struct dispatch *d = p->a->d;
 	struct plan_kept k;
-	struct buf b = BUF_INIT;
-	char seq[24], asks[24];
 
 	if (plans_find(d->plans, p->plan_key, now(), &k)) {
 		act_on_plan(p, k.port, k.text, k.len);
@@ -980,12 +992,7 @@ ask_plan(struct part *p)
 		part_done(p);
 		return;
 	}
-	p->asked = 1;
-	snprintf(seq, sizeof seq, "%zu", p->slot);
-	snprintf(asks, sizeof asks, "%u", p->a->asks);
-	table_put(&b, "route", seq, p->domain, asks, (char *)NULL);
-	channel_send(d->route, b.p, b.len, -1);
-	buf_clear(&b);
+	ask_route(p);
 }
 
 static struct part *
@@ -1031,10 +1038,23 @@ static const struct channel_handlers route_handlers = { .record = on_route_recor
 	.gone = on_route_gone };
 
 void
+dispatch_take_conf(struct dispatch *d, const struct conf *conf)
+{
+	d->conf.conf = conf;
+	pump(d);
+}
+
+void
 dispatch_route(struct dispatch *d, int fd)
 {
+	size_t i;
+
 	channel_free(d->route);
 	d->route = channel_new(d->conf.base, fd, &route_handlers, d);
+	plans_forget(d->plans);
+	for (i = 0; i < d->nparts; i++)
+		if (d->part[i] != NULL && d->part[i]->asked)
+			ask_route(d->part[i]);
 	pump(d);
 }
 

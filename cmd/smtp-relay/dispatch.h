@@ -52,7 +52,13 @@ int dispatch_add(struct dispatch *, const struct spool_name *);
  */
 enum control_answer dispatch_change(struct dispatch *, enum control_verb, const char *id, struct fail *);
 
-/* The sockets to roles that the master introduces. */
+/* A new configuration, for what is decided from now on; the one before must stay until then.  Borrowed. */
+void dispatch_take_conf(struct dispatch *, const struct conf *);
+
+/*
+ * The sockets to roles that the master introduces.  A second route takes the first one's place: what that one owes is
+ * asked anew, and no plan of it is used any more.
+ */
 void dispatch_route(struct dispatch *, int fd);
 void dispatch_out(struct dispatch *, int fd, unsigned number);
 

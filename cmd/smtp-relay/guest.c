@@ -47,7 +47,7 @@ guest_enter(struct guest *g, const struct guest_house *house, int family, const 
 	g->family = family;
 	memcpy(g->addr, addr, family == AF_INET ? 4 : 16);
 	if (inet_ntop(family, addr, g->client, sizeof g->client) == NULL)
-		g->client[0] = '?';
+		memcpy(g->client, "local", sizeof "local");
 	decide(g);
 	clients_enter(house->clients, house->worker, house->listen->name, family, addr, now_us(), &g->place);
 }
@@ -65,7 +65,7 @@ guest_wants_name(const struct guest *g)
 {
 	const struct conf_listen *l = g->house->listen;
 
-	return l->client_names || access_wants_name(l->hosts, l->nhosts, g->rule);
+	return g->family != AF_UNIX && (l->client_names || access_wants_name(l->hosts, l->nhosts, g->rule));
 }
 
 void
@@ -105,6 +105,13 @@ may_be_better(const struct guest *g, enum conf_action than)
 	return 0;
 }
 
+/* Who may write to a private socket was settled by its mode. */
+static int
+is_local(const struct guest *g)
+{
+	return g->family == AF_UNIX && g->house->listen->type == CONF_PRIVATE;
+}
+
 /* A private listener serves the hosts that its table names, and no other. */
 static int
 is_rejected(const struct guest *g)
@@ -112,7 +119,8 @@ is_rejected(const struct guest *g)
 	if (g->rule != NULL)
 		return g->rule->action == CONF_REJECT;
 	/* Those who have to say who they are are not asked where they come from. */
-	return g->house->listen->type == CONF_PRIVATE && g->house->listen->auth != SMTP_SERVER_AUTH_REQUIRED;
+	return g->house->listen->type == CONF_PRIVATE && !is_local(g) &&
+	    g->house->listen->auth != SMTP_SERVER_AUTH_REQUIRED;
 }
 
 static int
@@ -168,7 +176,7 @@ int
 guest_rcpt(struct guest *g, const struct mailbox *m, int authenticated, int64_t now, struct guest_refusal *r)
 {
 	const struct recipients *list = g->house->recipients;
-	int may_relay = authenticated || (g->rule != NULL && g->rule->action == CONF_RELAY);
+	int may_relay = authenticated || (g->rule != NULL ? g->rule->action == CONF_RELAY : is_local(g));
 
 	if (!may_relay && !is_ours(g, m) && may_be_better(g, CONF_ACCEPT))
 		return refuse(r, 450, "4.7.1", "your host name cannot be looked up now; try later");

@@ -46,7 +46,8 @@ struct guest_refusal {
 	const char *status, *text;	/* static, or the configuration's */
 };
 
-/* Counts it as present, and decides by the address alone.  family is AF_INET or AF_INET6. */
+/* Counts it as present, and decides by the address alone.  family is AF_INET, AF_INET6, or AF_UNIX
+ * with the user in place of an address. */
 void guest_enter(struct guest *, const struct guest_house *, int family, const void *addr);
 void guest_leave(struct guest *);
 

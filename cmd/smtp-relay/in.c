@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -65,18 +64,6 @@ pause_accepting(struct listening *l, int err)
 }
 
 static void
-take_connection(struct listening *l, int fd, const struct sockaddr_storage *ss)
-{
-	const struct sockaddr_in *sin = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)ss;
-
-	if (ss->ss_family == AF_INET)
-		session_start(l->in, l->index, fd, AF_INET, &sin->sin_addr, ntohs(sin->sin_port));
-	else
-		session_start(l->in, l->index, fd, AF_INET6, &sin6->sin6_addr, ntohs(sin6->sin6_port));
-}
-
-static void
 on_connection(evutil_socket_t lfd, short what, void *arg)
 {
 	struct listening *l = arg;
@@ -89,7 +76,7 @@ on_connection(evutil_socket_t lfd, short what, void *arg)
 		memset(&ss, 0, len = sizeof ss);
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
-			take_connection(l, fd, &ss);
+			arrive(l->in, l->index, fd, &ss);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -229,6 +216,7 @@ on_stop(void *arg)
 	in->stopping = 1;
 	if (!in->retired)
 		stop_listening(in);
+	arrive_end(in);
 	for (i = 0; i < in->nslots; i++)
 		if (in->slot[i] != NULL)
 			session_shutdown(in->slot[i]);
@@ -291,6 +279,20 @@ take_auth(struct in *in, int fd)
 	in->auth = channel_new(in->role.base, fd, &auth_handlers, in);
 }
 
+/* ticket SECRET */
+static void
+take_secret(const struct in *in, const char *hex)
+{
+	uint8_t *secret = NULL;
+	size_t n;
+
+	if (text_unhex(hex, &secret, &n, NULL) == 0 && n == TLS_SECRET_SIZE)
+		tls_secrets_add(in->start->secrets, secret);
+	if (secret != NULL)
+		OPENSSL_cleanse(secret, n);
+	free(secret);
+}
+
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -298,6 +300,10 @@ on_master_record(void *arg, struct order *o)
 		retire(arg);
 	else if (strcmp(o->v[0], "auth") == 0 && o->fd != -1)
 		take_auth(arg, o->fd);
+	else if (strcmp(o->v[0], "ticket") == 0 && o->n == 2) {
+		take_secret(arg, o->v[1]);
+		OPENSSL_cleanse(o->text, sizeof o->text);
+	}
 }
 
 static void
@@ -307,12 +313,16 @@ prepare_servers(struct in *in)
 	size_t i;
 
 	in->server = xcalloc(start->nlisteners, sizeof *in->server);
+	in->npending = xcalloc(start->nlisteners, sizeof *in->npending);
 	in->house = xcalloc(start->nlisteners, sizeof *in->house);
 	for (i = 0; i < start->nlisteners; i++) {
+		const struct conf_listen *l = start->listener[i].conf;
 		struct smtp_server_conf *s = &in->server[i];
 
 		s->name = start->conf->hostname;
-		s->auth = start->listener[i].conf->auth;
+		s->auth = l->auth;
+		s->greeting = l->greeting != NULL ? xasprintf("ESMTP %s", l->greeting) : NULL;
+		s->bare = l->default_domain != NULL;
 		s->offers = SMTP_SERVER_OFFERS;
 		in->house[i] = (struct guest_house){ .conf = start->conf, .listen = start->listener[i].conf,
 			.clients = start->clients, .recipients = start->recipients, .worker = start->worker };

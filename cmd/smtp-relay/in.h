@@ -7,14 +7,19 @@
 #ifndef RELAY_IN_H
 #define RELAY_IN_H
 
+#include <sys/types.h>
+
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+#include "arrive.h"
 #include "channel.h"
 #include "conf.h"
 #include "guest.h"
 #include "role.h"
 #include "spool.h"
+#include "tls_server.h"
+#include "trust.h"
 
 #define IN_NAME_S 5		/* the banner waits so long for the client's name */
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
@@ -24,6 +29,8 @@ struct in_listener {
 	int fd;
 	const struct conf_listen *conf;
 	SSL_CTX *tls;		/* NULL: none */
+	size_t row;		/* of its counts of sessions */
+	ino_t inode;		/* of a unix socket; else 0 */
 };
 
 struct in_start {
@@ -36,11 +43,13 @@ struct in_start {
 	int names;		/* likewise to route (names.h) */
 	int newfd;		/* descriptor of spool/new */
 	/*
-	 * Sessions open, in memory that all workers share, the retired too: open[listener * nworkers +
-	 * worker], each counting its own.  One that a peer took over can only turn clients away with it.
+	 * Sessions open, in memory that all workers share, the retired too: open[row * nworkers + worker] with
+	 * the listener's row, each counting its own.  One that a peer took over can only turn clients away with it.
 	 */
 	atomic_uint *open;
 	size_t worker, nworkers;
+	const struct trust *trust;	/* for certificates of clients; NULL: could not be read */
+	struct tls_secrets *secrets;	/* of tickets; newer ones come from the master */
 	struct clients *clients;	/* shared likewise */
 	const struct recipients *recipients;	/* NULL: not looked at */
 };
@@ -61,13 +70,17 @@ struct in {
 	struct smtp_server_conf *server;	/* for each listener */
 	struct guest_house *house;		/* likewise */
 	struct session **slot;			/* by the number that the queue answers with */
-	size_t nslots, nsessions;
+	size_t nslots, nsessions;		/* sessions: with what waits for a balancer's header */
+	unsigned *npending;			/* these alone, for each listener */
 	uint64_t sessions_seen;
 	int stopping, retired;
 };
 
 /* A connection that was accepted; the socket is the session's. */
-void session_start(struct in *, size_t listener, int fd, int family, const void *addr, uint16_t port);
+void session_start(struct in *, size_t listener, int fd, const struct arrival *);
+
+/* Closes it without any farewell. */
+void reset_connection(int fd);
 
 /* The queue's answer for the session's message. */
 void session_committed(struct session *, const char *id, int code, const char *status, const char *text);

@@ -335,11 +335,25 @@ sink_background(enum log_level level, const char *line, void *arg)
 		talk(NULL, "%s", line);
 }
 
+/* The relay leaves the folder that it was started in; a link is followed anew each time. */
+static char *
+absolute(const char *path)
+{
+	char *cwd, *full;
+
+	if (path[0] == '/' || (cwd = getcwd(NULL, 0)) == NULL)
+		return xstrdup(path);
+	full = file_join(cwd, path);
+	free(cwd);
+	return full;
+}
+
 static enum tool_exit
 serve(struct settings *s, const struct conf *conf)
 {
 	struct fail f = FAIL_INIT;
 	struct master *m;
+	char *path;
 	int rc;
 
 	if (check_pid_file(s, &f) == -1) {
@@ -347,18 +361,21 @@ serve(struct settings *s, const struct conf *conf)
 		return TOOL_CANNOT;
 	}
 	warn(conf);
+	path = absolute(s->conf);
 	if (!s->foreground) {
 		go_background(s);
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
 		log_set_sink(sink_background, s);
 	}
-	if ((m = master_new(conf, &f)) == NULL) {
+	if ((m = master_new(conf, path, &f)) == NULL) {
 		tool_failed(&f);
+		free(path);
 		return TOOL_CANNOT;
 	}
 	rc = master_run(m, !s->foreground, on_ready, s);
 	remove_pid(s);
 	master_free(m);
+	free(path);
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
 }
 

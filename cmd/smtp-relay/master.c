@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <arpa/inet.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,30 +22,25 @@
 
 #include "alloc.h"
 #include "auth.h"
-#include "cert.h"
 #include "clients.h"
 #include "dns.h"
 #include "file.h"
-#include "identity.h"
 #include "in.h"
-#include "issue.h"
-#include "key.h"
 #include "log.h"
-#include "name.h"
 #include "order.h"
 #include "ossl.h"
 #include "out.h"
+#include "passwd.h"
 #include "queue.h"
-#include "recipients.h"
 #include "route.h"
 #include "sandbox.h"
+#include "setup.h"
 #include "spool.h"
 #include "table.h"
+#include "text.h"
 #include "tls.h"
-#include "trust.h"
+#include "tls_server.h"
 
-#define DEMO_IDENTITY "_demo"
-#define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
 #define DEMO_LOOK_S 3600	/* how often its end is looked at */
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
@@ -64,11 +61,12 @@ struct child {
 };
 
 struct master {
-	const struct conf *conf;
-	struct in_listener *listener;
+	const char *path;		/* of the configuration, absolute */
+	const struct conf *conf;	/* that of the setup */
+	struct setup *setup;
+	struct tls_secrets *secrets;	/* of session tickets */
 	SSL_CTX *client_tls, *client_strict;	/* of out */
-	struct trust *trust;		/* of out; NULL: the lists could not be read */
-	size_t nlisteners;
+	int news;			/* a configuration that the queue has to be told of; -1: none */
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user;
 	char *newdir, *stsdir, *nonedir;
@@ -78,11 +76,10 @@ struct master {
 	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	struct clients *clients;
-	struct recipients *recipients;	/* NULL: none are listed */
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
-	time_t stop_until, demo_look;
+	time_t stop_until, demo_look, next_secret;
 };
 
 static void
@@ -130,276 +127,6 @@ find_users(struct master *m, struct fail *f)
 	return 0;
 }
 
-/* ---- identities ---- */
-
-static X509 *
-make_demo_cert(const char *hostname, EVP_PKEY *key, struct fail *f)
-{
-	struct issue order;
-	X509 *cert = NULL;
-
-	issue_init(&order);
-	order.days = ISSUE_DEMO_DAYS;
-	order.flags = ISSUE_DEMO;
-	if (issue_set(&order, ISSUE_CN, hostname, f) == 0)
-		cert = issue_self_signed(&order, key, time(NULL), f);
-	issue_clear(&order);
-	return cert;
-}
-
-static int
-make_demo(const struct conf *c, struct fail *f)
-{
-	struct identity id = IDENTITY_INIT;
-	int rc = -1;
-
-	id.name = xstrdup(DEMO_IDENTITY);
-	if ((id.key = key_generate("ec:p256", f)) != NULL &&
-	    (id.cert = make_demo_cert(c->hostname, id.key, f)) != NULL)
-		rc = identity_store(c->dir, &id, IDENTITY_REPLACE, f);
-	identity_clear(&id);
-	return rc;
-}
-
-static int
-ends_soon(const X509 *cert)
-{
-	return cert_not_after(cert) <= time(NULL) + DEMO_RENEW_S;
-}
-
-static int
-is_for(const X509 *cert, const char *hostname)
-{
-	struct cert_names names = CERT_NAMES_INIT;
-	size_t i;
-	int found = 0;
-
-	cert_dns_names(cert, &names);
-	for (i = 0; i < names.n && !found; i++)
-		found = name_matches(hostname, names.v[i]);
-	cert_names_clear(&names);
-	return found;
-}
-
-/* A listener without a certificate of its own still encrypts: RFC 7435.  What somebody stored under this name, and is
- * not for demonstration, is theirs. */
-static int
-refresh_demo(const struct conf *c, struct fail *f)
-{
-	struct identity id = IDENTITY_INIT;
-	int good = 0;
-
-	if (identity_exists(c->dir, DEMO_IDENTITY) &&
-	    identity_load(c->dir, DEMO_IDENTITY, IDENTITY_NEED_KEY, &id, NULL) == 0)
-		good = !cert_is_demo(id.cert) || (!ends_soon(id.cert) && is_for(id.cert, c->hostname));
-	identity_clear(&id);
-	return good ? 0 : make_demo(c, f);
-}
-
-static void
-warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
-{
-	struct log_line line;
-	int demo = cert_is_demo(cert), expired = cert_not_after(cert) < time(NULL);
-
-	if (!demo && !expired)
-		return;
-	log_event(&line, LOG_LEVEL_WARN, "master", "certificate");
-	log_key(&line, "listener", l->name);
-	log_key(&line, "identity", name);
-	log_key(&line, "warning", demo ? CERT_DEMO_WARNING : "it has expired");
-	log_send(&line);
-}
-
-static void
-warn_of_key(const struct conf *c, const struct conf_listen *l, const char *name)
-{
-	char *folder = identity_path(c->dir, name), *path = file_join(folder, "key.pem");
-	struct log_line line;
-
-	if (file_is_exposed(path)) {
-		log_event(&line, LOG_LEVEL_WARN, "master", "key");
-		log_key(&line, "listener", l->name);
-		log_key(&line, "identity", name);
-		log_key(&line, "warning", "others than its owner may read key.pem");
-		log_send(&line);
-	}
-	free(path);
-	free(folder);
-}
-
-static int
-load_identity(const struct conf_listen *l, const struct conf *c, int dry, SSL_CTX **tls, struct fail *f)
-{
-	const char *name = l->cert != NULL ? l->cert : DEMO_IDENTITY;
-	struct identity id = IDENTITY_INIT;
-	int rc = -1;
-
-	*tls = NULL;
-	if (l->tls == SMTP_SERVER_TLS_NO)
-		return 0;
-	if (l->cert == NULL && dry)
-		return 0;
-	if (l->cert == NULL && refresh_demo(c, f) == -1)
-		goto out;
-	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1)
-		goto out;
-	warn_of_cert(l, name, id.cert);
-	warn_of_key(c, l, name);
-	if ((*tls = tls_server_ctx(id.key, id.cert, id.chain, f)) != NULL)
-		rc = 0;
-out:
-	if (rc == -1)
-		fail_prefix(f, "listener %.64s", l->name);
-	identity_clear(&id);
-	return rc;
-}
-
-static int
-shows_demo(const struct in_listener *l)
-{
-	return l->tls != NULL && l->conf->cert == NULL;
-}
-
-/* The identities of all listeners, or of those that show the demonstration certificate, are read anew, or
- * none: a half is worse than the old ones. */
-static int
-reload_identities(struct master *m, int demo_only, struct fail *f)
-{
-	SSL_CTX **tls = xcalloc(m->nlisteners, sizeof *tls), *old;
-	size_t i;
-	int rc = 0;
-
-	ossl_wipe_again();
-	for (i = 0; i < m->nlisteners && rc == 0; i++)
-		if (!demo_only || shows_demo(&m->listener[i]))
-			rc = load_identity(m->listener[i].conf, m->conf, 0, &tls[i], f);
-	for (i = 0; i < m->nlisteners; i++) {
-		if (demo_only && !shows_demo(&m->listener[i]))
-			continue;
-		old = m->listener[i].tls;
-		if (rc == 0)
-			m->listener[i].tls = tls[i];
-		SSL_CTX_free(rc == 0 ? old : tls[i]);
-	}
-	ossl_wipe_end();
-	free(tls);
-	return rc;
-}
-
-/* ---- trusted CAs ---- */
-
-/*
- * out has no folder to read them from: it is born with them.  Where no destination's level needs them
- * the relay goes on without; MTA-STS then refuses what it would have to verify.
- */
-static int
-load_trust(struct master *m, struct fail *f)
-{
-	struct trust *trust = trust_open(m->conf->dir, f);
-	struct log_line l;
-
-	if (trust == NULL && conf_needs_trust(m->conf))
-		return -1;
-	if (trust == NULL) {
-		log_event(&l, LOG_LEVEL_WARN, "master", "trust");
-		log_key(&l, "warning", f->text);
-		log_send(&l);
-		*f = (struct fail)FAIL_INIT;
-	}
-	trust_free(m->trust);
-	m->trust = trust;
-	return 0;
-}
-
-/* ---- recipients ---- */
-
-struct first_error {
-	char text[400];
-	unsigned line;
-};
-
-static void
-keep_first(void *arg, const char *file, unsigned line, const char *text)
-{
-	struct first_error *e = arg;
-
-	(void)file;
-	if (e->line != 0)
-		return;
-	e->line = line;
-	snprintf(e->text, sizeof e->text, "%s", text);
-}
-
-/* *r is NULL where the configuration names no file.  Of its errors the first is told. */
-static int
-load_recipients(const struct conf *c, struct recipients **r, struct fail *f)
-{
-	struct first_error first = { .line = 0 };
-	size_t errors;
-
-	*r = NULL;
-	if (c->recipients == NULL || c->recipients[0] == '\0')
-		return 0;
-	if ((*r = recipients_read(c->recipients, keep_first, &first, &errors, f)) != NULL)
-		return 0;
-	if (errors > 0)
-		fail(f, FAIL_INPUT, "%.300s:%u: %s (errors: %zu)", c->recipients, first.line, first.text, errors);
-	return -1;
-}
-
-/* in is forked with them. */
-static int
-reload_recipients(struct master *m, struct fail *f)
-{
-	struct recipients *fresh;
-
-	if (load_recipients(m->conf, &fresh, f) == -1)
-		return -1;
-	recipients_free(m->recipients);
-	m->recipients = fresh;
-	return 0;
-}
-
-/* ---- sockets ---- */
-
-static socklen_t
-listen_address(const struct endpoint *e, struct sockaddr_storage *ss)
-{
-	struct sockaddr_in *sin = (struct sockaddr_in *)ss;
-	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)ss;
-
-	memset(ss, 0, sizeof *ss);
-	if (inet_pton(AF_INET, e->host, &sin->sin_addr) == 1) {
-		sin->sin_family = AF_INET;
-		sin->sin_port = htons(e->port);
-		return sizeof *sin;
-	}
-	if (inet_pton(AF_INET6, e->host, &sin6->sin6_addr) != 1)
-		abort();
-	sin6->sin6_family = AF_INET6;
-	sin6->sin6_port = htons(e->port);
-	return sizeof *sin6;
-}
-
-static int
-bind_listener(struct in_listener *l, struct fail *f)
-{
-	const struct endpoint *e = &l->conf->at;
-	struct sockaddr_storage ss;
-	socklen_t len = listen_address(e, &ss);
-	int on = 1;
-
-	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (l->fd == -1 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1 ||
-	    (ss.ss_family == AF_INET6 &&
-	    setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1) ||
-	    bind(l->fd, (struct sockaddr *)&ss, len) == -1 ||
-	    listen(l->fd, (int)l->conf->backlog) == -1)
-		return fail_errno(f, "listener %.64s: %.64s@%u", l->conf->name, e->host, e->port);
-	return 0;
-}
-
 static int
 open_spool(struct master *m, struct fail *f)
 {
@@ -425,73 +152,76 @@ tell(void (*report)(const struct fail *), struct fail *f, int rc, size_t *errors
 	*f = (struct fail)FAIL_INIT;
 }
 
+static int
+check_anchor(const struct conf *c, struct fail *f)
+{
+	const char *anchor = c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR;
+
+	return anchor[0] != '\0' ? dns_check_anchor(anchor, f) : 0;
+}
+
+/* The process that reads it anew could only fail; here it is found wrong in time. */
+static int
+check_passwords(const struct conf *c, struct fail *f)
+{
+	struct passwd_db *db;
+
+	if (c->passwords[0] == '\0' || !conf_has_auth(c))
+		return 0;
+	if ((db = passwd_read(c->passwords, NULL, NULL, f)) == NULL)
+		return -1;
+	passwd_free(db);
+	return 0;
+}
+
 size_t
 master_check(const struct conf *c, void (*report)(const struct fail *))
 {
-	const char *anchor = c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR;
 	struct master m = { .conf = c };
-	struct recipients *recipients = NULL;
 	struct fail f = FAIL_INIT;
-	size_t errors = 0, i;
+	size_t errors = 0;
 
 	tell(report, &f, find_users(&m, &f), &errors);
-	for (i = 0; i < c->nlisten && c->dir[0] != '\0'; i++) {
-		SSL_CTX *tls = NULL;
-
-		tell(report, &f, load_identity(&c->listen[i], c, 1, &tls, &f), &errors);
-		SSL_CTX_free(tls);
-	}
+	errors += setup_check(c, report);
 	if (c->spool[0] != '\0')
 		tell(report, &f, spool_check(c->spool, &f), &errors);
-	tell(report, &f, load_recipients(c, &recipients, &f), &errors);
-	recipients_free(recipients);
-	if (anchor[0] != '\0')
-		tell(report, &f, dns_check_anchor(anchor, &f), &errors);
-	if (c->passwords[0] != '\0' && conf_has_auth(c)) {
-		struct passwd_db *db = passwd_read(c->passwords, NULL, NULL, &f);
-
-		tell(report, &f, db != NULL ? 0 : -1, &errors);
-		passwd_free(db);
-	}
-	if (c->dir[0] != '\0' && conf_needs_trust(c)) {
-		struct trust *trust = trust_open(c->dir, &f);
-
-		tell(report, &f, trust != NULL ? 0 : -1, &errors);
-		trust_free(trust);
-	}
+	tell(report, &f, check_anchor(c, &f), &errors);
+	tell(report, &f, check_passwords(c, &f), &errors);
 	return errors;
 }
 
+/* Of clients' tickets; those of the secret before stay good for as long as a ticket is. */
+static int
+make_secret(struct master *m, struct fail *f)
+{
+	uint8_t secret[TLS_SECRET_SIZE];
+
+	if (RAND_bytes(secret, sizeof secret) != 1)
+		return fail_ossl(f, FAIL_SYS, "random numbers");
+	tls_secrets_add(m->secrets, secret);
+	OPENSSL_cleanse(secret, sizeof secret);
+	m->next_secret = uptime() + TLS_TICKET_S;
+	return 0;
+}
+
 struct master *
-master_new(const struct conf *c, struct fail *f)
+master_new(const struct conf *c, const char *path, struct fail *f)
 {
 	struct master *m = xcalloc(1, sizeof *m);
-	size_t i;
 
+	m->path = path;
 	m->conf = c;
-	m->newfd = m->signals = -1;
+	m->newfd = m->signals = m->news = -1;
 	m->next_number = 1;
-	m->nlisteners = c->nlisten;
-	m->listener = xcalloc(c->nlisten, sizeof *m->listener);
-	for (i = 0; i < c->nlisten; i++) {
-		m->listener[i].fd = -1;
-		m->listener[i].conf = &c->listen[i];
+	m->secrets = tls_secrets_new();
+	if (find_users(m, f) == -1 || make_secret(m, f) == -1 ||
+	    (m->setup = setup_open(c, m->secrets, NULL, f)) == NULL || open_spool(m, f) == -1 ||
+	    (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
+	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL) {
+		master_free(m);
+		return NULL;
 	}
-	if (find_users(m, f) == -1)
-		goto fail;
-	for (i = 0; i < c->nlisten; i++)
-		if (load_identity(&c->listen[i], c, 0, &m->listener[i].tls, f) == -1 ||
-		    bind_listener(&m->listener[i], f) == -1)
-			goto fail;
-	ossl_wipe_end();
-	if (open_spool(m, f) == -1 || (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
-	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL || load_trust(m, f) == -1 ||
-	    reload_recipients(m, f) == -1)
-		goto fail;
 	return m;
-fail:
-	master_free(m);
-	return NULL;
 }
 
 /* Whoever may hold sessions at once: the workers of now and of the generations before. */
@@ -504,33 +234,27 @@ nslots(const struct master *m)
 static size_t
 open_size(const struct master *m)
 {
-	return m->nlisteners * nslots(m) * sizeof *m->open;
+	return SETUP_ROWS * nslots(m) * sizeof *m->open;
 }
 
 void
 master_free(struct master *m)
 {
-	size_t i;
-
 	if (m == NULL)
 		return;
-	for (i = 0; i < m->nlisteners; i++) {
-		SSL_CTX_free(m->listener[i].tls);
-		if (m->listener[i].fd != -1)
-			close(m->listener[i].fd);
-	}
 	if (m->newfd != -1)
 		close(m->newfd);
 	if (m->signals != -1)
 		close(m->signals);
-	SSL_CTX_free(m->client_tls);
-	SSL_CTX_free(m->client_strict);
-	trust_free(m->trust);
+	if (m->news != -1)
+		close(m->news);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
 	clients_free(m->clients);
-	recipients_free(m->recipients);
-	free(m->listener);
+	SSL_CTX_free(m->client_tls);
+	SSL_CTX_free(m->client_strict);
+	setup_close(m->setup, NULL);
+	tls_secrets_free(m->secrets);
 	free(m->child);
 	free(m->newdir);
 	free(m->stsdir);
@@ -546,23 +270,9 @@ queue_child(struct master *m)
 	return &m->child[0];
 }
 
-/* The keys are those of the listeners; freed, they are overwritten. */
+/* What the others hold is not this role's to hold: sockets, the listeners' keys, the secrets of tickets. */
 static void
-forget_keys(const struct master *m)
-{
-	size_t i;
-
-	ossl_wipe_again();
-	for (i = 0; i < m->nlisteners; i++) {
-		SSL_CTX_free(m->listener[i].tls);
-		m->listener[i].tls = NULL;
-	}
-	ossl_wipe_end();
-}
-
-/* What the others hold is not this role's to hold. */
-static void
-close_others(const struct master *m, const struct child *mine, int listeners)
+close_others(struct master *m, const struct child *mine, int listeners)
 {
 	size_t i;
 
@@ -570,16 +280,20 @@ close_others(const struct master *m, const struct child *mine, int listeners)
 	for (i = 0; i < m->nchildren; i++)
 		if (&m->child[i] != mine && m->child[i].state != CHILD_DOWN)
 			close(m->child[i].sock);
-	for (i = 0; i < m->nlisteners && !listeners; i++)
-		close(m->listener[i].fd);
-	if (!listeners) {
-		close(m->newfd);
-		forget_keys(m);
-	}
+	if (m->news != -1)
+		close(m->news);
+	if (listeners)
+		return;
+	for (i = 0; i < m->setup->nlisteners; i++)
+		close(m->setup->listener[i].fd);
+	close(m->newfd);
+	setup_forget_keys(m->setup);
+	tls_secrets_free(m->secrets);
+	m->secrets = NULL;
 }
 
 static void
-become_queue(const struct master *m, const struct child *c, int sock)
+become_queue(struct master *m, const struct child *c, int sock)
 {
 	struct queue_start start = { .conf = m->conf, .spool = m->conf->spool };
 
@@ -590,11 +304,12 @@ become_queue(const struct master *m, const struct child *c, int sock)
 }
 
 static void
-become_in(const struct master *m, const struct child *c, int sock, int queue, int names)
+become_in(struct master *m, const struct child *c, int sock, int queue, int names)
 {
-	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
-		.nlisteners = m->nlisteners, .queue = queue, .names = names, .newfd = m->newfd, .open = m->open,
-		.clients = m->clients, .recipients = m->recipients, .worker = c->slot, .nworkers = nslots(m) };
+	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->setup->listener,
+		.nlisteners = m->setup->nlisteners, .trust = m->setup->trust, .secrets = m->secrets, .queue = queue,
+		.names = names, .newfd = m->newfd, .open = m->open, .clients = m->clients,
+		.recipients = m->setup->recipients, .worker = c->slot, .nworkers = nslots(m) };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -604,10 +319,10 @@ become_in(const struct master *m, const struct child *c, int sock, int queue, in
 
 /* Its user is that of the ins: in new/ it could read and change what they write. */
 static void
-become_out(const struct master *m, const struct child *c, int sock, int queue)
+become_out(struct master *m, const struct child *c, int sock, int queue)
 {
 	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .tls_strict = m->client_strict,
-		.trust = m->trust, .queue = queue };
+		.trust = m->setup->trust, .queue = queue };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
@@ -617,9 +332,9 @@ become_out(const struct master *m, const struct child *c, int sock, int queue)
 
 /* Resolving needs no file once the context is made; kept policies are in its root directory. */
 static void
-become_route(const struct master *m, const struct child *c, int sock, int queue)
+become_route(struct master *m, const struct child *c, int sock, int queue)
 {
-	struct route_start start = { .conf = m->conf, .trust = m->trust, .queue = queue };
+	struct route_start start = { .conf = m->conf, .trust = m->setup->trust, .queue = queue };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
@@ -629,7 +344,7 @@ become_route(const struct master *m, const struct child *c, int sock, int queue)
 
 /* The file is opened before rights are dropped: it is the starter's, mode 0600.  Of the root as out. */
 static void
-become_auth(const struct master *m, const struct child *c, int sock)
+become_auth(struct master *m, const struct child *c, int sock)
 {
 	struct auth_start start = { .conf = m->conf };
 
@@ -640,7 +355,7 @@ become_auth(const struct master *m, const struct child *c, int sock)
 }
 
 static void
-become(const struct master *m, const struct child *c, int sock, int queue, int names)
+become(struct master *m, const struct child *c, int sock, int queue, int names)
 {
 	switch (c->kind) {
 	case CHILD_QUEUE:
@@ -828,6 +543,11 @@ start_missing(struct master *m)
 			return;
 		if (start_child(m, queue_child(m), NULL, NULL, &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
+		/* It is born with the newest configuration. */
+		else if (m->news != -1) {
+			close(m->news);
+			m->news = -1;
+		}
 		return;
 	}
 	if (queue_child(m)->state != CHILD_UP)
@@ -910,7 +630,7 @@ forget_sessions(struct master *m, const struct child *c)
 {
 	size_t i;
 
-	for (i = 0; i < m->nlisteners; i++)
+	for (i = 0; i < SETUP_ROWS; i++)
 		atomic_store(&m->open[i * nslots(m) + c->slot], 0);
 	clients_forget(m->clients, c->slot);
 }
@@ -932,7 +652,7 @@ log_retired_end(const struct child *c)
 	log_send(&l);
 }
 
-/* The death of the queue restarts all roles; a worker's only itself. */
+/* The death of the queue or of route restarts all roles; a worker's only itself, and that of one who retired nobody. */
 static void
 child_died(struct master *m, struct child *c, int status)
 {
@@ -949,7 +669,7 @@ child_died(struct master *m, struct child *c, int status)
 		log_death(c, status);
 	if (c->kind == CHILD_IN)
 		forget_sessions(m, c);
-	if (c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || (starting && !m->was_ready))
+	if (c->kind == CHILD_QUEUE || (c->kind == CHILD_ROUTE && !is_retired(m, c)) || (starting && !m->was_ready))
 		kill_all(m);
 	if (starting && !m->was_ready) {
 		m->failed = 1;
@@ -1018,18 +738,6 @@ tell_stop(struct child *c)
 		kill(c->pid, SIGKILL);
 }
 
-/* Another relay may bind them while the last deliveries of this one end. */
-static void
-close_listeners(struct master *m)
-{
-	size_t i;
-
-	for (i = 0; i < m->nlisteners; i++) {
-		close(m->listener[i].fd);
-		m->listener[i].fd = -1;
-	}
-}
-
 static void
 begin_stop(struct master *m)
 {
@@ -1040,7 +748,8 @@ begin_stop(struct master *m)
 	say(LOG_LEVEL_INFO, "stopping", NULL, NULL);
 	m->stopping = 1;
 	m->stop_until = uptime() + MASTER_STOP_S;
-	close_listeners(m);
+	/* Another relay may bind them while the last deliveries of this one end. */
+	setup_close_sockets(m->setup, NULL);
 	for (i = 1; i < m->nchildren; i++)
 		tell_stop(&m->child[i]);
 	if (all_down(m, 1))
@@ -1053,11 +762,26 @@ begin_stop(struct master *m)
 static int
 has_room(const struct master *m, enum child_kind kind)
 {
-	size_t i, n = 0;
+	size_t i, n = 0, each = kind == CHILD_ROUTE ? 1 : m->conf->workers;
 
 	for (i = m->nroles; i < m->nchildren; i++)
 		n += m->child[i].state != CHILD_DOWN && m->child[i].kind == kind;
-	return n + m->conf->workers <= m->conf->workers * (size_t)MASTER_GENERATIONS;
+	return n + each <= each * MASTER_GENERATIONS;
+}
+
+/* "in-1", "route"; behind the first SIGHUP "in-1-1", "route-1". */
+static void
+name_child(const struct master *m, struct child *c)
+{
+	static const char *const kinds[] = { [CHILD_QUEUE] = "queue", [CHILD_ROUTE] = "route", [CHILD_IN] = "in",
+		[CHILD_OUT] = "out" };
+	char number[16] = "", generation[16] = "";
+
+	if (c->kind == CHILD_IN || c->kind == CHILD_OUT)
+		snprintf(number, sizeof number, "-%d", (int)(c - m->child) / 2);
+	if (m->generation > 0)
+		snprintf(generation, sizeof generation, "-%u", m->generation);
+	snprintf(c->name, sizeof c->name, "%s%s%s", kinds[c->kind], number, generation);
 }
 
 /* Takes the worker out of its place, which is for another then. */
@@ -1073,8 +797,7 @@ retire(struct master *m, struct child *c)
 	c->state = CHILD_DOWN;
 	c->not_before = 0;
 	/* Sessions are numbered under the name, and both are in the log at once. */
-	snprintf(c->name, sizeof c->name, "%s-%d-%u", c->kind == CHILD_IN ? "in" : "out",
-	    (int)(c - m->child) / 2, m->generation);
+	name_child(m, c);
 	if (order_send(to->sock, "retire\n", 7, -1, &f) != 1)
 		kill(to->pid, SIGKILL);
 }
@@ -1085,8 +808,7 @@ retire_all(struct master *m)
 	size_t i;
 
 	for (i = 1; i < m->nroles; i++)
-		if ((m->child[i].kind == CHILD_IN || m->child[i].kind == CHILD_OUT) &&
-		    m->child[i].state != CHILD_DOWN)
+		if (m->child[i].state != CHILD_DOWN && m->child[i].kind != CHILD_AUTH)
 			retire(m, &m->child[i]);
 }
 
@@ -1124,35 +846,180 @@ renew_auth(struct master *m)
 static void
 look_at_demo(struct master *m)
 {
-	size_t i;
-
 	if (uptime() < m->demo_look)
 		return;
 	m->demo_look = uptime() + DEMO_LOOK_S;
-	for (i = 0; i < m->nlisteners; i++) {
-		const X509 *cert = shows_demo(&m->listener[i]) ? SSL_CTX_get0_certificate(m->listener[i].tls) : NULL;
-
-		if (cert != NULL && cert_is_demo(cert) && ends_soon(cert))
-			m->renew = 1;
-	}
+	if (setup_demo_ends(m->setup))
+		m->renew = 1;
 }
 
-/* SIGHUP: new certificates for new sessions, and the lists of CAs.  What cannot be read changes nothing. */
+/* Those who miss it go on to seal with the one before, which the others open. */
+static void
+renew_secret(struct master *m)
+{
+	char text[16 + 2 * TLS_SECRET_SIZE] = "ticket ";
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	if (uptime() < m->next_secret || m->stopping)
+		return;
+	if (make_secret(m, &f) == -1) {
+		say(LOG_LEVEL_ERROR, "fault", "reason", f.text);
+		m->next_secret = uptime() + TLS_TICKET_S;
+		return;
+	}
+	text_hex(text + 7, tls_secrets_get0(m->secrets, 0), TLS_SECRET_SIZE);
+	for (i = 1; i < m->nchildren; i++)
+		if (m->child[i].state != CHILD_DOWN && m->child[i].kind == CHILD_IN)
+			(void)order_send(m->child[i].sock, text, strlen(text), -1, &f);
+	OPENSSL_cleanse(text, sizeof text);
+}
+
+/* Errors of a configuration that is not taken. */
+static void
+log_conf_error(void *arg, const char *file, unsigned line, const char *text)
+{
+	struct log_line l;
+
+	(void)arg;
+	log_event(&l, LOG_LEVEL_ERROR, "master", "conf-error");
+	log_key(&l, "file", file);
+	log_key_num(&l, "line", line);
+	log_key(&l, "reason", text);
+	log_send(&l);
+}
+
+static void
+log_conf_warnings(const struct conf *c)
+{
+	struct buf b = BUF_INIT;
+	char *line, *rest;
+
+	if (conf_warnings(c, &b) > 0)
+		for (rest = b.p; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0';)
+			say(LOG_LEVEL_WARN, "conf-warning", "warning", line);
+	buf_clear(&b);
+}
+
+static int
+is_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What the processes and the spool were made with at the start. */
+static int
+needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
+{
+	const char *what = NULL;
+
+	if (!is_same(old->spool, new->spool))
+		what = "spool";
+	else if (!is_same(old->user, new->user))
+		what = "user";
+	else if (!is_same(old->queue_user, new->queue_user))
+		what = "queue-user";
+	else if (old->workers != new->workers)
+		what = "workers";
+	else if (conf_has_auth(old) != conf_has_auth(new))
+		what = "auth";
+	if (what == NULL)
+		return 0;
+	fail(f, FAIL_POLICY, "%s has another value: that needs a restart", what);
+	return 1;
+}
+
+static struct conf *
+read_again(const struct master *m, struct buf *text, struct fail *f)
+{
+	struct conf *c;
+	size_t errors;
+
+	if (file_read_regular(m->path, CONF_FILE_MAX, text, f) == -1)
+		return NULL;
+	c = conf_parse_text(m->conf->file, text->p, text->len, log_conf_error, NULL, &errors);
+	if (errors > 0)
+		fail(f, FAIL_INPUT, "%.300s: %zu error%s", m->conf->file, errors, errors == 1 ? "" : "s");
+	else if (!needs_restart(m->conf, c, f) && check_anchor(c, f) == 0 && check_passwords(c, f) == 0)
+		return c;
+	conf_free(c);
+	return NULL;
+}
+
+/* The queue keeps what it does, and cannot open the file: it gets the text as it was read here. */
+static int
+text_file(const struct buf *text, struct fail *f)
+{
+	int fd = memfd_create("smtp-relay.conf", MFD_CLOEXEC);
+
+	if (fd == -1 || write(fd, text->p, text->len) != (ssize_t)text->len) {
+		fail_errno(f, "a file in memory");
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void
+tell_queue(struct master *m)
+{
+	struct fail f = FAIL_INIT;
+
+	if (m->news == -1 || queue_child(m)->state == CHILD_DOWN)
+		return;
+	/* 0: its socket is full; the next turn tries again. */
+	if (order_send(queue_child(m)->sock, "conf\n", 5, m->news, &f) == 0)
+		return;
+	close(m->news);
+	m->news = -1;
+}
+
+static int
+take_conf(struct master *m, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	struct setup *setup = NULL;
+	struct conf *c = read_again(m, &text, f);
+	int fd = -1;
+
+	if (c != NULL && (fd = text_file(&text, f)) != -1)
+		setup = setup_open(c, m->secrets, m->setup, f);
+	buf_clear(&text);
+	if (setup == NULL) {
+		conf_free(c);
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	setup->owned = c;
+	setup_close(m->setup, setup);
+	m->setup = setup;
+	m->conf = c;
+	if (m->news != -1)
+		close(m->news);
+	m->news = fd;
+	log_conf_warnings(c);
+	return 0;
+}
+
+/* SIGHUP: the configuration and all that it names.  What cannot be read changes nothing. */
 static void
 reload(struct master *m)
 {
 	struct fail f = FAIL_INIT;
+	enum child_kind kind;
 	int demo_only = !m->reload;
 
 	if ((!m->reload && !m->renew) || m->stopping || !m->was_ready)
 		return;
-	if (!has_room(m, CHILD_IN) || !has_room(m, CHILD_OUT)) {
-		stop_oldest(m, has_room(m, CHILD_IN) ? CHILD_OUT : CHILD_IN);
-		return;
-	}
+	for (kind = CHILD_ROUTE; kind <= CHILD_OUT; kind++)
+		if (!has_room(m, kind)) {
+			stop_oldest(m, kind);
+			return;
+		}
 	m->reload = m->renew = 0;
-	if ((!demo_only && (load_trust(m, &f) == -1 || reload_recipients(m, &f) == -1)) ||
-	    reload_identities(m, demo_only, &f) == -1) {
+	if ((demo_only ? setup_renew_demo(m->setup, &f) : take_conf(m, &f)) == -1) {
 		if (demo_only)
 			say(LOG_LEVEL_ERROR, "renewal-failed", "reason", f.text);
 		else
@@ -1164,7 +1031,7 @@ reload(struct master *m)
 	if (!demo_only)
 		renew_auth(m);
 	if (demo_only)
-		say(LOG_LEVEL_INFO, "renewed", "identity", DEMO_IDENTITY);
+		say(LOG_LEVEL_INFO, "renewed", "identity", SETUP_DEMO);
 	else
 		say(LOG_LEVEL_INFO, "reloaded", "conf", m->conf->file);
 }
@@ -1257,8 +1124,9 @@ share_counts(struct master *m, struct fail *f)
 		m->open = NULL;
 		return fail_errno(f, "shared memory");
 	}
-	for (i = 0; i < m->nlisteners; i++)
-		room += m->listener[i].conf->concurrency;
+	/* There may be more listeners one day: with all places taken clients are not told from each other. */
+	for (i = 0; i < m->setup->nlisteners; i++)
+		room += 2 * (size_t)m->setup->listener[i].conf->concurrency;
 	m->clients = clients_new(room, nslots(m), f);
 	return m->clients != NULL ? 0 : -1;
 }
@@ -1281,17 +1149,13 @@ make_children(struct master *m)
 	size_t i;
 
 	m->nroles = 2 + 2 * (size_t)m->conf->workers + (conf_has_auth(m->conf) ? 1 : 0);
-	m->nchildren = m->nroles + 2 * m->conf->workers * (size_t)MASTER_GENERATIONS;
+	m->nchildren = m->nroles + (1 + 2 * m->conf->workers) * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
-	m->child[0].kind = CHILD_QUEUE;
-	snprintf(m->child[0].name, sizeof m->child[0].name, "queue");
-	m->child[1].kind = CHILD_ROUTE;
-	snprintf(m->child[1].name, sizeof m->child[1].name, "route");
-	for (i = 2; i < m->nroles; i++) {
+	for (i = 0; i < m->nroles; i++) {
 		struct child *c = &m->child[i];
 
-		c->kind = i % 2 == 0 ? CHILD_IN : CHILD_OUT;
-		snprintf(c->name, sizeof c->name, "%s-%zu", c->kind == CHILD_IN ? "in" : "out", i / 2);
+		c->kind = i == 0 ? CHILD_QUEUE : i == 1 ? CHILD_ROUTE : i % 2 == 0 ? CHILD_IN : CHILD_OUT;
+		name_child(m, c);
 	}
 	if (conf_has_auth(m->conf)) {
 		m->child[m->nroles - 1].kind = CHILD_AUTH;
@@ -1314,7 +1178,9 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 	}
 	while (!m->stopping || !all_down(m, 0)) {
 		look_at_demo(m);
+		renew_secret(m);
 		reload(m);
+		tell_queue(m);
 		start_missing(m);
 		wait_for_something(m);
 		introduce_auths(m);

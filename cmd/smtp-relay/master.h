@@ -26,10 +26,11 @@ struct master;
 size_t master_check(const struct conf *, void (*report)(const struct fail *));
 
 /*
- * Users, identities, spool folders, listening sockets.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be
+ * Users, identities, spool folders, listening sockets.  Both are borrowed; SIGHUP has the configuration read again
+ * from that path, which is absolute.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be
  * used.
  */
-struct master *master_new(const struct conf *, struct fail *);
+struct master *master_new(const struct conf *, const char *path, struct fail *);
 void master_free(struct master *);
 
 /*

@@ -13,6 +13,9 @@
  *	in -> auth	check SLOT USER PASSWORD
  *	auth -> in	checked SLOT yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
+ *	master -> route	retire			another comes: answer until the queue lets go, then end
+ *	master -> in	ticket SECRET		session tickets are sealed with it from now on
+ *	master -> queue	conf		+fd	a new configuration, the text of it
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	master -> route	names		+fd	a new in, which asks there (names.h)
  *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?

@@ -116,3 +116,12 @@ plans_keep(struct plans *p, const char *domain, const char *port, const char *te
 	p->octets += len;
 	forget_until(p, now);
 }
+
+void
+plans_forget(struct plans *p)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&p->age)) != NULL)
+		forget(p, e);
+}

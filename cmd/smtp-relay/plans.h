@@ -27,4 +27,7 @@ int plans_find(struct plans *, const char *domain, int64_t now, struct plan_kept
 void plans_keep(struct plans *, const char *domain, const char *port, const char *text, size_t len,
     int64_t now);
 
+/* What is known so far holds no more. */
+void plans_forget(struct plans *);
+
 #endif

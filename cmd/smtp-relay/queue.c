@@ -40,6 +40,7 @@ struct request {
 struct queue {
 	struct role role;
 	const struct queue_start *start;
+	struct conf *conf;		/* that came while it runs; NULL: start's */
 	struct spool spool;
 	struct journal_key key;
 	struct spool_batch batch;
@@ -161,7 +162,42 @@ add_worker(struct queue *q, int fd, unsigned number)
 	q->workers = w;
 }
 
-/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd */
+/* The master has found nothing wrong with it. */
+static void
+note_error(void *arg, const char *file, unsigned line, const char *text)
+{
+	fail(arg, FAIL_INPUT, "%.200s:%u: %.300s", file, line, text);
+}
+
+/* What is not decided yet is decided by the new one. */
+static void
+take_conf(struct queue *q, int fd)
+{
+	struct fail f = FAIL_INIT;
+	struct buf text = BUF_INIT;
+	struct conf *conf = NULL, *old = q->conf;
+	char piece[4096];
+	size_t errors = 1;
+	ssize_t n;
+
+	lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, piece, sizeof piece)) > 0)
+		buf_add(&text, piece, n);
+	close(fd);
+	if (n == 0)
+		conf = conf_parse_text(q->start->conf->file, text.p, text.len, note_error, &f, &errors);
+	buf_clear(&text);
+	if (errors > 0) {
+		conf_free(conf);
+		log_plain(q, LOG_LEVEL_ERROR, "conf-ignored", n == -1 ? "it cannot be read" : f.text);
+		return;
+	}
+	q->conf = conf;
+	dispatch_take_conf(q->dispatch, conf);
+	conf_free(old);
+}
+
+/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, conf +fd */
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -169,6 +205,10 @@ on_master_record(void *arg, struct order *o)
 	struct fail f = FAIL_INIT;
 	long long number;
 
+	if (o->n == 1 && o->fd != -1 && strcmp(o->v[0], "conf") == 0) {
+		take_conf(q, o->fd);
+		return;
+	}
 	if (o->n != 2 || o->fd == -1 ||
 	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "number", &number, &f) == -1)
 		fail(&f, FAIL_SYS, "a record from the master makes no sense");

@@ -28,6 +28,7 @@ struct route {
 	struct sts_source *sts;
 	struct doctor doctor;
 	struct channel *queue;
+	int retired;		/* another is in our place, or will be: the queue lets go of us */
 };
 
 struct question {
@@ -146,10 +147,24 @@ on_record(void *arg, struct order *o)
 }
 
 static void
+on_names_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	role_end(arg);
+}
+
+/* Of a route that retired clients' names may still be awaited, for so long. */
+static void
 on_gone(void *arg, const struct fail *f)
 {
-	(void)arg;
-	role_fail(f);
+	struct route *r = arg;
+	struct timeval tv = { ROUTE_NAMES_S, 0 };
+
+	if (!r->retired)
+		role_fail(f);
+	if (event_base_once(r->role.base, -1, EV_TIMEOUT, on_names_over, &r->role, &tv) == -1)
+		alloc_failed();
 }
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
@@ -181,7 +196,7 @@ open_sts(struct route *r, const struct route_start *start)
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
 }
 
-/* names +fd: a new in, which will ask for clients' names. */
+/* names +fd: a new in, which will ask for clients' names; retire */
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -190,6 +205,10 @@ on_master_record(void *arg, struct order *o)
 
 	if (strcmp(o->v[0], "names") == 0 && o->fd != -1) {
 		names_serve(r->role.base, r->dns, o->fd);
+		return;
+	}
+	if (strcmp(o->v[0], "retire") == 0) {
+		r->retired = 1;
 		return;
 	}
 	fail(&f, FAIL_SYS, "a record from the master is not known");

@@ -13,6 +13,8 @@
 
 struct dns;
 
+#define ROUTE_NAMES_S 5		/* one that retired answers for so long, as an in waits for a name */
+
 struct route_start {
 	struct role_start role;
 	const struct conf *conf;

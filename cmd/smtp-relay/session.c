@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "client_cert.h"
 #include "in.h"
 #include "io.h"
 #include "log.h"
@@ -44,7 +45,8 @@ struct session {
 		uint64_t taken;
 	} armed;			/* where the session was when the timer was set */
 	char name[48];			/* in the log */
-	uint16_t port;
+	struct arrival from;
+	struct conf_client client;	/* what is asked of its certificate; borrowed lists */
 	uint64_t serial;
 	int naming;			/* the client's name is awaited: no banner yet */
 	int told;			/* of the connection, in the log */
@@ -53,6 +55,7 @@ struct session {
 	struct spool_writer *writer;
 	char id[SPOOL_ID_SIZE];		/* of the message under way */
 	struct tls_info tls;
+	struct client_cert cert;
 	int driving, closing;
 	int awaiting;			/* the queue's answer for id: the session lasts until it came */
 	int checking;			/* auth's answer is awaited */
@@ -87,7 +90,13 @@ log_connect(const struct session *s)
 	log_event(&l, LOG_LEVEL_INFO, s->name, "connect");
 	log_key(&l, "listener", conf_of(s)->name);
 	log_key(&l, "client", g->client);
-	log_key_num(&l, "port", s->port);
+	if (s->from.family == AF_UNIX) {
+		log_key_num(&l, "uid", s->from.peer.uid);
+		log_key_num(&l, "gid", s->from.peer.gid);
+		log_key_num(&l, "pid", s->from.peer.pid);
+	} else
+		log_key_num(&l, "port", s->from.port);
+	log_key(&l, "balancer", s->from.balancer[0] != '\0' ? s->from.balancer : NULL);
 	log_key(&l, "name", g->name);
 	log_key(&l, "look-up", g->asked && g->name == NULL ? names_state_name(g->state) : NULL);
 	log_key(&l, "hosts", pattern.p);
@@ -145,6 +154,8 @@ log_disconnect(const struct session *s)
 static void
 log_tls(const struct session *s)
 {
+	const char *name = SSL_get_servername(io_ssl0(s->io), TLSEXT_NAMETYPE_host_name);
+	char *verdict = client_cert_text(&s->cert);
 	struct log_line l;
 
 	log_event(&l, LOG_LEVEL_INFO, s->name, "tls");
@@ -153,7 +164,15 @@ log_tls(const struct session *s)
 	log_key(&l, "cipher", s->tls.cipher);
 	log_key_num(&l, "bits", s->tls.bits);
 	log_key(&l, "group", s->tls.group[0] != '\0' ? s->tls.group : NULL);
+	if (s->tls.resumed)
+		log_key_num(&l, "resumed", 1);
+	log_key(&l, "name", name);
+	log_key(&l, "client-cert", verdict);
+	log_key(&l, "subject", s->cert.verdict == CLIENT_BAD ? s->cert.name : NULL);
+	log_key(&l, "fingerprint", s->cert.fingerprint);
+	log_key(&l, "reason", s->cert.why);
 	log_send(&l);
+	free(verdict);
 }
 
 static void
@@ -177,7 +196,7 @@ log_message(const struct session *s, const char *verb, enum log_level level, con
 static atomic_uint *
 own_count(const struct in *in, size_t listener)
 {
-	return &in->start->open[listener * in->start->nworkers + in->start->worker];
+	return &in->start->open[in->start->listener[listener].row * in->start->nworkers + in->start->worker];
 }
 
 /* Of all workers: which of them takes a connection is chance, and the limit is the listener's. */
@@ -188,7 +207,7 @@ count_sessions(const struct in *in, size_t listener)
 	size_t i;
 
 	for (i = 0; i < in->start->nworkers; i++)
-		n += atomic_load(&in->start->open[listener * in->start->nworkers + i]);
+		n += atomic_load(&in->start->open[in->start->listener[listener].row * in->start->nworkers + i]);
 	return n;
 }
 
@@ -221,6 +240,7 @@ session_free(struct session *s)
 	spool_writer_abort(s->writer);
 	spool_envelope_clear(&s->env);
 	tls_info_clear(&s->tls);
+	client_cert_clear(&s->cert);
 	smtp_server_clear(&s->smtp);
 	in->slot[s->slot] = NULL;
 	atomic_fetch_sub(own_count(in, s->listener), 1);
@@ -257,6 +277,7 @@ seconds_for(const struct session *s)
 	if (s->naming)
 		return IN_NAME_S;
 	switch (s->smtp.stage) {
+	case SMTP_SERVER_AT_CONNECT:	/* smtps */
 	case SMTP_SERVER_AT_HANDSHAKE:
 		return (int64_t)limit[LIMIT_HANDSHAKE_TIME];
 	case SMTP_SERVER_AT_DATA:
@@ -344,6 +365,54 @@ to_a_labels(struct mailbox *m)
 	return n > 0 && (size_t)n < sizeof m->domain ? 0 : -1;
 }
 
+/* RFC 3207 4.1: the reply to who is not good enough is 554. */
+static int
+lacks_certificate(struct session *s)
+{
+	char *text;
+
+	if (client_cert_suffices(&s->client, &s->cert))
+		return 0;
+	if (s->cert.why != NULL)
+		text = xasprintf("client certificate not verified: %.200s", s->cert.why);
+	else
+		text = xstrdup("a client certificate is required");
+	smtp_server_answer(&s->smtp, 554, "5.7.1", text);
+	free(text);
+	return 1;
+}
+
+/* RFC 5321 4.5.3.1.3, of what we have made of an address too. */
+static int
+is_too_long(const struct mailbox *m)
+{
+	return strlen(m->local) + 1 + strlen(m->domain) > MAILBOX_MAX;
+}
+
+/* An address without a domain is of the listener's default one. */
+static void
+complete(const struct session *s, struct mailbox *m)
+{
+	const char *domain = conf_of(s)->default_domain;
+
+	if (domain != NULL && m->local[0] != '\0' && m->domain[0] == '\0')
+		snprintf(m->domain, sizeof m->domain, "%s", domain);
+}
+
+static void
+map_recipient(const struct session *s, struct mailbox *m)
+{
+	const struct conf_map *map = conf_map_find(conf_of(s), m->local, m->domain);
+	const char *at;
+
+	if (map == NULL)
+		return;
+	at = strrchr(map->to, '@');
+	if (at > map->to)
+		snprintf(m->local, sizeof m->local, "%.*s", (int)(at - map->to), map->to);
+	snprintf(m->domain, sizeof m->domain, "%s", at + 1);
+}
+
 static void
 want_mail(struct session *s)
 {
@@ -351,6 +420,13 @@ want_mail(struct session *s)
 	struct buf b = BUF_INIT;
 
 	spool_envelope_clear(&s->env);
+	if (lacks_certificate(s))
+		return;
+	complete(s, &s->smtp.mail.from);
+	if (is_too_long(&s->smtp.mail.from)) {
+		smtp_server_answer(&s->smtp, 501, "5.1.7", "the address is too long");
+		return;
+	}
 	if (to_a_labels(&s->smtp.mail.from) == -1) {
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
 		return;
@@ -368,12 +444,19 @@ want_mail(struct session *s)
 static void
 want_rcpt(struct session *s)
 {
-	const struct mailbox *m = &s->smtp.rcpt;
+	struct mailbox *m = &s->smtp.rcpt;
 	struct guest_refusal no;
 	struct buf b = BUF_INIT;
 
+	if (!text_case_eq(m->local, "postmaster"))
+		complete(s, m);
 	if (to_a_labels(&s->smtp.rcpt) == -1) {
 		smtp_server_answer(&s->smtp, 501, "5.1.3", "the domain is not one of IDNA");
+		return;
+	}
+	map_recipient(s, m);
+	if (is_too_long(m)) {
+		smtp_server_answer(&s->smtp, 501, "5.1.3", "the address is too long");
 		return;
 	}
 	if (guest_rcpt(&s->guest, m, s->smtp.auth_user[0] != '\0', now_us(), &no)) {
@@ -423,7 +506,7 @@ log_auth(const struct session *s, const char *result)
 	struct log_line l;
 
 	log_event(&l, strcmp(result, "yes") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
-	log_key(&l, "client", s->client);
+	log_key(&l, "client", s->guest.client);
 	log_key(&l, "user", s->smtp.sasl.user);
 	log_key(&l, "result", result);
 	log_send(&l);
@@ -467,7 +550,8 @@ write_received(struct session *s, time_t now, struct fail *f)
 	struct buf b = BUF_INIT;
 	int rc;
 
-	smtp_server_received(&s->smtp, &b, s->guest.name, s->guest.client, s->id, now);
+	smtp_server_received(&s->smtp, &b, s->guest.name, s->from.family != AF_UNIX ? s->guest.client : NULL,
+	    s->id, now);
 	rc = spool_writer_add(s->writer, b.p, b.len, f);
 	buf_clear(&b);
 	return rc;
@@ -555,6 +639,8 @@ begin_tls(struct session *s)
 		smtp_server_tls_failed(&s->smtp, &f);
 		return;
 	}
+	if (s->client.cert != CONF_CLIENT_CERT_NO)
+		tls_server_ask_client(ssl);
 	io_start_tls(s->io, ssl, IO_TLS_SERVER);
 }
 
@@ -664,20 +750,40 @@ on_drained(struct io *io, void *arg)
 	go_on(arg);
 }
 
+static void greet(struct session *);
+
+static void greet(struct session *);
+
 static void
 on_tls_done(struct io *io, void *arg)
 {
 	struct session *s = arg;
 	struct smtp_server_tls t = { 0 };
+	int first = s->smtp.stage == SMTP_SERVER_AT_CONNECT;
+	char *client;
 
 	tls_info_get(io_ssl0(io), &s->tls);
+	client_cert_judge(&s->client, &s->tls, s->in->start->trust, time(NULL), &s->cert);
+	client = client_cert_text(&s->cert);
 	t.protocol = s->tls.protocol;
-	t.cipher = s->tls.cipher;
+	t.cipher = s->tls.suite;
 	t.bits = s->tls.bits;
 	t.group = s->tls.group[0] != '\0' ? s->tls.group : NULL;
+	t.client = client;
 	smtp_server_tls_done(&s->smtp, &t);
+	free(client);
 	log_tls(s);
+	if (first)
+		greet(s);
 	go_on(s);
+}
+
+/* Of STARTTLS, or of smtps. */
+static int
+in_handshake(const struct session *s)
+{
+	return s->smtp.stage == SMTP_SERVER_AT_HANDSHAKE ||
+	    (s->smtp.stage == SMTP_SERVER_AT_CONNECT && !s->naming && conf_of(s)->protocol == CONF_SMTPS);
 }
 
 static void
@@ -687,7 +793,7 @@ on_closed(struct io *io, enum io_end end, const struct fail *f, void *arg)
 
 	(void)io;
 	s->io = NULL;
-	if (end == IO_END_INJECTION || s->smtp.stage == SMTP_SERVER_AT_HANDSHAKE)
+	if (end == IO_END_INJECTION || in_handshake(s))
 		smtp_server_tls_failed(&s->smtp, f);
 	else if (end == IO_END_EOF)
 		smtp_server_eof(&s->smtp);
@@ -710,6 +816,7 @@ static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
+	struct fail f = FAIL_INIT;
 
 	(void)fd;
 	(void)what;
@@ -717,7 +824,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		welcome(s, NAMES_FAILED, NULL);
 		return;
 	}
-	smtp_server_timeout(&s->smtp);
+	/* A reply in clear text would stand inside TLS. */
+	if (s->smtp.stage == SMTP_SERVER_AT_CONNECT && in_handshake(s)) {
+		fail(&f, FAIL_TEMP, "TLS handshake: timed out");
+		smtp_server_tls_failed(&s->smtp, &f);
+	} else
+		smtp_server_timeout(&s->smtp);
 	drive(s, "", 0);
 	settle(s);
 }
@@ -778,11 +890,20 @@ reset_at_end(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }
 
+void
+reset_connection(int fd)
+{
+	reset_at_end(fd);
+	close(fd);
+}
+
 /* What the client's line says of TLS and limits goes before what the listener says. */
 static void
 apply_rule(struct session *s)
 {
 	s->smtp.conf.tls = conf_tls(conf_of(s), s->guest.rule);
+	s->client = conf_of(s)->client;
+	s->client.cert = conf_client_cert(conf_of(s), s->guest.rule);
 	limits_server(&s->guest.limits, &s->smtp.conf.limits);
 	s->until_us = now_us() + (int64_t)s->guest.limits.value[LIMIT_SESSION_TIME] * 1000000;
 }
@@ -822,7 +943,10 @@ open_door(struct session *s)
 	tell_connect(s);
 	if (guest_is_tcprefused(&s->guest))
 		refuse_tcp(s);
-	else
+	else if (conf_of(s)->protocol == CONF_SMTPS) {
+		io_resume(s->io);
+		begin_tls(s);
+	} else
 		greet(s);
 	drive(s, "", 0);
 	settle(s);
@@ -852,6 +976,9 @@ ask_name(struct session *s)
 	char slot[24], serial[24];
 
 	s->naming = 1;
+	/* There the client speaks first, and not to us. */
+	if (conf_of(s)->protocol == CONF_SMTPS)
+		io_pause(s->io);
 	snprintf(slot, sizeof slot, "%zu", s->slot);
 	snprintf(serial, sizeof serial, "%" PRIu64, s->serial);
 	table_put(&b, "name", slot, serial, s->guest.client, (char *)NULL);
@@ -862,14 +989,14 @@ ask_name(struct session *s)
 }
 
 static struct session *
-session_new(struct in *in, size_t listener, const struct guest *guest, uint16_t port)
+session_new(struct in *in, size_t listener, const struct guest *guest, const struct arrival *from)
 {
 	struct session *s = xcalloc(1, sizeof *s);
 
 	s->in = in;
 	s->listener = listener;
 	s->guest = *guest;
-	s->port = port;
+	s->from = *from;
 	s->serial = ++in->sessions_seen;
 	snprintf(s->name, sizeof s->name, "%s.%" PRIu64, in->start->role.name, s->serial);
 	s->slot = take_slot(in, s);
@@ -882,14 +1009,14 @@ session_new(struct in *in, size_t listener, const struct guest *guest, uint16_t 
 }
 
 void
-session_start(struct in *in, size_t listener, int fd, int family, const void *addr, uint16_t port)
+session_start(struct in *in, size_t listener, int fd, const struct arrival *from)
 {
 	struct fail f = FAIL_INIT;
 	struct guest guest;
 	struct session *s;
 
-	guest_enter(&guest, &in->house[listener], family, addr);
-	s = session_new(in, listener, &guest, port);
+	guest_enter(&guest, &in->house[listener], from->family, from->addr);
+	s = session_new(in, listener, &guest, from);
 	if ((s->io = io_accept(in->role.base, fd, &handlers, s, &f)) == NULL) {
 		smtp_server_lost(&s->smtp, &f);
 		s->closing = 1;

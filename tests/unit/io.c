@@ -828,7 +828,7 @@ make_contexts(void)
 	X509_set_pubkey(x, key);
 	if (X509_sign(x, key, EVP_sha256()) == 0 ||
 	    (client_ctx = tls_client_ctx(TLS_LAX, NULL)) == NULL ||
-	    (server_ctx = tls_server_ctx(key, x, NULL, NULL)) == NULL)
+	    (server_ctx = tls_server_ctx(key, x, NULL, NULL, NULL)) == NULL)
 		abort();
 	X509_free(x);
 	EVP_PKEY_free(key);

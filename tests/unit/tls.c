@@ -245,11 +245,15 @@ test_server(void)
 		const char *ciphers, *want;
 	} clients[] = {
 		{ "client of today", 0, 0, "ALL", "" },
-		{ "TLS 1.0 client", TLS1_VERSION, TLS1_VERSION, "ALL", "" },
+		{ "TLS 1.1 client", TLS1_VERSION, TLS1_1_VERSION, "ALL",
+		    "TLS handshake: the peer's protocol version is not allowed here" },
+		{ "CBC client", TLS1_2_VERSION, TLS1_2_VERSION, "ECDHE-RSA-AES256-SHA", "" },
+		{ "client without forward secrecy", TLS1_2_VERSION, TLS1_2_VERSION, "kRSA",
+		    "TLS handshake: no shared cipher" },
 		{ "anonymous client", TLS1_2_VERSION, TLS1_2_VERSION, "aNULL",
 		    "TLS handshake: no shared cipher" },
 	};
-	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL);
+	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL, NULL);
 	size_t i;
 
 	for (i = 0; i < sizeof clients / sizeof clients[0]; i++) {
@@ -276,7 +280,7 @@ test_server(void)
 static void
 test_renegotiation(void)
 {
-	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL);
+	SSL_CTX *ours = tls_server_ctx(keys[RSA2048], certs[RSA2048], NULL, NULL, NULL);
 	SSL_CTX *theirs = peer_ctx(TLS_client_method(), P256, TLS1_2_VERSION, TLS1_2_VERSION, "ALL");
 	SSL *client = SSL_new(theirs), *server = tls_server(ours, NULL);
 	struct fail cf = FAIL_INIT, sf = FAIL_INIT;
@@ -304,7 +308,7 @@ test_server_ctx(void)
 {
 	struct fail f = FAIL_INIT;
 
-	unit_ok(tls_server_ctx(keys[P256], certs[RSA2048], NULL, &f) == NULL,
+	unit_ok(tls_server_ctx(keys[P256], certs[RSA2048], NULL, NULL, &f) == NULL,
 	    "key of another certificate");
 	unit_int(f.kind, FAIL_INPUT, "is a matter of input: %s", f.text);
 	unit_int(ERR_peek_error(), 0, "the queue is empty behind it");
@@ -320,7 +324,7 @@ test_info(void)
 	SSL *client, *server;
 
 	sk_X509_push(chain, certs[RSA1024]);
-	theirs = tls_server_ctx(keys[P256], certs[P256], chain, NULL);
+	theirs = tls_server_ctx(keys[P256], certs[P256], chain, NULL, NULL);
 	client = tls_client(ours, "mx.test", NULL);
 	server = tls_server(theirs, NULL);
 	unit_int(handshake(client, server, 16384, &cf, &sf), 1, "our client and our server agree");
