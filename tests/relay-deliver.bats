@@ -424,6 +424,8 @@ action()
 		"SKIP RFC 5321 5.1") want=failed ;;
 		*) want=queued ;;
 		esac
+		# A host that breaks off when its renegotiation is refused: the handshake is right, yet no mail gets through.
+		[[ $domain != tls-renegotiate.* ]] || want=queued
 		got=$(action "$domain")
 		[ "$got" = "$want" ] || { echo "$domain: tlscheck says $word [$rule], the relay: $got, wanted $want"; wrong=1; }
 	done < <(rows)
