@@ -435,7 +435,7 @@ action()
 	grep -oE 'clear RCPT TO:<[^>]*>' clear | sort -u > rcpts
 	cat rcpts
 	[ "$(grep -c . rcpts)" -ge 5 ]
-	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|554))\.plain\.test>$' rcpts
+	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|502|554))\.plain\.test>$' rcpts
 	run ! grep -E '\.dane\.test' clear
 }
 
