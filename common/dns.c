@@ -262,6 +262,10 @@ static const struct {
 	/* Names whose servers are dead must not make the forwarder itself look dead to the others.
 	 */
 	{ "infra-cache-max-rtt:", "4000" },
+	/* A question over TCP has a connection of its own: on a shared one, a server that closes at one question (or
+	 * after each answer, as many do) takes the others with it, and they fail though they were answerable. */
+	{ "max-reuse-tcp-queries:", "1" },
+	{ "outgoing-num-tcp:", "30" },
 };
 
 static struct ub_ctx *
