@@ -264,6 +264,10 @@ static const struct {
 	{ "infra-cache-max-rtt:", "4000" },
 	/* Its parent is signed and knows nothing of it, but a machine's resolver does. */
 	{ "domain-insecure:", "127.in-addr.arpa." },
+	/* A question over TCP has a connection of its own: on a shared one, a server that closes at one question (or
+	 * after each answer, as many do) takes the others with it, and they fail though they were answerable. */
+	{ "max-reuse-tcp-queries:", "1" },
+	{ "outgoing-num-tcp:", "30" },
 };
 
 static struct ub_ctx *

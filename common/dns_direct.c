@@ -246,12 +246,12 @@ on_resend(evutil_socket_t fd, short what, void *arg)
 }
 
 struct dns_direct *
-dns_direct_send(struct event_base *base, const struct sockaddr *to, socklen_t tolen, const void *msg, size_t n,
-    unsigned flags, int timeout_ms, dns_direct_fn *fn, void *arg)
+dns_direct_send(struct event_base *base, const struct sockaddr *to, socklen_t tolen,
+    const struct buf *msg, unsigned flags, int timeout_ms, dns_direct_fn *fn, void *arg)
 {
 	struct dns_direct *d = xcalloc(1, sizeof *d);
 
-	if (n < DNS_MSG_HEADER || n > DNS_MSG_MAX || tolen > sizeof d->to)
+	if (msg->len < DNS_MSG_HEADER || msg->len > DNS_MSG_MAX || tolen > sizeof d->to)
 		abort();
 	d->base = base;
 	memcpy(&d->to, to, tolen);
@@ -260,8 +260,8 @@ dns_direct_send(struct event_base *base, const struct sockaddr *to, socklen_t to
 	d->fn = fn;
 	d->arg = arg;
 	d->resend_ms = DNS_DIRECT_RESEND_MS;
-	dns_msg_put16(&d->msg, n);
-	buf_add(&d->msg, msg, n);
+	dns_msg_put16(&d->msg, msg->len);
+	buf_add(&d->msg, msg->p, msg->len);
 	if ((d->deadline = evtimer_new(base, on_deadline, d)) == NULL ||
 	    (d->resend = evtimer_new(base, on_resend, d)) == NULL)
 		alloc_failed();

@@ -15,6 +15,7 @@
 
 #include "fail.h"
 
+struct buf;
 struct event_base;
 struct dns_direct;
 
@@ -29,8 +30,8 @@ typedef void dns_direct_fn(void *arg, const uint8_t *, size_t n, const struct fa
  * Asks.  The message is copied; it has a header and one question (or zone).  The callback runs exactly once,
  * from the loop, unless the exchange is cancelled, and it is gone then.
  */
-struct dns_direct *dns_direct_send(struct event_base *, const struct sockaddr *, socklen_t, const void *msg,
-    size_t n, unsigned flags, int timeout_ms, dns_direct_fn *, void *arg);
+struct dns_direct *dns_direct_send(struct event_base *, const struct sockaddr *, socklen_t,
+    const struct buf *msg, unsigned flags, int timeout_ms, dns_direct_fn *, void *arg);
 
 void dns_direct_cancel(struct dns_direct *);	/* NULL is allowed */
 

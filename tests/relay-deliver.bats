@@ -424,6 +424,8 @@ action()
 		"SKIP RFC 5321 5.1") want=failed ;;
 		*) want=queued ;;
 		esac
+		# A host that breaks off when its renegotiation is refused: the handshake is right, yet no mail gets through.
+		[[ $domain != tls-renegotiate.* ]] || want=queued
 		got=$(action "$domain")
 		[ "$got" = "$want" ] || { echo "$domain: tlscheck says $word [$rule], the relay: $got, wanted $want"; wrong=1; }
 	done < <(rows)
@@ -433,7 +435,7 @@ action()
 	grep -oE 'clear RCPT TO:<[^>]*>' clear | sort -u > rcpts
 	cat rcpts
 	[ "$(grep -c . rcpts)" -ge 5 ]
-	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|554))\.plain\.test>$' rcpts
+	run ! grep -vE '<u@(helo-only|no-starttls|starttls-(454|501|502|554))\.plain\.test>$' rcpts
 	run ! grep -E '\.dane\.test' clear
 }
 

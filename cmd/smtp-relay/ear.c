@@ -184,12 +184,16 @@ ear_new(struct event_base *base, const char *role, struct spool *spool, struct d
 void
 ear_end(struct ear *s)
 {
+	struct client *c, *next;
+
 	if (s == NULL)
 		return;
 	event_free(s->readable);
 	s->readable = NULL;
-	while (s->clients != NULL)
-		client_free(s->clients);
+	for (c = s->clients; c != NULL; c = next) {
+		next = c->next;
+		client_free(c);
+	}
 	close(s->fd);
 	unlinkat(s->spool->root, CONTROL_SOCKET, 0);
 	free(s);

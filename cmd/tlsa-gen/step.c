@@ -108,7 +108,7 @@ step_send(struct step *s, const struct endpoint *to, const struct buf *msg, unsi
 
 	w->reply = reply;
 	w->fail = f;
-	dns_direct_send(s->base, (struct sockaddr *)&ss, len, msg->p, msg->len, flags, s->timeout_ms, on_reply, w);
+	dns_direct_send(s->base, (struct sockaddr *)&ss, len, msg, flags, s->timeout_ms, on_reply, w);
 }
 
 int
