@@ -25,8 +25,8 @@ struct profile {
 };
 
 static const struct profile profiles[] = {
-	[TLS_LAX] = { TLS1_VERSION, 0, "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0" },
-	[TLS_STRICT] = { TLS1_2_VERSION, 2, "HIGH:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=2" },
+	[TLS_LAX] = { TLS1_VERSION, 0, "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0", NULL },
+	[TLS_STRICT] = { TLS1_2_VERSION, 2, "HIGH:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=2", NULL },
 };
 
 /* OpenSSL would try a chain to an empty list of CAs and throw the result away. */

@@ -1066,7 +1066,8 @@ told_apart()
 		told_apart at-$stage-550@good.test u@good.test=failed:550 v@good.test=failed:550
 	done
 	# (552 to RCPT: RFC 5321 4.5.3.1.10.)  Taken were the first message and bounces.
-	[ "$(grep -c ' taken ' taken)" -eq $((1 + $(grep -c ' bounced ' "$RELAY_LOG"))) ]
+	all_taken() { [ "$(grep -c ' taken ' taken)" -eq $((1 + $(grep -c ' bounced ' "$RELAY_LOG"))) ]; }
+	relay_await 10 all_taken
 }
 
 # TEXT: Postfix has it in a message to good.test, whose lines may be folded.

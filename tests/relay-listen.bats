@@ -51,8 +51,8 @@ subject() { sed -n 's/^subject=.*CN = //p' <<< "$output" | head -n 1; }
 # Nothing was said: how the end is seen depends on who was first.
 is_reset() { [[ $output == reset || $output == closed || $output == *'reset by peer'* ]]; }
 
-MAIL=('MAIL FROM:<a@client.example>\r\n' =)
-TEXT=('DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n')
+MAIL=('MAIL FROM:<a@client.example>\r\n' '=')
+TEXT=('DATA\r\n' '=' 'Subject: x\r\n\r\nx\r\n.\r\n' '=' 'QUIT\r\n')
 
 @test "a unix socket takes what a local user sends to anywhere, and says who it was" {
 	relay_conf "listen sub $RELAY/sub.sock mode 622 group daemon default-domain local.example greeting for%20us" \

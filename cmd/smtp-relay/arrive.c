@@ -213,9 +213,12 @@ arrive(struct in *in, size_t listener, int fd, const struct sockaddr_storage *ss
 void
 arrive_end(struct in *in)
 {
+	struct pending *p, *next;
+
 	(void)in;
-	while (all != NULL) {
-		reset_connection(all->fd);
-		pending_free(all);
+	for (p = all; p != NULL; p = next) {
+		next = p->next;
+		reset_connection(p->fd);
+		pending_free(p);
 	}
 }
