@@ -1,5 +1,7 @@
 #include "dns_direct.h"
 
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -246,16 +248,16 @@ on_resend(evutil_socket_t fd, short what, void *arg)
 }
 
 struct dns_direct *
-dns_direct_send(struct event_base *base, const struct sockaddr *to, socklen_t tolen, const void *msg, size_t n,
-    unsigned flags, int timeout_ms, dns_direct_fn *fn, void *arg)
+dns_direct_send(struct event_base *base, const struct sockaddr *to, const void *msg, size_t n, unsigned flags,
+    int timeout_ms, dns_direct_fn *fn, void *arg)
 {
 	struct dns_direct *d = xcalloc(1, sizeof *d);
 
-	if (n < DNS_MSG_HEADER || n > DNS_MSG_MAX || tolen > sizeof d->to)
+	if (n < DNS_MSG_HEADER || n > DNS_MSG_MAX)
 		abort();
 	d->base = base;
-	memcpy(&d->to, to, tolen);
-	d->tolen = tolen;
+	d->tolen = to->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	memcpy(&d->to, to, d->tolen);
 	d->fd = -1;
 	d->fn = fn;
 	d->arg = arg;

@@ -26,11 +26,11 @@ struct dns_direct;
 typedef void dns_direct_fn(void *arg, const uint8_t *, size_t n, const struct fail *);
 
 /*
- * Asks.  The message is copied; it has a header and one question (or zone).  The callback runs exactly once,
- * from the loop, unless the exchange is cancelled, and it is gone then.
+ * Asks a server by its IPv4 or IPv6 address.  The message is copied; it has a header and one question (or zone).  The
+ * callback runs exactly once, from the loop, unless the exchange is cancelled, and it is gone then.
  */
-struct dns_direct *dns_direct_send(struct event_base *, const struct sockaddr *, socklen_t, const void *msg,
-    size_t n, unsigned flags, int timeout_ms, dns_direct_fn *, void *arg);
+struct dns_direct *dns_direct_send(struct event_base *, const struct sockaddr *, const void *msg, size_t n,
+    unsigned flags, int timeout_ms, dns_direct_fn *, void *arg);
 
 void dns_direct_cancel(struct dns_direct *);	/* NULL is allowed */
 

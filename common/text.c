@@ -396,7 +396,7 @@ text_unbase64(const char *s, uint8_t *dst, size_t size)
 	if (len % 4 != 0 || len - used > 2 || strspn(s + used, "=") != len - used)
 		return -1;
 	for (i = 0; i < used; i++) {
-		if ((at = memchr(digits, s[i], 64)) == NULL)
+		if ((at = strchr(digits, s[i])) == NULL)
 			return -1;
 		bits = bits << 6 | (uint32_t)(at - digits);
 		if (i % 4 == 0)

@@ -42,7 +42,9 @@ ids_in()
 change_all()
 {
 	q hold "${IDS[0]}" "${IDS[1]}"
-	[ "$status" -eq 0 ] && [ "$output" = "${IDS[0]} hold ok"$'\n'"${IDS[1]} hold ok" ] || { echo "$output $stderr"; return 1; }
+	echo "$output $stderr"
+	[ "$status" -eq 0 ]
+	[ "$output" = "${IDS[0]} hold ok"$'\n'"${IDS[1]} hold ok" ]
 	[ "$(ids_in hold)" = "$(printf '%s\n' "${IDS[@]:0:2}" | sort)" ]
 	q hold "${IDS[0]}"
 	[ "$status" -eq 2 ]

@@ -103,12 +103,12 @@ step_send(struct step *s, const struct endpoint *to, const struct buf *msg, unsi
     struct fail *f)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = endpoint_sockaddr(to, &ss);
 	struct wait *w = wait_new(s);
 
+	endpoint_sockaddr(to, &ss);
 	w->reply = reply;
 	w->fail = f;
-	dns_direct_send(s->base, (struct sockaddr *)&ss, len, msg->p, msg->len, flags, s->timeout_ms, on_reply, w);
+	dns_direct_send(s->base, (struct sockaddr *)&ss, msg->p, msg->len, flags, s->timeout_ms, on_reply, w);
 }
 
 int

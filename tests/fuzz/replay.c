@@ -11,6 +11,16 @@
 
 static unsigned files;
 
+static uint8_t *
+resize(uint8_t *data, size_t n)
+{
+	uint8_t *p = realloc(data, n);
+
+	if (p == NULL)
+		abort();
+	return p;
+}
+
 static int
 replay_file(const char *path)
 {
@@ -21,15 +31,15 @@ replay_file(const char *path)
 	if (f == NULL)
 		return -1;
 	do {
-		if (n == room && (data = realloc(data, room = room * 2 + 65536)) == NULL)
-			abort();
+		if (n == room)
+			data = resize(data, room = room * 2 + 65536);
 		got = fread(data + n, 1, room - n, f);
 		n += got;
 	} while (got > 0);
 	fclose(f);
 	/* Of exactly that size: an octet read behind it is seen by the sanitizers. */
-	if (n > 0 && (data = realloc(data, n)) == NULL)
-		abort();
+	if (n > 0)
+		data = resize(data, n);
 	fprintf(stderr, "%s\n", path);
 	LLVMFuzzerTestOneInput(data, n);
 	free(data);
