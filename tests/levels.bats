@@ -52,25 +52,10 @@ domain_of()
 levels_conf()
 {
 	local n host keys rest
-	{
-		cat <<-END
-			hostname relay.example
-			dir $RELAY/etc
-			spool $RELAY_SPOOL
-			user news
-			queue-user games
-			anchor $LAB_ANCHOR
-			resolver $LAB_DNS
-			mx-port $LAB_PORT
-			loopback-mx yes
-			retry 1h
-			listen in 127.0.0.1@$RELAY_PORT type private
-			hosts in 127.0.0.0/8 relay
-		END
-		rows | while IFS='|' read -r n host keys rest; do
-			echo "destination $(domain_of "$n" "$host") $keys"
-		done
-	} > conf
+	RELAY_RETRY=1h relay_conf_to_lab
+	rows | while IFS='|' read -r n host keys rest; do
+		echo "destination $(domain_of "$n" "$host") $keys"
+	done >> conf
 }
 
 # DOMAIN MODE MX: as if it had been fetched an hour ago.

@@ -39,26 +39,6 @@ teardown()
 	return $status
 }
 
-# [LINE…]: a configuration that delivers to the lab's hosts, with these lines behind it.
-deliver_conf()
-{
-	cat > "$RELAY/conf" <<-END
-		hostname relay.example
-		dir $RELAY/etc
-		spool $RELAY_SPOOL
-		user news
-		queue-user games
-		anchor $LAB_ANCHOR
-		resolver $LAB_DNS
-		mx-port $LAB_PORT
-		loopback-mx ${LOOPBACK:-yes}
-		retry ${RETRY:-2s}
-		listen in 127.0.0.1@$RELAY_PORT type private
-		hosts in 127.0.0.0/8 relay
-	END
-	[ $# -eq 0 ] || printf '%s\n' "$@" >> "$RELAY/conf"
-}
-
 # RCPT…: a message to each; its ID is ID, where there is one.
 mail_to()
 {
@@ -105,7 +85,7 @@ postfix_has()
 # ---- policy ----
 
 @test "DANE holds: delivered to Postfix, logged as verified" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@good.test
 	await_log 'delivered to=u@good.test .*wanted=dane reached=AUTH .*protocol=TLSv1.3 .*tlsa="?3 1 1 '
@@ -114,7 +94,7 @@ postfix_has()
 }
 
 @test "a resolver that strips DNSSEC: logged once with the reason, mail waits; and the end of it" {
-	deliver_conf
+	relay_conf_to_lab
 	sed -i "s/^resolver .*/resolver $LAB_DNS_STRIP/" "$RELAY/conf"
 	relay_start
 	mail_to u@good.test u@wrong.test u@unsigned.test
@@ -124,14 +104,14 @@ postfix_has()
 	[ "$(grep -c ' dns-sick ' "$RELAY_LOG")" -eq 1 ]
 	run ! log_says delivered
 	relay_end
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	await_log 'delivered to=u@good.test '
 	run ! log_says dns-
 }
 
 @test "address literals: that address is asked, and no role dies of them" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to 'u@[127.0.0.25]'
 	await_log 'connected domain=\[127.0.0.25\] '
@@ -143,7 +123,7 @@ postfix_has()
 }
 
 @test "no TLSA, no DNSSEC: encrypted where the host can" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@unsigned.test
 	await_log 'delivered to=u@unsigned.test .*reached=ENC'
@@ -165,7 +145,7 @@ stays_queued()
 }
 
 @test "a TLSA record that does not match, or is bogus: queued, with the reason" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
 	stays_queued bogus-tlsa.test 'the TLSA lookup failed'
@@ -176,7 +156,7 @@ stays_queued()
 	# Resolvers may keep a record for its time to live.
 	sed -i 's/^\$TTL .*/$TTL 1/' "$LAB_DIR/zones/wrong.test.zone"
 	lab_tlsa mx.wrong.test "$(lab_rdata other 3 1 1)"
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
 	lab_tlsa mx.wrong.test "$(lab_rdata good 3 1 1)"
@@ -212,14 +192,14 @@ comes_back()
 }
 
 @test "null MX: a bounce 5.1.10; no such domain: 5.1.2" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	comes_back null-mx.test 5.1.10
 	comes_back nonexistent.test 5.1.2
 }
 
 @test "hosts without an address, and an implicit MX without one: a bounce 5.4.4" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	comes_back mx-noaddr.test 5.4.4
 	comes_back mx-nxdomain.test 5.4.4
@@ -227,7 +207,7 @@ comes_back()
 }
 
 @test "hosts of which one could not be asked, or has no address: the others count, and mail waits" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@a-servfail.test
 	await_log 'waits .*until='
@@ -236,9 +216,9 @@ comes_back()
 }
 
 @test "an MX host on this machine is not connected to, unless loopback-mx says so" {
-	LOOPBACK=no
+	RELAY_LOOPBACK=no
 	: > "$LAB_CAPTURE"
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@good.test
 	await_log 'failed to=u@good.test .*5.4.4 no host to connect to: mx.good.test: its address 127.0.0.25 is loopback'
@@ -249,14 +229,14 @@ comes_back()
 	run ! grep -q '^127.0.0.25 connect' "$LAB_CAPTURE"
 	# A route is taken at its word.
 	relay_stop
-	deliver_conf "route good.test [127.0.0.25]@$LAB_PORT" 'destination good.test dane none'
+	relay_conf_to_lab "route good.test [127.0.0.25]@$LAB_PORT" 'destination good.test dane none'
 	relay_start
 	mail_to u@good.test
 	await_log 'delivered to=u@good.test '
 }
 
 @test "the relay among the MX hosts: only those before it, and none there is a loop, 5.4.6" {
-	deliver_conf
+	relay_conf_to_lab
 	sed -i 's/^hostname .*/hostname mx2.multi-down.test/' "$RELAY/conf"
 	relay_start
 	mail_to u@multi-down.test
@@ -265,7 +245,7 @@ comes_back()
 	await_log 'waits .*until='
 	run ! log_says "$ID delivered to="
 	relay_stop
-	deliver_conf 'own-address 192.0.2.1 127.0.0.25'
+	relay_conf_to_lab 'own-address 192.0.2.1 127.0.0.25'
 	relay_start
 	mail_to u@good.test
 	await_log 'failed to=u@good.test .*5.4.6 '
@@ -290,7 +270,7 @@ same_trace()
 
 @test "-e and tlscheck print the same trace of the same configuration" {
 	local domain
-	deliver_conf 'destination unsigned.test dane mandatory' "route routed.test 127.0.0.25@$LAB_PORT" 'destination wrong.test tls required'
+	relay_conf_to_lab 'destination unsigned.test dane mandatory' "route routed.test 127.0.0.25@$LAB_PORT" 'destination wrong.test tls required'
 	for domain in good.test wrong.test unsigned.test null-mx.test multi-mx.test multi-tlsafail.test alias-secure.test bogus-mx.test \
 	    mx-noaddr.test nonexistent.test a-servfail.test routed.test; do
 		same_trace $domain
@@ -298,7 +278,7 @@ same_trace()
 }
 
 @test "-e: 0 where mail would go, 1 where it is bounced or no host may be used, 3 where the DNS fails" {
-	deliver_conf 'destination unsigned.test dane mandatory'
+	relay_conf_to_lab 'destination unsigned.test dane mandatory'
 	explained 0 u@good.test '^    10 mx.good.test: dane 127.0.0.25@'
 	explained 0 u@multi-tlsafail.test '^    10 mx1.multi-tlsafail.test: skip: the TLSA lookup failed'
 	explained 1 u@null-mx.test '^bounced: 5.1.10 .*\[RFC 7505 3\]'
@@ -308,13 +288,13 @@ same_trace()
 	explained 1 u@bogus-tlsa.test '^deferred: no host may be used'
 	explained 3 u@bogus-mx.test '^deferred: 4.4.3 the MX lookup failed'
 	explained 3 u@a-servfail.test '^deferred: no host can be asked now'
-	deliver_conf 'route default nowhere.good.test'
+	relay_conf_to_lab 'route default nowhere.good.test'
 	explained 3 u@example.org '^deferred: 4.3.5 the route leads nowhere: nowhere.good.test'
-	LOOPBACK=no
-	deliver_conf
+	RELAY_LOOPBACK=no
+	relay_conf_to_lab
 	explained 1 u@good.test '^bounced: 5.4.4 .*127.0.0.25 is loopback'
 	explained 1 'u@[127.0.0.25]' '^bounced: 5.4.4 '
-	deliver_conf 'own-address 127.0.0.25'
+	relay_conf_to_lab 'own-address 127.0.0.25'
 	explained 1 u@good.test '^bounced: 5.4.6 no host is preferred to mx.good.test, which is this relay'
 	grep -qF 'mx.good.test: it is this relay itself [RFC 5321 5.1] -> no connection' <<< "$output"
 	# And tlscheck says the same of the same configuration.
@@ -323,7 +303,7 @@ same_trace()
 }
 
 @test "what comes from the null sender is never bounced" {
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mailer send "$RELAY_PORT" '' u@null-mx.test > sent
 	ID=$(cut -d' ' -f1 sent)
@@ -334,7 +314,7 @@ same_trace()
 
 @test "the next MX host or address where the first does not do" {
 	local domain
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	for domain in multi-down.test multi-mx.test multi-nostarttls.test multi-tlsafail.test; do
 		mail_to u@$domain
@@ -407,8 +387,8 @@ action()
 @test "tlscheck's verdict and what the relay does agree on every domain; no clear text where DANE asks for TLS" {
 	local domain exit word rule hosts first want got wrong=0 lines
 	: > "$LAB_CAPTURE"
-	RETRY=300s
-	deliver_conf
+	RELAY_RETRY=300s
+	relay_conf_to_lab
 	relay_with_faults
 	relay_start
 	rows | cut -d'|' -f1 | sed 's/^/u@/' | xargs "$BATS_TEST_DIRNAME/lab/mailer" send "$RELAY_PORT" a@good.test > sent
@@ -447,8 +427,8 @@ under()
 	read -ra domains <<< "$3"
 	read -ra wanted <<< "$4"
 	: > "$LAB_CAPTURE"
-	RETRY=300s
-	deliver_conf "destination default $level"
+	RELAY_RETRY=300s
+	relay_conf_to_lab "destination default $level"
 	relay_start
 	mailer send "$RELAY_PORT" a@good.test "${domains[@]/#/u@}" > sent
 	relay_await 60 all_tried
@@ -502,7 +482,7 @@ connects()
 
 @test "two messages to one host go over one connection; one that needs something else does not" {
 	: > "$LAB_CAPTURE"
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@ok.dane.test
 	await_log 'delivered to='
@@ -518,7 +498,7 @@ connects()
 @test "a connection is not used for mail that asks more of the host, nor for mail that asks less" {
 	start_sink
 	: > "$LAB_CAPTURE"
-	deliver_conf "route open.test 127.0.0.1@$SINK_PORT" "route secret.test 127.0.0.1@$SINK_PORT" \
+	relay_conf_to_lab "route open.test 127.0.0.1@$SINK_PORT" "route secret.test 127.0.0.1@$SINK_PORT" \
 	    'destination secret.test tls required dane none' "route may.test 127.0.1.1@$LAB_PORT" \
 	    "route never.test 127.0.1.1@$LAB_PORT" 'destination never.test tls no dane none'
 	relay_start
@@ -561,7 +541,7 @@ most_open()
 @test "450 domains at one slow host: no more connections than its places, and other mail passes by" {
 	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
 	start_sink -w 0.2
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to_domains 450 many.test
 	mail_to u@good.test
@@ -576,9 +556,9 @@ most_open()
 }
 
 @test "a host that broke is passed over by the other domains, which go to the next" {
-	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=30s
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RELAY_RETRY=30s
 	start_sink
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to_domains 60 fall.test
 	relay_await 30 queue_is_empty
@@ -591,8 +571,8 @@ most_open()
 }
 
 @test "domains whose only host is down wait for it, and one tries: mail arrives when it is there" {
-	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=3s
-	deliver_conf
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RELAY_RETRY=3s
+	relay_conf_to_lab
 	relay_start
 	mail_to_domains 40 many.test
 	relay_await 20 log_says 'not-delivered .*host=mx.many.test'
@@ -606,7 +586,7 @@ most_open()
 @test "a message to two domains, one behind a host without a place: the other gets it at once, and once" {
 	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
 	start_sink -w 0.5
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to_domains 60 many.test
 	mailer send -o "$RELAY_PORT" a@good.test u@good.test v@late.many.test u@banner-450.plain.test > sent
@@ -628,7 +608,7 @@ most_open()
 	{ printf 'Subject: x\r\n\r\n'; head -c 15000000 /dev/urandom | base64 -w 76 | sed 's/$/\r/; s/^a/./'; } > 20M
 	[ "$(wc -c < 20M)" -gt 20000000 ]
 	start_sink -s got
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	n=0
 	for file in 4k 20M; do
@@ -643,7 +623,7 @@ most_open()
 	local mail='MAIL FROM:<a@good.test>' rcpt='RCPT TO:<u@good.test>\r\n'
 	mkdir got
 	start_sink -7 -s got
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	relay_says '250 250 354 250 221 closed' "$mail BODY=8BITMIME\r\n" = "$rcpt" = 'DATA\r\n' = 'ascii\r\n.\r\n' = 'QUIT\r\n'
 	relay_await 10 log_says ' delivered to=u@good.test '
@@ -658,7 +638,7 @@ most_open()
 
 @test "queued mail survives a restart" {
 	SINK_PORT=$(relay_free_port)
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	mail_to u@good.test v@good.test
 	ID=$(head -n 1 sent | cut -d' ' -f1)
@@ -728,8 +708,8 @@ kill_under_load()
 	local role load
 	RELAY_MAY_DIE=1
 	start_sink -f 3
-	RETRY=1s
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	RELAY_RETRY=1s
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
 	mailer load -c 4 -d $(($# * 3)) ledger "$RELAY_PORT" 3>&- &
@@ -786,7 +766,7 @@ written_lines()
 	local queue
 	RELAY_MAY_DIE=1
 	start_sink -w 1
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	queue=$(relay_role queue)
 	mail_to u@good.test v@good.test w@good.test u@unsigned.test
@@ -805,7 +785,7 @@ written_lines()
 	RELAY_MAY_DIE=1
 	for i in {1..800}; do rcpts+=("u$i@good.test"); done
 	start_sink -w 2 -t 380
-	deliver_conf "route default 127.0.0.1@$SINK_PORT" 'workers 1'
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT" 'workers 1'
 	relay_start
 	queue=$(relay_role queue)
 	mailer send -o "$RELAY_PORT" a@good.test "${rcpts[@]}" > sent
@@ -829,7 +809,7 @@ journal_is_another()
 	local first i rcpts=()
 	for i in {1..800}; do rcpts+=("u$i@good.test"); done
 	start_sink -t 380
-	deliver_conf "route default 127.0.0.1@$SINK_PORT" 'workers 1'
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT" 'workers 1'
 	relay_start
 	first=$(ls "$RELAY_SPOOL/results")
 	[ "$(wc -w <<< "$first")" -eq 1 ]
@@ -843,8 +823,8 @@ journal_is_another()
 @test "a stop in the middle of deliveries: nothing missing, nothing twice" {
 	local load i
 	start_sink -f 3
-	RETRY=1s
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	RELAY_RETRY=1s
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
 	mailer load -c 4 -d 8 ledger "$RELAY_PORT" 3>&- &
@@ -882,7 +862,7 @@ message_descriptors()
 	SINK_ADDR=0.0.0.0
 	start_sink -w 1
 	# So many hosts that their places are no limit.
-	deliver_conf
+	relay_conf_to_lab
 	for i in {1..120}; do echo "route d$i.test 127.0.3.$((i % 20 + 1))@$SINK_PORT" >> conf; done
 	relay_start
 	mailer send -o "$RELAY_PORT" a@good.test "${domains[@]}" > sent
@@ -899,7 +879,7 @@ message_descriptors()
 	for i in {1..60}; do domains+=("u@d$i.test"); done
 	RELAY_PREFIX=(bash -c 'ulimit -n 64; exec "$0" "$@"')
 	start_sink -w 0.3
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	mailer send -o "$RELAY_PORT" a@good.test "${domains[@]}" > sent
 	relay_await 60 queue_is_empty
@@ -926,7 +906,7 @@ print(id + "01abc")'
 	long=${long// /x}
 	for i in {1..100}; do rcpts+=("<$long$i@good.test>"); done
 	start_sink
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	relay_stop
 	ID=$(fresh_id)
@@ -952,9 +932,9 @@ faults_logged()
 }
 
 @test "a disk that takes no results: nobody gets a message twice, and it goes on when there is room" {
-	RETRY=1s
+	RELAY_RETRY=1s
 	start_sink
-	deliver_conf "route d1.test 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route d1.test 127.0.0.1@$SINK_PORT"
 	relay_with_faults
 	relay_start
 	relay_faults 'pwrite /queue/ 1 ENOSPC *;write /results/ 1 ENOSPC *'
@@ -988,7 +968,7 @@ put_message()
 @test "a file that the queue may not read delays no other mail, young or expired" {
 	local id old
 	start_sink
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	relay_stop
 	id=$(fresh_id)
@@ -1015,7 +995,7 @@ put_message()
 
 @test "a message that was damaged in the queue reaches nobody, and is set aside" {
 	start_sink
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	relay_stop
 	ID=$(fresh_id)
@@ -1054,9 +1034,9 @@ told_apart()
 
 @test "4xx and 5xx at each stage, of each recipient alone" {
 	local stage
-	RETRY=300s
+	RELAY_RETRY=300s
 	start_sink
-	deliver_conf "route default 127.0.0.1@$SINK_PORT"
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	told_apart a@good.test u@good.test=delivered:250 at-rcpt-450@good.test=deferred:450 at-rcpt-550@good.test=failed:550 \
 	    v@good.test=delivered:250 at-rcpt-552@good.test=deferred:552 at-rcpt-452@good.test=deferred:452
@@ -1077,11 +1057,11 @@ bounce_says()
 }
 
 @test "who is put off by one host is taken to the next, and what expires says what the last one said" {
-	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RETRY=1s
+	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT RELAY_RETRY=1s
 	start_sink -l 127.0.2.24
 	SINK_ADDR=127.0.2.25
 	start_sink
-	deliver_conf
+	relay_conf_to_lab
 	relay_start
 	mail_to u@later.test
 	await_log 'delivered to=u@later.test host=mx2'

@@ -43,23 +43,8 @@ teardown()
 # A relay that hands plain.test and sender.test to a sink that knows no extension, all else to Postfix.
 start_both()
 {
-	cat > "$RELAY/conf" <<-END
-		hostname relay.example
-		dir $RELAY/etc
-		spool $RELAY_SPOOL
-		user news
-		queue-user games
-		anchor $LAB_ANCHOR
-		resolver $LAB_DNS
-		mx-port $LAB_PORT
-		loopback-mx yes
-		retry 2s
-		listen in 127.0.0.1@$RELAY_PORT type private
-		hosts in 127.0.0.0/8 relay
-		route plain.test 127.0.0.1@$SINK_PORT
-		route sender.test 127.0.0.1@$SINK_PORT
-		route big.plan 127.0.0.1@$SINK_PORT
-	END
+	relay_conf_to_lab "route plain.test 127.0.0.1@$SINK_PORT" "route sender.test 127.0.0.1@$SINK_PORT" \
+		"route big.plan 127.0.0.1@$SINK_PORT"
 	mailer sink -7 -s "$RELAY/mail" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_start

@@ -250,20 +250,7 @@ mx *.absent-nodata.test' ]
 relay_sts() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root: the relay works as several users"
 	relay_setup
-	cat > "$RELAY/conf" <<-END
-		hostname relay.example
-		dir $RELAY/etc
-		spool $RELAY_SPOOL
-		user news
-		queue-user games
-		anchor $LAB_ANCHOR
-		resolver $LAB_DNS
-		mx-port $LAB_PORT
-		loopback-mx yes
-		retry 1h
-		listen in 127.0.0.1@$RELAY_PORT type private
-		hosts in 127.0.0.0/8 relay
-	END
+	RELAY_RETRY=1h relay_conf_to_lab
 	lab_ns_prefix
 	RELAY_PREFIX=("${LAB_NS[@]}")
 	relay_start

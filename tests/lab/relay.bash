@@ -53,6 +53,27 @@ relay_conf()
 	printf '%s\n' "$@" >> "$RELAY/conf"
 }
 
+# [LINE…]: one that delivers to the lab's hosts, started by lab_start before, with these lines behind it.  RELAY_RETRY: how
+# long after a failure it tries again; RELAY_LOOPBACK: whether mail goes to hosts on loopback, as all of the lab's are.
+relay_conf_to_lab()
+{
+	cat > "$RELAY/conf" <<-END
+		hostname relay.example
+		dir $RELAY/etc
+		spool $RELAY_SPOOL
+		user news
+		queue-user games
+		anchor $LAB_ANCHOR
+		resolver $LAB_DNS
+		mx-port $LAB_PORT
+		loopback-mx ${RELAY_LOOPBACK:-yes}
+		retry ${RELAY_RETRY:-2s}
+		listen in 127.0.0.1@$RELAY_PORT type private
+		hosts in 127.0.0.0/8 relay
+	END
+	[ $# -eq 0 ] || printf '%s\n' "$@" >> "$RELAY/conf"
+}
+
 relay_is_ready()
 {
 	grep -qs 'master ready' "$RELAY_LOG" && [ -s "$RELAY/pid" ]
