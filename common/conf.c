@@ -239,21 +239,53 @@ set_retry(void *ctx, const struct table_line *l, struct fail *f)
 
 /* "50M" too: K, M, G are 2 to the 10, 20, 30. */
 static int
-set_max_size(void *ctx, const struct table_line *l, struct fail *f)
+read_octets(const char *word, const char *what, long long min, long long max, uint64_t *octets, struct fail *f)
 {
 	static const char units[] = "KMG";
-	size_t len = strlen(l->v[0]);
-	const char *unit = len > 1 ? strchr(units, l->v[0][len - 1]) : NULL;
+	size_t len = strlen(word);
+	const char *unit = len > 1 ? strchr(units, word[len - 1]) : NULL;
 	int bits = unit != NULL ? 10 * (int)(unit - units + 1) : 0, rc;
-	char *digits = xstrndup(l->v[0], unit != NULL ? len - 1 : len);
+	char *digits = xstrndup(word, unit != NULL ? len - 1 : len);
 	long long n;
 
-	/* RFC 5321 4.5.3.1.7: at least 64 KiB. */
-	if ((rc = text_number(digits, 65536 >> (bits < 16 ? bits : 16), (1LL << 40) >> bits, l->key, &n,
-	    f)) == 0)
-		((struct conf *)ctx)->max_size = (uint64_t)n << bits;
+	if ((rc = text_number(digits, min > 0 && min >> bits == 0 ? 1 : min >> bits, max >> bits, what, &n, f)) == 0)
+		*octets = (uint64_t)n << bits;
 	free(digits);
 	return rc;
+}
+
+static int
+set_max_size(void *ctx, const struct table_line *l, struct fail *f)
+{
+	/* RFC 5321 4.5.3.1.7: at least 64 KiB. */
+	return read_octets(l->v[0], l->key, 65536, 1LL << 40, &((struct conf *)ctx)->max_size, f);
+}
+
+/* OCTETS [INODES], percent NUMBER [INODES] */
+static int
+set_min_free(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct room_floor floor = { .inodes = ROOM_FLOOR_INODES };
+	int percent = strcmp(l->v[0], "percent") == 0;
+	size_t used = percent ? 2 : 1;
+	long long n;
+
+	if (l->n < used || l->n > used + 1)
+		return fail(f, FAIL_INPUT, "%s: expected OCTETS or percent NUMBER, and INODES", l->key);
+	if (percent && text_number(l->v[1], 0, 90, l->key, &n, f) == -1)
+		return -1;
+	if (percent)
+		floor.percent = n;
+	else if (read_octets(l->v[0], l->key, 0, 1LL << 50, &floor.octets, f) == -1)
+		return -1;
+	if (floor.octets == 0 && floor.percent == 0)
+		floor.inodes = 0;
+	if (l->n > used && text_number(l->v[used], 0, 1LL << 40, "min-free: inodes", &n, f) == -1)
+		return -1;
+	if (l->n > used)
+		floor.inodes = n;
+	((struct conf *)ctx)->min_free = floor;
+	return 0;
 }
 
 /* ---- listen ---- */
@@ -875,6 +907,8 @@ find_own_addresses(struct conf *c)
 
 /* ---- the file ---- */
 
+static const struct room_floor usual_floor = { .octets = ROOM_FLOOR_OCTETS, .inodes = ROOM_FLOOR_INODES };
+
 static const struct table_row rows[] = {
 	{ "hostname", 1, 1, TABLE_ONCE, set_hostname },
 	{ "dir", 1, 1, TABLE_ONCE, set_dir },
@@ -887,6 +921,7 @@ static const struct table_row rows[] = {
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
 	{ "workers", 1, 1, TABLE_ONCE, set_workers },
 	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
+	{ "min-free", 1, 3, TABLE_ONCE, set_min_free },
 	{ "deliver", 1, 1, TABLE_ONCE, set_deliver },
 	{ "loopback-mx", 1, 1, TABLE_ONCE, set_loopback_mx },
 	{ "own-address", 1, 64, TABLE_ONCE, set_own_address },
@@ -919,6 +954,7 @@ conf_new(const char *file)
 	c->deliver = 1;
 	c->retry = 300;
 	c->max_size = 50 * 1024 * 1024;
+	c->min_free = usual_floor;
 	return c;
 }
 
@@ -1063,6 +1099,19 @@ print_destination(const struct conf *c, struct buf *b, const struct conf_destina
 	buf_puts(b, "\n");
 }
 
+static void
+print_min_free(struct buf *b, const struct room_floor *floor)
+{
+	if (floor->octets == usual_floor.octets && floor->inodes == usual_floor.inodes)
+		return;
+	if (floor->percent > 0)
+		buf_printf(b, "no mail is taken where less than %u percent", floor->percent);
+	else
+		buf_printf(b, "no mail is taken where less than %llu octets", (unsigned long long)floor->octets);
+	buf_printf(b, " or %llu inodes of the spool's file system are free\n",
+	    (unsigned long long)floor->inodes);
+}
+
 void
 conf_print(const struct conf *c, struct buf *b)
 {
@@ -1074,6 +1123,7 @@ conf_print(const struct conf *c, struct buf *b)
 		buf_printf(b, "users %s, and %s for the queue\n", c->user, c->queue_user);
 	buf_printf(b, "messages of at most %llu octets, first tried again after %llds\n",
 	    (unsigned long long)c->max_size, (long long)c->retry);
+	print_min_free(b, &c->min_free);
 	buf_printf(b, "resolver %s, anchor %s, hosts of MX asked at port %u\n",
 	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
 	    c->mx_port);

@@ -12,6 +12,7 @@
 
 #include "fail.h"
 #include "policy.h"
+#include "room.h"
 #include "smtp_server.h"
 #include "table.h"
 #include "text.h"
@@ -87,6 +88,7 @@ struct conf {
 	int loopback_mx;		/* MX hosts may be on this machine */
 	int64_t retry;			/* seconds to the first retry */
 	uint64_t max_size;
+	struct room_floor min_free;	/* of the spool's file system */
 	struct conf_listen *listen;
 	size_t nlisten;
 	struct conf_own *own;		/* where connections would come back to us */

@@ -13,6 +13,7 @@
 #include "channel.h"
 #include "conf.h"
 #include "role.h"
+#include "space.h"
 #include "spool.h"
 
 /*
@@ -48,6 +49,7 @@ struct in_start {
 	 */
 	atomic_uint *open;
 	size_t worker, nworkers;
+	atomic_uint *low;	/* shared likewise: space.h */
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -62,6 +64,7 @@ struct in {
 	struct channel *queue;
 	struct channel *auth;		/* NULL: there is none now */
 	struct spool_ids ids;
+	struct space space;
 	struct smtp_server_conf *server;	/* for each listener */
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;

@@ -75,6 +75,7 @@ struct master {
 	struct child *child;		/* the roles, then room for workers that retired */
 	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
+	atomic_uint *low;		/* the spool's file system is nearly full: space.h */
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
@@ -470,6 +471,8 @@ master_free(struct master *m)
 	trust_free(m->trust);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
+	if (m->low != NULL)
+		munmap(m->low, sizeof *m->low);
 	free(m->listener);
 	free(m->child);
 	free(m->newdir);
@@ -533,7 +536,7 @@ become_in(const struct master *m, const struct child *c, int sock, int queue)
 {
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->listener,
 		.nlisteners = m->nlisteners, .queue = queue, .newfd = m->newfd, .open = m->open,
-		.worker = c->slot, .nworkers = nslots(m) };
+		.worker = c->slot, .nworkers = nslots(m), .low = m->low };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -1150,14 +1153,20 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 	begin_stop(m);
 }
 
+static void *
+share(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p != MAP_FAILED ? p : NULL;
+}
+
 static int
 share_counts(struct master *m, struct fail *f)
 {
-	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m->open != MAP_FAILED)
-		return 0;
-	m->open = NULL;
-	return fail_errno(f, "shared memory");
+	m->open = share(open_size(m));
+	m->low = share(sizeof *m->low);
+	return m->open != NULL && m->low != NULL ? 0 : fail_errno(f, "shared memory");
 }
 
 /* A session takes two descriptors; the usual soft limit of 1024 is for programs with select(2). */

@@ -28,6 +28,7 @@
 #include "table.h"
 #include "tls.h"
 
+#define NO_SPACE "no space for the message; try later"	/* RFC 1870 6.1 (2): 452 at MAIL, too */
 #define OUT_HIGH 65536	/* octets of replies waiting for the client; then its input waits too */
 
 struct session {
@@ -306,6 +307,10 @@ want_mail(struct session *s)
 	struct buf b = BUF_INIT;
 
 	spool_envelope_clear(&s->env);
+	if (!space_allows(&s->in->space, s->smtp.mail.params.size)) {
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
+		return;
+	}
 	if (to_a_labels(&s->smtp.mail.from) == -1) {
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
 		return;
@@ -381,9 +386,10 @@ fill_envelope(struct session *s)
 static void
 log_auth(const struct session *s, const char *result)
 {
+	int known = strcmp(result, "yes") == 0;
 	struct log_line l;
 
-	log_event(&l, strcmp(result, "yes") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
+	log_event(&l, known ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
 	log_key(&l, "client", s->client);
 	log_key(&l, "user", s->smtp.sasl.user);
 	log_key(&l, "result", result);
@@ -417,7 +423,7 @@ refuse_for(struct session *s, const struct fail *f)
 {
 	log_message(s, "not-accepted", LOG_LEVEL_ERROR, s->id, f->text);
 	if (f->err == ENOSPC || f->err == EDQUOT)
-		smtp_server_answer(&s->smtp, 452, "4.3.1", "no space for the message; try later");
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
 	else
 		smtp_server_answer(&s->smtp, 451, "4.3.0", "the message cannot be stored; try later");
 }
@@ -440,6 +446,10 @@ want_begin(struct session *s)
 	struct fail f = FAIL_INIT;
 	struct timespec ts;
 
+	if (!space_allows(&s->in->space, s->smtp.mail.params.size)) {
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
+		return;
+	}
 	clock_gettime(CLOCK_REALTIME, &ts);
 	spool_id_next(&s->in->ids, ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, s->id);
 	fill_envelope(s);
@@ -691,7 +701,7 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 		buf_printf(&b, "queued as %s", id);
 	} else {
 		log_message(s, "not-accepted", LOG_LEVEL_ERROR, id, text);
-		buf_puts(&b, code == 452 ? "no space for the message; try later" :
+		buf_puts(&b, code == 452 ? NO_SPACE :
 					   "the message cannot be stored; try later");
 	}
 	smtp_server_answer(&s->smtp, code, status, b.p);	/* nothing where the client has left */
