@@ -518,18 +518,19 @@ mail_gets()
 	(
 		exec 4<> "/dev/tcp/127.0.0.1/$RELAY_PORT"
 		printf 'EHLO c\r\n%s%s' "${MAIL//\\r\\n/$'\r\n'}" "${RCPT//\\r\\n/$'\r\n'}" >&4
+		while read -r line <&4 && [[ $line != '250 2.1.5'* ]]; do :; done
+		: > mailed
 		read -r < go
 		printf 'DATA\r\n' >&4
 		sleep 0.2
 		printf 'QUIT\r\n' >&4
 		cat <&4
 	) > said 3>&- &
-	sleep 0.3
+	relay_await 20 [ -e mailed ]
 	head -c 5000000 /dev/zero > spool/fill
 	sleep 1.1
 	echo > go
 	wait $!
-	grep -q '^250 2.1.5' said
 	grep -q '^452 4.3.1 no space' said
 	grep -q ' spool-low ' log
 	[ -z "$(find spool/new -type f)" ]
