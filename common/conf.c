@@ -236,6 +236,37 @@ set_limit(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+/* OCTETS [INODES], percent NUMBER [INODES] */
+static int
+set_min_free(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct room_floor floor = { .inodes = ROOM_FLOOR_INODES };
+	int percent = strcmp(l->v[0], "percent") == 0;
+	size_t used = percent ? 2 : 1;
+	long long n;
+
+	if (l->n < used || l->n > used + 1)
+		return fail(f, FAIL_INPUT, "%s: expected OCTETS or percent NUMBER, and INODES", l->key);
+	if (percent && text_number(l->v[1], 0, 90, l->key, &n, f) == -1)
+		return -1;
+	if (!percent && text_size(l->v[0], 0, 1LL << 50, l->key, &n, f) == -1)
+		return -1;
+	if (percent)
+		floor.percent = n;
+	else
+		floor.octets = n;
+	if (floor.octets == 0 && floor.percent == 0)
+		floor.inodes = 0;
+	if (l->n > used && text_number(l->v[used], 0, 1LL << 40, "min-free: inodes", &n, f) == -1)
+		return -1;
+	if (l->n > used)
+		floor.inodes = n;
+	((struct conf *)ctx)->min_free = floor;
+	return 0;
+}
+
+/* ---- listen ---- */
+
 static int
 set_recipients(void *ctx, const struct table_line *l, struct fail *f)
 {
@@ -837,6 +868,8 @@ find_own_addresses(struct conf *c)
 
 /* ---- the file ---- */
 
+static const struct room_floor usual_floor = { .octets = ROOM_FLOOR_OCTETS, .inodes = ROOM_FLOOR_INODES };
+
 static const struct table_row rows[] = {
 	{ "hostname", 1, 1, TABLE_ONCE, set_hostname },
 	{ "dir", 1, 1, TABLE_ONCE, set_dir },
@@ -849,6 +882,7 @@ static const struct table_row rows[] = {
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
 	{ "workers", 1, 1, TABLE_ONCE, set_workers },
 	{ "max-size", 1, 1, TABLE_ONCE, set_max_size },
+	{ "min-free", 1, 3, TABLE_ONCE, set_min_free },
 	{ "deliver", 1, 1, TABLE_ONCE, set_deliver },
 	{ "loopback-mx", 1, 1, TABLE_ONCE, set_loopback_mx },
 	{ "own-address", 1, 64, TABLE_ONCE, set_own_address },
@@ -880,6 +914,7 @@ conf_new(const char *file)
 	c->deliver = 1;
 	c->retry = 300;
 	c->limits = limits_standard;
+	c->min_free = usual_floor;
 	return c;
 }
 
@@ -1041,6 +1076,19 @@ print_recipients(const struct conf *c, struct buf *b)
 	buf_puts(b, "\n");
 }
 
+static void
+print_min_free(struct buf *b, const struct room_floor *floor)
+{
+	if (floor->octets == usual_floor.octets && floor->inodes == usual_floor.inodes)
+		return;
+	if (floor->percent > 0)
+		buf_printf(b, "no mail is taken where less than %u percent", floor->percent);
+	else
+		buf_printf(b, "no mail is taken where less than %llu octets", (unsigned long long)floor->octets);
+	buf_printf(b, " or %llu inodes of the spool's file system are free\n",
+	    (unsigned long long)floor->inodes);
+}
+
 void
 conf_print(const struct conf *c, struct buf *b)
 {
@@ -1055,6 +1103,7 @@ conf_print(const struct conf *c, struct buf *b)
 	print_limits(c, b);
 	if (c->recipients != NULL)
 		print_recipients(c, b);
+	print_min_free(b, &c->min_free);
 	buf_printf(b, "resolver %s, anchor %s, hosts of MX asked at port %u\n",
 	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
 	    c->mx_port);

@@ -15,6 +15,7 @@
 #include "fail.h"
 #include "limit.h"
 #include "policy.h"
+#include "room.h"
 #include "smtp_server.h"
 #include "table.h"
 #include "text.h"
@@ -115,6 +116,7 @@ struct conf {
 	struct limits limits;		/* complete */
 	char *recipients;		/* file of them; NULL: not looked at */
 	char delimiter;			/* between a local part and its extension; NUL: none */
+	struct room_floor min_free;	/* of the spool's file system */
 	struct conf_listen *listen;
 	size_t nlisten;
 	struct conf_own *own;		/* where connections would come back to us */

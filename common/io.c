@@ -50,6 +50,7 @@ struct io {
 	int tls_up;
 	int read_wants_write;	/* SSL_read() waits for room, SSL_write() for input */
 	int write_wants_read;
+	int blocked;		/* the last try to write left something */
 	short armed;		/* EV_READ, EV_WRITE */
 	enum io_role role;
 	SSL *ssl;
@@ -241,6 +242,7 @@ flush(struct io *io)
 	while ((n = sendable(io)) > 0)
 		if (!(io->tls_up ? send_tls(io, n) : send_clear(io, n)))
 			break;
+	io->blocked = n > 0;
 	if (had > 0 && io->state == OPEN && io_pending_out(io) == 0 && io->broken == 0 &&
 	    io->h->drained != NULL)
 		io->h->drained(io, io->arg);
@@ -578,7 +580,18 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	leave(io);
 }
 
-/* For the public calls: inside an event leave() does it. */
+/* Something to send, and nothing says yet that the kernel would not take it. */
+static int
+may_send_now(const struct io *io)
+{
+	return sendable(io) > 0 && !io->blocked && !io->read_wants_write && !(io->armed & EV_WRITE);
+}
+
+/*
+ * For the public calls: inside an event leave() does it.  What is to be sent is tried from the loop at once:
+ * most replies go out so without two changes of what epoll waits for.  Not so behind leave(), where a reader
+ * as fast as we are would keep the loop for itself.
+ */
 static void
 settle(struct io *io)
 {
@@ -586,6 +599,8 @@ settle(struct io *io)
 		return;
 	if (io->state == DEAD)
 		free_io(io);
+	else if (may_send_now(io))
+		event_active(io->ev_write, EV_WRITE, 0);
 	else
 		arm(io);
 }
@@ -818,7 +833,9 @@ void
 io_resume(struct io *io)
 {
 	io->paused = 0;
-	io->again = 1;
+	/* What lies in the socket epoll tells. */
+	if (io->busy || io->in.len > 0 || (io->tls_up && SSL_has_pending(io->ssl)))
+		io->again = 1;
 	settle(io);
 }
 

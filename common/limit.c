@@ -81,22 +81,6 @@ limit_name(enum limit_key key)
 	return rows[key].name;
 }
 
-/* "50M": K, M, G are 2 to the 10, 20, 30. */
-static int
-parse_size(const struct row *row, const char *word, long long *n, struct fail *f)
-{
-	static const char units[] = "KMG";
-	size_t len = strlen(word);
-	const char *unit = len > 1 ? strchr(units, word[len - 1]) : NULL;
-	int bits = unit != NULL ? 10 * (int)(unit - units + 1) : 0, rc;
-	char *digits = xstrndup(word, unit != NULL ? len - 1 : len);
-
-	rc = text_number(digits, (row->lo + (1LL << bits) - 1) >> bits, row->hi >> bits, row->name, n, f);
-	*n <<= rc == 0 ? bits : 0;
-	free(digits);
-	return rc;
-}
-
 static int
 parse_time(const struct row *row, const char *word, long long lo, long long hi, long long *n, struct fail *f)
 {
@@ -131,7 +115,7 @@ parse(const struct row *row, const char *word, long long *n, uint32_t *per, stru
 	case NUMBER:
 		return text_number(word, row->lo, row->hi, row->name, n, f);
 	case SIZE:
-		return parse_size(row, word, n, f);
+		return text_size(word, row->lo, row->hi, row->name, n, f);
 	case TIME:
 		return parse_time(row, word, row->lo, row->hi, n, f);
 	case RATE:

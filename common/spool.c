@@ -11,6 +11,9 @@
  * waits for what other programs wrote there.  A file added, a file named and the rename's other half
  * are three things to sync: the file, queue/, new/.
  *
+ * Under load commits go in rounds: the sync that makes the names of one batch last is that of the next one's
+ * data, so that a batch costs one sync and no message waits for more than two of them and the one it came into.
+ *
  * The kernel reports a page that it could not write once and then takes it for clean.  So after a failed
  * sync nothing is synced again and called good: the batch is unlinked, and before the spool is well again
  * spool_probe() also unlinks the files still being written, of which a page may be lost as well.
@@ -558,15 +561,19 @@ examine_all(struct spool *s, struct spool_batch *b)
 	return good;
 }
 
-static size_t
+/* What kept its descriptor and was synced with all the rest gives it back here. */
+static void
 rename_all(struct spool *s, struct spool_batch *b)
 {
 	char name[SPOOL_NAME_SIZE];
-	size_t i, moved = 0;
+	size_t i;
 
 	for (i = 0; i < b->n; i++) {
 		struct spool_item *item = &b->item[i];
 
+		if (item->fd != -1)
+			close(item->fd);
+		item->fd = -1;
 		if (item->fail.kind != FAIL_NONE)
 			continue;
 		spool_name_format(name, &item->name);
@@ -575,13 +582,11 @@ rename_all(struct spool *s, struct spool_batch *b)
 			continue;
 		}
 		item->moved = 1;
-		moved++;
 	}
-	return moved;
 }
 
-static ssize_t
-fail_batch(struct spool *s, struct spool_batch *b, const struct fail *why, struct fail *f)
+static void
+fail_batch(struct spool *s, struct spool_batch *b, const struct fail *why)
 {
 	size_t i;
 
@@ -590,16 +595,6 @@ fail_batch(struct spool *s, struct spool_batch *b, const struct fail *why, struc
 		if (b->item[i].fail.kind == FAIL_NONE)
 			b->item[i].fail = *why;
 	}
-	if (f != NULL)
-		*f = *why;
-	return -1;
-}
-
-static ssize_t
-fail_sync(struct spool *s, struct spool_batch *b, const struct fail *why, struct fail *f)
-{
-	s->sick = why->err != 0 ? why->err : EIO;
-	return fail_batch(s, b, why, f);
 }
 
 static void
@@ -614,25 +609,61 @@ settle(struct spool *s, struct spool_batch *b)
 			discard(s, &b->item[i]);
 }
 
-ssize_t
-spool_batch_commit(struct spool *s, struct spool_batch *b, struct fail *f)
+static size_t
+count_moved(const struct spool_batch *b)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < b->n; i++)
+		n += b->item[i].moved != 0;
+	return n;
+}
+
+/* The names of one batch, the data of the next: one sync of everything is both. */
+static int
+sync_round(struct spool *s, size_t moved, struct spool_batch *next, size_t good, struct fail *f)
+{
+	if (moved == 0)
+		return good > 0 ? sync_data(s, next, f) : 0;
+	if (good > 0 || moved > SPOOL_SYNC_EACH_MAX)
+		return sync_all(s, f);
+	return sync_folders(s, SPOOL_QUEUE, SPOOL_NEW, f);
+}
+
+int
+spool_batch_round(struct spool *s, struct spool_batch *named, struct spool_batch *next, struct fail *f)
 {
 	struct fail why = FAIL_INIT;
-	size_t good, moved;
+	size_t good;
 
 	if (s->sick != 0) {
 		errno = s->sick;
 		fail_errno(&why, "the spool takes nothing since a sync failed");
-		return fail_batch(s, b, &why, f);
+	} else {
+		good = examine_all(s, next);
+		if (sync_round(s, count_moved(named), next, good, &why) == -1)
+			s->sick = why.err != 0 ? why.err : EIO;
 	}
-	good = examine_all(s, b);
-	if (good > 0 && sync_data(s, b, &why) == -1)
-		return fail_sync(s, b, &why, f);
-	moved = rename_all(s, b);
-	if (moved > 0 && sync_folders(s, SPOOL_QUEUE, SPOOL_NEW, &why) == -1)
-		return fail_sync(s, b, &why, f);
-	settle(s, b);
-	return moved;
+	if (s->sick != 0) {
+		fail_batch(s, named, &why);
+		fail_batch(s, next, &why);
+		if (f != NULL)
+			*f = why;
+		return -1;
+	}
+	settle(s, named);
+	rename_all(s, next);
+	return 0;
+}
+
+ssize_t
+spool_batch_commit(struct spool *s, struct spool_batch *b, struct fail *f)
+{
+	struct spool_batch none = SPOOL_BATCH_INIT;
+
+	if (spool_batch_round(s, &none, b, f) == -1 || spool_batch_round(s, b, &none, f) == -1)
+		return -1;
+	return count_moved(b);
 }
 
 /* A directory descriptor of its own: the caller's keeps its position. */

@@ -111,6 +111,13 @@ struct spool_batch {
 void spool_batch_add(struct spool_batch *, const char *id, int64_t due, void *arg);
 /* How many items are ok; -1 where a sync failed or the spool is sick, with the reason. */
 ssize_t spool_batch_commit(struct spool *, struct spool_batch *, struct fail *);
+/*
+ * The same in two halves, of which one batch's second goes with the next one's first.  Makes the data of next
+ * last, and the names of named, which was next in the round before, with one sync where there are both; then
+ * the items of named are as after a commit, and those of next have their names in queue/ but nobody must be told.
+ * Either may be empty.  -1: as above, of both; a sync that fails fails them all.
+ */
+int spool_batch_round(struct spool *, struct spool_batch *named, struct spool_batch *next, struct fail *);
 void spool_batch_reset(struct spool_batch *);	/* empty, ready for the next */
 void spool_batch_clear(struct spool_batch *);	/* frees */
 

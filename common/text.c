@@ -284,6 +284,23 @@ text_number(
 }
 
 int
+text_size(const char *s, long long lo, long long hi, const char *what, long long *out, struct fail *f)
+{
+	static const char units[] = "KMG";
+	size_t len = strlen(s);
+	const char *unit = len > 1 ? strchr(units, s[len - 1]) : NULL;
+	int bits = unit != NULL ? 10 * (int)(unit - units + 1) : 0, rc;
+	char *digits = xstrndup(s, unit != NULL ? len - 1 : len);
+	long long n;
+
+	rc = text_number(digits, (lo + (1LL << bits) - 1) >> bits, hi >> bits, what, &n, f);
+	if (rc == 0)
+		*out = n << bits;
+	free(digits);
+	return rc;
+}
+
+int
 text_duration(const char *s, const char *what, long long *out, struct fail *f)
 {
 	static const struct {

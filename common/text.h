@@ -57,6 +57,9 @@ int text_utf8_chars(const char *);
 int text_number(
     const char *, long long lo, long long hi, const char *what, long long *, struct fail *);
 
+/* A number of octets: K, M and G behind the number are 2 to the 10, 20 and 30.  lo is not negative.  FAIL_INPUT. */
+int text_size(const char *, long long lo, long long hi, const char *what, long long *, struct fail *);
+
 /* A time span: a number with s, m, h, d or w behind it (seconds where nothing is).  In seconds. */
 int text_duration(const char *, const char *what, long long *, struct fail *);
 

@@ -285,6 +285,21 @@ line_fails()
 	done
 }
 
+@test "min-free in octets and percent, with inodes" {
+	local row
+	for row in '0:0 octets or 0 inodes' '10M:10485760 octets or 1000 inodes' 'percent 5:5 percent or 1000 inodes' \
+		'1G 50:1073741824 octets or 50 inodes' 'percent 3 0:3 percent or 0 inodes' '0 7:0 octets or 7 inodes'; do
+		relay_conf
+		echo "min-free ${row%%:*}" >> conf
+		run -0 smtp-relay -n -c conf
+		[[ $output == *"no mail is taken where less than ${row#*:} of the spool's file system are free"* ]] ||
+			{ echo "$row: $output"; return 1; }
+	done
+	for row in percent 'percent 91' 'percent -1' 'percent 5M' 'percent 5 1 2' '5 percent' '1M x' '1M -1' '1M 2 3' 1T -1; do
+		line_fails "min-free $row" 'min-free'
+	done
+}
+
 @test "users: missing, unknown, root, the same" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	relay_conf

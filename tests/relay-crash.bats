@@ -450,6 +450,8 @@ message_gets()
 	mkdir spool
 	mount -t tmpfs -o size=2m none spool 2>/dev/null || skip "no file system can be mounted here"
 	: > tmpfs-mounted
+	relay_conf
+	echo 'min-free 0' >> conf
 	relay_start
 	smtpload -c 4 -m 10 -l 60000 -d 3 -L ledger 127.0.0.1 "$RELAY_PORT"
 	grep -q '^452' ledger
@@ -460,6 +462,78 @@ message_gets()
 	[ "$(relayq -s spool list | wc -l)" -eq "$(grep -c '^250' ledger)" ]
 	relay_forget
 	message_gets '354 250'
+}
+
+# SIZE WANT: what MAIL with this SIZE= gets.
+mail_gets()
+{
+	run say -l "$RELAY_PORT" "=" 'EHLO c\r\n' "=" "MAIL FROM:<a@client.example> SIZE=$1\r\n" "=" 'QUIT\r\n'
+	[ "${lines[-1]}" = "220 250 $2 221 closed" ] || { echo "wanted $2 for $1: $output"; return 1; }
+	[[ $2 = 250 || $output == *'452 4.3.1 no space'* ]]
+}
+
+@test "a nearly full file system: 452 at MAIL, told once, and mail again when there is room" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to mount"
+	mkdir spool
+	mount -t tmpfs -o size=8m,nr_inodes=200 none spool 2>/dev/null || skip "no file system can be mounted here"
+	: > tmpfs-mounted
+	relay_conf
+	echo 'min-free 4M 50' >> conf
+	relay_start
+	mail_gets 1000 250
+	# What is free is enough, but not for such a message.
+	mail_gets 5000000 452
+	run ! grep -q spool-low log
+	# Octets.
+	head -c 5000000 /dev/zero > spool/fill
+	relay_await 5 mail_gets 1000 452
+	mail_gets 0 452
+	# Of two workers one says it.
+	for i in {1..20}; do mail_gets 1000 452; done
+	[ "$(grep -c 'spool-low free=[0-9]* inodes=[0-9]* consequence=' log)" -eq 1 ]
+	[ -z "$(find spool/new spool/queue -type f)" ]
+	rm spool/fill
+	relay_await 5 mail_gets 1000 250
+	[ "$(grep -c 'spool-room free=[0-9]* inodes=[0-9]* consequence="mail is accepted again"' log)" -eq 1 ]
+	message_gets '354 250'
+	# Inodes.
+	mkdir spool/many
+	(cd spool/many && touch {1..160})
+	relay_await 5 mail_gets 1000 452
+	[ "$(grep -c spool-low log)" -eq 2 ]
+	rm -r spool/many
+	relay_await 5 mail_gets 1000 250
+	message_gets '354 250'
+}
+
+@test "it fills up between MAIL and DATA: 452 for DATA" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to mount"
+	mkdir spool
+	mount -t tmpfs -o size=8m none spool 2>/dev/null || skip "no file system can be mounted here"
+	: > tmpfs-mounted
+	relay_conf
+	echo 'min-free percent 50' >> conf
+	relay_start
+	mkfifo go
+	(
+		exec 4<> "/dev/tcp/127.0.0.1/$RELAY_PORT"
+		printf 'EHLO c\r\n%s%s' "${MAIL//\\r\\n/$'\r\n'}" "${RCPT//\\r\\n/$'\r\n'}" >&4
+		while read -r line <&4 && [[ $line != '250 2.1.5'* ]]; do :; done
+		: > mailed
+		read -r < go
+		printf 'DATA\r\n' >&4
+		sleep 0.2
+		printf 'QUIT\r\n' >&4
+		cat <&4
+	) > said 3>&- &
+	relay_await 20 [ -e mailed ]
+	head -c 5000000 /dev/zero > spool/fill
+	sleep 1.1
+	echo > go
+	wait $!
+	grep -q '^452 4.3.1 no space' said
+	grep -q ' spool-low ' log
+	[ -z "$(find spool/new -type f)" ]
 }
 
 @test "no descriptors left: the connection waits, and is served" {

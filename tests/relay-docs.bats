@@ -130,7 +130,7 @@ settle_conf()
 	page=$(plain smtp-relay.conf.5 500)
 	rows=(
 		'workers 64|' 'workers 0|bad' 'workers 65|bad' 'max-size 65536|' 'max-size 65535|bad'
-		'max-size 1099511627776|' 'max-size 1099511627777|bad' 'max-size 64K|' 'max-size 1025G|bad' 'listen b 127.0.0.1@2 domains x.test|bad' 'mx-port 65535|' 'mx-port 0|bad'
+		'max-size 1099511627776|' 'max-size 1099511627777|bad' 'max-size 64K|' 'max-size 1025G|bad' 'min-free 0|' 'min-free percent 90 5|' 'min-free percent 91|bad' 'min-free 64M 1000|' 'listen b 127.0.0.1@2 domains x.test|bad' 'mx-port 65535|' 'mx-port 0|bad'
 		'listen b 127.0.0.1@1 domains x.test|' 'listen b 127.0.0.1 domains x.test|bad'
 		'listen b 127.0.0.1@1 concurrency 100000 domains x.test|'
 		'listen b 127.0.0.1@1 concurrency 100001 domains x.test|bad'
@@ -166,7 +166,7 @@ settle_conf()
 	run env -u MTATLS_DIR smtp-relay -n -c conf
 	[[ $output == *"identities in /etc/mtatls/certs, spool /var/spool/smtp-relay, 2 workers"* ]]
 	[[ $output == *"public, tls no, 1000 sessions, backlog 511"* ]]
-	for word in 52428800 65536 1099511627776 'default is 2\.' 'default is 1000\.' 'default is 511;'; do
+	for word in 52428800 'default is 64M 1000;' 65536 1099511627776 'default is 2\.' 'default is 1000\.' 'default is 511;'; do
 		grep -q "$word" <<< "$page" || { echo "not in the page: $word"; return 1; }
 	done
 }

@@ -135,7 +135,7 @@ arrives()
 # ---- when 250 is said ----
 
 # Reads strace -f -y of all roles: for every 250 its file's last write, the sync of its data, the rename, the
-# syncs of both folders, in this order, each complete before the next begins.  Prints how many were right.
+# syncs of both folders (or of everything), in this order, each complete before the next begins.  Prints how many were right.
 judge_trace()
 {
 	awk '
@@ -166,6 +166,11 @@ judge_trace()
 		}
 		ends && good && text ~ /^syncfs\(/ {
 			for (id in written) if (began[pid] > written[id]) synced[id] = NR
+			# And of what was renamed before, both names.
+			for (id in renamed) if (began[pid] > renamed[id]) {
+				if (!named[id]) named[id] = NR
+				if (!unnamed[id]) unnamed[id] = NR
+			}
 		}
 		ends && good && text ~ /^renameat2?\(/ {
 			match(text, /"[0-9A-Za-z]+"/)
@@ -210,13 +215,15 @@ judge_trace()
 	smtpload -C spool ledger
 }
 
-@test "a slow disk: no 250 comes before the three syncs are over" {
+@test "a slow disk: no 250 comes before the three syncs are over, of many the two" {
 	relay_with_faults
 	relay_start
 	relay_faults 'sync /spool 1 delay=50000 *'
 	smtpload -n 4 -L ledger 127.0.0.1 "$RELAY_PORT"
-	smtpload -c 30 -n 200 -m 10 -L ledger 127.0.0.1 "$RELAY_PORT"
 	run awk '$1 != 250 || $4 < 150000 { print; bad = 1 } END { exit bad }' ledger
+	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
+	smtpload -c 30 -n 200 -m 10 -L ledger 127.0.0.1 "$RELAY_PORT"
+	run awk '$1 != 250 || $4 < 100000 { print; bad = 1 } END { exit bad }' ledger
 	[ "$status" -eq 0 ] || { echo "$output"; return 1; }
 	smtpload -C spool ledger
 }

@@ -345,6 +345,8 @@ in_main(const struct in_start *start)
 	in.queue = channel_new(in.role.base, start->queue, &queue_handlers, &in);
 	in.names = channel_new(in.role.base, start->names, &route_handlers, &in);
 	spool_ids_init(&in.ids, start->number);
+	in.space = (struct space){ .fd = start->newfd, .floor = &start->conf->min_free, .low = start->low,
+		.role = start->role.name };
 	prepare_servers(&in);
 	listen_all(&in);
 	role_ready(&in.role);

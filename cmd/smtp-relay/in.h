@@ -17,6 +17,7 @@
 #include "conf.h"
 #include "guest.h"
 #include "role.h"
+#include "space.h"
 #include "spool.h"
 #include "tls_server.h"
 #include "trust.h"
@@ -52,6 +53,7 @@ struct in_start {
 	struct tls_secrets *secrets;	/* of tickets; newer ones come from the master */
 	struct clients *clients;	/* shared likewise */
 	const struct recipients *recipients;	/* NULL: not looked at */
+	atomic_uint *low;	/* shared likewise: space.h */
 };
 
 void in_main(const struct in_start *) __attribute__((noreturn));
@@ -67,6 +69,7 @@ struct in {
 	struct channel *auth;		/* NULL: there is none now */
 	struct channel *names;			/* NULL: route is gone */
 	struct spool_ids ids;
+	struct space space;
 	struct smtp_server_conf *server;	/* for each listener */
 	struct guest_house *house;		/* likewise */
 	struct session **slot;			/* by the number that the queue answers with */

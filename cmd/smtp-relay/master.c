@@ -76,6 +76,7 @@ struct master {
 	size_t nroles, nchildren;
 	atomic_uint *open;		/* sessions of listeners and workers: in.h */
 	struct clients *clients;
+	atomic_uint *low;		/* the spool's file system is nearly full: space.h */
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
@@ -255,6 +256,8 @@ master_free(struct master *m)
 	SSL_CTX_free(m->client_strict);
 	setup_close(m->setup, NULL);
 	tls_secrets_free(m->secrets);
+	if (m->low != NULL)
+		munmap(m->low, sizeof *m->low);
 	free(m->child);
 	free(m->newdir);
 	free(m->stsdir);
@@ -309,7 +312,7 @@ become_in(struct master *m, const struct child *c, int sock, int queue, int name
 	struct in_start start = { .number = c->number, .conf = m->conf, .listener = m->setup->listener,
 		.nlisteners = m->setup->nlisteners, .trust = m->setup->trust, .secrets = m->secrets, .queue = queue,
 		.names = names, .newfd = m->newfd, .open = m->open, .clients = m->clients,
-		.recipients = m->setup->recipients, .worker = c->slot, .nworkers = nslots(m) };
+		.recipients = m->setup->recipients, .worker = c->slot, .nworkers = nslots(m), .low = m->low };
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
@@ -1114,20 +1117,27 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 	begin_stop(m);
 }
 
+static void *
+share(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p != MAP_FAILED ? p : NULL;
+}
+
 static int
 share_counts(struct master *m, struct fail *f)
 {
-	size_t room = 0, i;
+	size_t places = 0, i;
 
-	m->open = mmap(NULL, open_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (m->open == MAP_FAILED) {
-		m->open = NULL;
+	m->open = share(open_size(m));
+	m->low = share(sizeof *m->low);
+	if (m->open == NULL || m->low == NULL)
 		return fail_errno(f, "shared memory");
-	}
 	/* There may be more listeners one day: with all places taken clients are not told from each other. */
 	for (i = 0; i < m->setup->nlisteners; i++)
-		room += 2 * (size_t)m->setup->listener[i].conf->concurrency;
-	m->clients = clients_new(room, nslots(m), f);
+		places += 2 * (size_t)m->setup->listener[i].conf->concurrency;
+	m->clients = clients_new(places, nslots(m), f);
 	return m->clients != NULL ? 0 : -1;
 }
 

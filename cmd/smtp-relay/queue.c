@@ -1,7 +1,8 @@
 /*
- * queue - group commit.  Requests of all workers are read until none waits; then one group of syncs
- * makes their files last, and each is answered.  While the disk works, more requests pile up: the
- * busier the relay, the larger the groups.
+ * queue - group commit.  Requests of all workers are read until none waits; then a round of the spool makes
+ * their files last and names them, and the next, which begins at once, makes the names last: then each is
+ * answered.  While the disk works, more requests pile up, and go into that next round: the busier the relay,
+ * the larger the groups.
  */
 #include "queue.h"
 
@@ -43,7 +44,8 @@ struct queue {
 	struct conf *conf;		/* that came while it runs; NULL: start's */
 	struct spool spool;
 	struct journal_key key;
-	struct spool_batch batch;
+	struct spool_batch batch;	/* asked for */
+	struct spool_batch named;	/* in queue/, the names not synced */
 	struct worker *workers;
 	struct dispatch *dispatch;
 	struct event *commit, *probe;
@@ -322,37 +324,53 @@ log_sick(struct queue *q, const struct fail *f)
 }
 
 static void
+tell_committed(struct queue *q, struct spool_item *item)
+{
+	struct request *r = item->arg;
+
+	if (item->ok && dispatch_add(q->dispatch, &item->name) == -1)
+		refuse_double(q, item);
+	if (is_nonsense(&item->fail))
+		log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", item->fail.text);
+	if (r->worker != NULL) {
+		answer(item);
+		r->worker->asked--;
+	} else {
+		r->committed(r->arg, item->ok);
+	}
+	free(r);
+}
+
+static void
+tell_all(struct queue *q, struct spool_batch *done)
+{
+	size_t i;
+
+	for (i = 0; i < done->n; i++)
+		tell_committed(q, &done->item[i]);
+	spool_batch_clear(done);
+}
+
+static void
 on_commit(evutil_socket_t fd, short what, void *arg)
 {
 	struct queue *q = arg;
+	struct spool_batch done = q->named, next = q->batch;
 	struct fail f = FAIL_INIT;
-	struct spool_batch done;
-	size_t i;
 
 	(void)fd;
 	(void)what;
-	if (q->batch.n > 0 && spool_batch_commit(&q->spool, &q->batch, &f) == -1)
-		log_sick(q, &f);
 	/* What is told here may submit again: to the next batch. */
-	done = q->batch;
-	q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
-	for (i = 0; i < done.n; i++) {
-		struct request *r = done.item[i].arg;
-
-		if (done.item[i].ok && dispatch_add(q->dispatch, &done.item[i].name) == -1)
-			refuse_double(q, &done.item[i]);
-		if (is_nonsense(&done.item[i].fail))
-			log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", done.item[i].fail.text);
-		if (r->worker != NULL)
-			answer(&done.item[i]);
-		if (r->worker != NULL)
-			r->worker->asked--;
-		else
-			r->committed(r->arg, done.item[i].ok);
-		free(r);
+	q->named = q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
+	if (done.n + next.n > 0 && spool_batch_round(&q->spool, &done, &next, &f) == -1) {
+		log_sick(q, &f);
+		tell_all(q, &next);
 	}
-	spool_batch_clear(&done);
+	q->named = next;
+	tell_all(q, &done);
 	sweep_workers(q);
+	if (q->named.n > 0)
+		ask_for_commit(q);
 }
 
 /* ---- start and stop ---- */
@@ -438,7 +456,8 @@ on_stop(void *arg)
 
 	ear_end(q->ear);
 	dispatch_stop(q->dispatch);
-	on_commit(-1, 0, q);
+	while (q->batch.n + q->named.n > 0)
+		on_commit(-1, 0, q);
 	spool_close(&q->spool);
 	role_end(&q->role);
 }

@@ -29,6 +29,7 @@
 #include "table.h"
 #include "tls.h"
 
+#define NO_SPACE "no space for the message; try later"	/* RFC 1870 6.1 (2): 452 at MAIL, too */
 #define OUT_HIGH 65536	/* octets of replies waiting for the client; then its input waits too */
 
 struct session {
@@ -422,6 +423,10 @@ want_mail(struct session *s)
 	spool_envelope_clear(&s->env);
 	if (lacks_certificate(s))
 		return;
+	if (!space_allows(&s->in->space, s->smtp.mail.params.size)) {
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
+		return;
+	}
 	complete(s, &s->smtp.mail.from);
 	if (is_too_long(&s->smtp.mail.from)) {
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the address is too long");
@@ -503,9 +508,10 @@ fill_envelope(struct session *s)
 static void
 log_auth(const struct session *s, const char *result)
 {
+	int known = strcmp(result, "yes") == 0;
 	struct log_line l;
 
-	log_event(&l, strcmp(result, "yes") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
+	log_event(&l, known ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
 	log_key(&l, "client", s->guest.client);
 	log_key(&l, "user", s->smtp.sasl.user);
 	log_key(&l, "result", result);
@@ -539,7 +545,7 @@ refuse_for(struct session *s, const struct fail *f)
 {
 	log_message(s, "not-accepted", LOG_LEVEL_ERROR, s->id, f->text);
 	if (f->err == ENOSPC || f->err == EDQUOT)
-		smtp_server_answer(&s->smtp, 452, "4.3.1", "no space for the message; try later");
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
 	else
 		smtp_server_answer(&s->smtp, 451, "4.3.0", "the message cannot be stored; try later");
 }
@@ -563,6 +569,10 @@ want_begin(struct session *s)
 	struct fail f = FAIL_INIT;
 	struct timespec ts;
 
+	if (!space_allows(&s->in->space, s->smtp.mail.params.size)) {
+		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
+		return;
+	}
 	clock_gettime(CLOCK_REALTIME, &ts);
 	spool_id_next(&s->in->ids, ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, s->id);
 	fill_envelope(s);
@@ -848,7 +858,7 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 		buf_printf(&b, "queued as %s", id);
 	} else {
 		log_message(s, "not-accepted", LOG_LEVEL_ERROR, id, text);
-		buf_puts(&b, code == 452 ? "no space for the message; try later" :
+		buf_puts(&b, code == 452 ? NO_SPACE :
 					   "the message cannot be stored; try later");
 	}
 	smtp_server_answer(&s->smtp, code, status, b.p);	/* nothing where the client has left */

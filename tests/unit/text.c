@@ -149,6 +149,29 @@ test_number(void)
 }
 
 static void
+test_size(void)
+{
+	static const struct {
+		const char *in;
+		long long lo, hi, want;	/* -1: an error */
+	} rows[] = {
+		{ "0", 0, 10, 0 }, { "64", 0, 100, 64 }, { "1K", 0, 1024, 1024 }, { "50M", 0, 1LL << 40, 52428800 },
+		{ "2G", 0, 1LL << 40, 2147483648 }, { "2K", 0, 2047, -1 }, { "1K", 1025, 4096, -1 }, { "2K", 1025, 4096, 2048 },
+		{ "K", 0, 10, -1 }, { "", 0, 10, -1 }, { "1k", 0, 4096, -1 }, { "1KK", 0, 1LL << 40, -1 }, { "-1K", 0, 10, -1 },
+		{ "9223372036854775807G", 0, LLONG_MAX, -1 }, { "8589934592G", 0, LLONG_MAX, -1 },
+	};
+	struct fail f = FAIL_INIT;
+	long long n;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		n = -1;
+		text_size(rows[i].in, rows[i].lo, rows[i].hi, "t", &n, &f);
+		unit_int(n, rows[i].want, "size \"%s\"", rows[i].in);
+	}
+}
+
+static void
 test_duration(void)
 {
 	static const struct {
@@ -338,6 +361,7 @@ main(void)
 	test_case();
 	test_characters();
 	test_number();
+	test_size();
 	test_duration();
 	test_time();
 	test_address();
