@@ -381,9 +381,10 @@ fill_envelope(struct session *s)
 static void
 log_auth(const struct session *s, const char *result)
 {
+	int known = strcmp(result, "yes") == 0;
 	struct log_line l;
 
-	log_event(&l, strcmp(result, "yes") == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
+	log_event(&l, known ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, s->name, "auth");
 	log_key(&l, "client", s->client);
 	log_key(&l, "user", s->smtp.sasl.user);
 	log_key(&l, "result", result);
