@@ -151,12 +151,14 @@ asked() {
 	return 1
 }
 
+# Port 9, which nobody listens at: _9 is behind the lab's port in the zone's order, and no NSEC that came with another
+# answer covers it (RFC 8198).
 @test "another port: the TLSA record's name has it" {
 	: > "$LAB_QUERIES"
-	run "$BIN/tlscheck" --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --port 26 -t 3 good.test
+	run "$BIN/tlscheck" --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR" --port 9 -t 3 good.test
 	[ "$status" -eq 3 ]
-	asked '_26\._tcp\.mx\.good\.test\. TLSA'
-	run ! grep -E ' _[0-9]+\._tcp\.mx\.good\.test\. TLSA$' <(grep -v ' _26\.' "$LAB_QUERIES")
+	asked '_9\._tcp\.mx\.good\.test\. TLSA'
+	run ! grep -E ' _[0-9]+\._tcp\.mx\.good\.test\. TLSA$' <(grep -v ' _9\.' "$LAB_QUERIES")
 }
 
 @test "what no verdict rests on is said, with -q and -j too" {
@@ -264,7 +266,7 @@ asked() {
 		run "$BIN/tlscheck" --resolver "$resolver" --anchor "$LAB_ANCHOR" -t 2 good.test
 		[ "$status" -eq 3 ]
 		[[ $output == "good.test: INCONCLUSIVE: the MX lookup failed (the resolver does not answer"* ]]
-		[[ ${lines[-1]} == *"- good.test: mend the DNS"* ]]
+		[[ ${lines[-1]} == *"- good.test: the fault is not the domain's, but of this machine or its resolver: "* ]]
 	done
 }
 
@@ -285,7 +287,7 @@ asked() {
 		run "$BIN/tlscheck" --resolver "$resolver" --anchor "$LAB_ANCHOR" -t 3 good.test
 		[ "$status" -eq 3 ]
 		[[ $output == "good.test: INCONCLUSIVE: the MX lookup failed (the resolver does not answer"* ]]
-		[[ ${lines[-1]} == *"- good.test: mend the DNS"* ]]
+		[[ ${lines[-1]} == *"- good.test: the fault is not the domain's, but of this machine or its resolver: "* ]]
 	done
 }
 
