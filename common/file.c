@@ -379,7 +379,8 @@ file_mkdir(const char *path, mode_t mode, struct fail *f)
 
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			return 0;
-		errno = ENOTDIR;
+		/* Removed meanwhile?  A link that leads nowhere is no folder. */
+		errno = lstat(path, &st) == -1 && errno == ENOENT ? ENOENT : ENOTDIR;
 	}
 	if (errno != ENOENT || strchr(path, '/') == NULL)
 		return fail_errno(f, "%.300s", path);

@@ -241,11 +241,18 @@ is_locked(const struct change *c)
 static int
 lock_root(struct change *c, int make, struct fail *f)
 {
+	struct fail why = FAIL_INIT;
 	int tries;
 
 	for (tries = 0; tries < LOCK_TRIES; tries++) {
-		if (make && make_root(c, f) == -1)
+		if (make && make_root(c, &why) == -1) {
+			/* One of the folders above was removed before the next was made. */
+			if (why.err == ENOENT && tries + 1 < LOCK_TRIES)
+				continue;
+			if (f != NULL)
+				*f = why;
 			return -1;
+		}
 		if ((c->lock = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
 			if (errno == ENOENT && make)
 				continue;

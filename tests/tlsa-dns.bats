@@ -95,7 +95,7 @@ _25._tcp.mx.good.test. IN TLSA $(lab_rdata ca 2 0 1)" ]
 		3 mx.banner-never.dane.test timed out waiting
 		3 mx.starttls-454.dane.test STARTTLS answered with: 454
 		3 mx.inject.dane.test clear text behind the 220 to STARTTLS
-		3 mx.tls-garbage.dane.test clear text behind the 220
+		3 mx.tls-garbage.dane.test 127.0.1.30
 		3 mx.tls-alert.dane.test 127.0.1.3
 		3 mx.ehlo-endless.dane.test 127.0.1.1
 		3 mx.down.test refused
