@@ -85,7 +85,7 @@ is_space(char c)
 static void
 put_words(struct wrap *w, const char *s)
 {
-	char word[WORD_MAX], c[5];
+	char word[WORD_MAX] = "", c[5];
 	size_t len = 0, n, i, all = strlen(s), max = all < DSN_TEXT_MAX ? all : DSN_TEXT_MAX;
 
 	for (i = 0; i < max; i++) {

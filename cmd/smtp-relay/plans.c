@@ -120,8 +120,10 @@ plans_keep(struct plans *p, const char *domain, const char *port, const char *te
 void
 plans_forget(struct plans *p)
 {
-	struct entry *e;
+	struct entry *e, *next;
 
-	while ((e = TAILQ_FIRST(&p->age)) != NULL)
+	for (e = TAILQ_FIRST(&p->age); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, age);
 		forget(p, e);
+	}
 }
