@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,18 @@
 #include <string.h>
 
 #include "alloc.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#endif
+#ifdef SANITIZED
+#include <sanitizer/lsan_interface.h>
+#endif
 
 static int wiping = 1;
 
@@ -52,6 +65,28 @@ wipe_realloc(void *p, size_t n, const char *file, int line)
 	return q;
 }
 
+#ifdef SANITIZED
+/*
+ * The leak sanitizer does not look into mappings that are not malloc's, and what only the secure heap points to, as
+ * the ciphers of OpenSSL's random generators, would count as leaked.
+ */
+static void
+show_heap_to_sanitizer(void)
+{
+	void *p = OPENSSL_secure_malloc(1);
+	FILE *fp = fopen("/proc/self/maps", "re");
+	uintptr_t begin, end;
+	char line[512];
+
+	while (fp != NULL && fgets(line, sizeof line, fp) != NULL)
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &begin, &end) == 2 && begin <= (uintptr_t)p && (uintptr_t)p < end)
+			__lsan_register_root_region((void *)begin, end - begin);
+	if (fp != NULL)
+		fclose(fp);
+	OPENSSL_secure_free(p);
+}
+#endif
+
 void
 ossl_init(void)
 {
@@ -61,6 +96,9 @@ ossl_init(void)
 		alloc_failed();
 	/* 2: not locked, or no guard pages; 0: no address space, or done before.  Keys then work too. */
 	(void)CRYPTO_secure_malloc_init(OSSL_SECURE_HEAP, OSSL_SECURE_MIN);
+#ifdef SANITIZED
+	show_heap_to_sanitizer();
+#endif
 }
 
 void
