@@ -227,7 +227,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (h->state != ENDING) {
 		snprintf(why, sizeof why, "%s took longer than %g s",
-		    h->state == RESOLVING ? "finding its address" : "the transfer",
+		    h->state == RESOLVING ? "finding its address" :
+		    h->state == WAITING ? "others, which it had to wait for," : "the transfer",
 		    h->fr->conf.timeout_ms / 1000.0);
 		set_result(h, FETCH_FAILED, why);
 	}
@@ -238,6 +239,17 @@ static void
 start_clock(struct fetch *h)
 {
 	if (event_add(&h->timer, &h->left) == -1)
+		alloc_failed();
+}
+
+/* Waiting for a place takes nothing from the fetch's own time, and has as much once more. */
+static void
+start_waiting_clock(struct fetch *h)
+{
+	const struct fetch_conf *conf = &h->fr->conf;
+	struct timeval all = { conf->timeout_ms / 1000, conf->timeout_ms % 1000 * 1000 };
+
+	if (event_add(&h->timer, &all) == -1)
 		alloc_failed();
 }
 
@@ -647,6 +659,7 @@ resolved(struct fetch *h)
 	}
 	stop_clock(h);
 	h->state = WAITING;
+	start_waiting_clock(h);
 	start_waiting(h->fr);
 }
 

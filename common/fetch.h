@@ -38,7 +38,8 @@ struct fetch;
 int fetch_load(struct fail *);
 
 struct fetch_conf {
-	int timeout_ms;		/* for one fetch; 0 or more than FETCH_TIME_MAX: FETCH_TIME_MAX */
+	/* For one fetch, and once more for its wait for a place; 0 or more than FETCH_TIME_MAX: FETCH_TIME_MAX. */
+	int timeout_ms;
 	/* Judges the server's chain (leaf first, as sent) for the host: 0, or -1 with the reason. */
 	int (*verify)(void *arg, STACK_OF(X509) *chain, const char *host, struct fail *);
 	/* May an address (4 or 16 octets) be connected to?  NULL: yes; else why not, in a word.  The

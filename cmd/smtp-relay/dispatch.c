@@ -1140,7 +1140,7 @@ state_of(const char *word)
 	return -1;
 }
 
-/* result SEQ INDEX STATE TEXT: from a process that faces peers; only its own recipients are its. */
+/* result SEQ INDEX STATE TEXT: from a process that faces peers; only its own recipients are its, and each once. */
 static void
 take_result(struct outlet *o, const struct order *r)
 {
@@ -1154,7 +1154,7 @@ take_result(struct outlet *o, const struct order *r)
 	    text_number(r->v[2], 0, SPOOL_RCPTS_MAX, "recipient", &index, &f) == -1)
 		return;
 	for (i = 0; i < p->n; i++)
-		if ((long long)p->rcpt[i] == index)
+		if ((long long)p->rcpt[i] == index && is_open(&p->a->msg.env.rcpt[index]))
 			result(p->a, index, (enum spool_rcpt_state)state, r->v[4]);
 	o->journaled += strlen(r->v[4]) + 64;
 	if (o->journaled >= JOURNAL_SWITCH_AT && o->before[0] == '\0')

@@ -31,7 +31,7 @@ struct ear {
 	struct dispatch *dispatch;
 	struct event_base *base;
 	int fd;
-	struct event *readable;
+	struct event *readable, *pause;
 	struct client *clients;
 	size_t n;
 };
@@ -139,6 +139,28 @@ on_gone(void *arg, const struct fail *f)
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
 
 static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct ear *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->n < CONTROL_CLIENTS_MAX && event_add(s->readable, NULL) == -1)
+		alloc_failed();
+}
+
+/* Without descriptors the socket stays readable, and the loop would do nothing else. */
+static void
+pause_accepting(struct ear *s)
+{
+	const struct timeval second = { 1, 0 };
+
+	event_del(s->readable);
+	if (event_add(s->pause, &second) == -1)
+		alloc_failed();
+}
+
+static void
 on_client(evutil_socket_t lfd, short what, void *arg)
 {
 	struct ear *s = arg;
@@ -146,8 +168,11 @@ on_client(evutil_socket_t lfd, short what, void *arg)
 	int fd;
 
 	(void)what;
-	if ((fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) == -1)
+	if ((fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) == -1) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			pause_accepting(s);
 		return;
+	}
 	c = xcalloc(1, sizeof *c);
 	c->s = s;
 	c->channel = channel_new(s->base, fd, &handlers, c);
@@ -176,7 +201,7 @@ ear_new(struct event_base *base, const char *role, struct spool *spool, struct d
 	s->base = base;
 	s->fd = fd;
 	if ((s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_client, s)) == NULL ||
-	    event_add(s->readable, NULL) == -1)
+	    (s->pause = evtimer_new(base, on_pause_over, s)) == NULL || event_add(s->readable, NULL) == -1)
 		alloc_failed();
 	return s;
 }
@@ -188,6 +213,7 @@ ear_end(struct ear *s)
 
 	if (s == NULL)
 		return;
+	event_free(s->pause);
 	event_free(s->readable);
 	s->readable = NULL;
 	for (c = s->clients; c != NULL; c = next) {
