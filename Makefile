@@ -69,7 +69,7 @@ HARNESSES = $(patsubst tests/fuzz/%.c,$(BUILD)/harness/%,$(filter-out tests/fuzz
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
 
-.PHONY: all help deps check unit demo bench asan lint fuzz harnesses install uninstall clean distclean aids
+.PHONY: all help deps check soak unit demo bench asan lint fuzz harnesses install uninstall clean distclean aids
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
@@ -82,6 +82,7 @@ help:
 	@echo 'bench    measure against the tools of others'
 	@echo 'lint     clang-tidy, cppcheck, mandoc -Tlint, shellcheck'
 	@echo 'asan     build with address and undefined-behaviour sanitizers (make asan check: and test)'
+	@echo 'soak     the tests that kill and crash the relay, for as long as it takes: about half an hour'
 	@echo 'fuzz     run each fuzz harness (or FUZZ="NAME ...") over its corpus and for FUZZ_SECONDS more'
 	@echo 'install  into DESTDIR and PREFIX; uninstall takes it away'
 	@echo 'clean    remove what was built; distclean also the peers that deps fetched'
@@ -182,6 +183,12 @@ bench: deps
 
 lint: deps
 	@CFLAGS='$(filter-out -fstack-clash-protection,$(ALL_CFLAGS))' sh tests/lint
+
+# Five minutes of kills for those that receive, ten for those that deliver.
+soak: deps
+	@$(MAKE) --no-print-directory all unit aids
+	@RELAY_CRASH_SECONDS=100 RELAY_KILL_ROUNDS=15 RUN_SECONDS=7200 BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' \
+	    bash tests/run tests/relay-crash.bats tests/relay-deliver.bats
 
 fuzz: deps
 	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz CFLAGS='-g -O1' HARDEN=-fPIE FUZZ_MAIN= \

@@ -29,6 +29,7 @@ setup()
 	lab_opts
 	relay_setup
 	SINK_PIDS=()
+	: "${RELAY_KILL_ROUNDS:=1}"
 }
 
 teardown()
@@ -703,9 +704,14 @@ relay_kill()
 
 # ROLE…: each is killed while messages come and go, and some are deferred; then all that was accepted is there, and
 # twice only what was between the host's decision and the reading of its reply: mailer says how that is judged.
+# RELAY_KILL_ROUNDS: how often one after the other (1).
 kill_under_load()
 {
-	local role load
+	local role load n roles=()
+	for ((n = 0; n < RELAY_KILL_ROUNDS; n++)); do
+		roles+=("$@")
+	done
+	set -- "${roles[@]}"
 	RELAY_MAY_DIE=1
 	start_sink -f 3
 	RELAY_RETRY=1s
@@ -748,6 +754,15 @@ judge_load()
 
 @test "kill -9 of the master, and of all, under load: nothing missing, twice only what was in doubt" {
 	kill_under_load master all frozen-master
+}
+
+@test "kill -9 of whatever role, in no order, under load: nothing missing, twice only what was in doubt" {
+	local all=(in-1 in-2 out-1 out-2 route queue master all) some=() n
+	for ((n = 0; n < 6; n++)); do
+		some+=("${all[RANDOM % ${#all[@]}]}")
+	done
+	echo "# ${some[*]}" >&3
+	kill_under_load "${some[@]}"
 }
 
 taken_lines()
