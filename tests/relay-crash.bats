@@ -518,7 +518,9 @@ mail_gets()
 	(
 		exec 4<> "/dev/tcp/127.0.0.1/$RELAY_PORT"
 		read -r <&4
-		printf 'EHLO c\r\n%s%s' "${MAIL//\\r\\n/$'\r\n'}" "${RCPT//\\r\\n/$'\r\n'}" >&4
+		printf 'EHLO c\r\n' >&4
+		while read -r line <&4 && [[ $line != '250 '* ]]; do :; done
+		printf '%s%s' "${MAIL//\\r\\n/$'\r\n'}" "${RCPT//\\r\\n/$'\r\n'}" >&4
 		while read -r line <&4 && [[ $line != '250 2.1.5'* ]]; do :; done
 		: > mailed
 		read -r < go
