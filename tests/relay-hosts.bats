@@ -165,33 +165,41 @@ logs()
 
 # ---- never an open relay ----
 
-# COLUMN ADDR PORT ROWS: every recipient in one session, compared with that column.
+# COLUMN ADDR PORT ROWS [WORD…]: every recipient in one session, after these words, compared with that column.
 compare_column()
 {
-	local words=() want=() column=$1 row=() i got
+	local words=() want=() column=$1 row=() before=("${@:5}") i got first=3
 	while IFS=$'\t' read -ra row; do
 		words+=("RCPT TO:${row[0]//\\/\\\\}\\r\\n" "=")
 		want+=("${row[column]}")
 	done < "$4"
 	[ ${#want[@]} -gt 80 ]
-	run say -b "$2" "$3" = 'EHLO c\r\n' = 'MAIL FROM:<> SMTPUTF8\r\n' = "${words[@]}" 'QUIT\r\n'
+	for i in "${before[@]}"; do
+		[ "$i" != = ] || first=$((first + 1))
+	done
+	run say -b "$2" "$3" = 'EHLO c\r\n' = "${before[@]}" 'MAIL FROM:<> SMTPUTF8\r\n' = "${words[@]}" 'QUIT\r\n'
 	read -ra got <<< "$output"
-	[ ${#got[@]} -eq $((${#want[@]} + 5)) ] || { echo "$2, $3: $output"; return 1; }
+	[ ${#got[@]} -eq $((${#want[@]} + first + 2)) ] || { echo "$2, $3: $output"; return 1; }
 	for ((i = 0; i < ${#want[@]}; i++)); do
-		[ "${got[i + 3]}" = "${want[i]}" ] ||
-		    { echo "$2@$3 ${words[i * 2]}: ${got[i + 3]}, not ${want[i]}"; failed=1; }
+		[ "${got[i + first]}" = "${want[i]}" ] ||
+		    { echo "$2@$3 ${words[i * 2]}: ${got[i + first]}, not ${want[i]}"; failed=1; }
 	done
 }
 
 @test "never an open relay: client x recipient x listener" {
-	local failed=0 tls
+	local failed=0 tls right wrong
+	right=$(printf '\0ann\0secret' | base64)
+	wrong=$(printf '\0ann\0other' | base64)
 	grep -v '^#' "$BATS_TEST_DIRNAME/relay-access.rows" > rows
-	start_with 'limit max-errors 10000 max-refused 10000' \
-	    "listen pub 127.0.0.1@$RELAY_PORT type public domains relay.example .sub.example bücher.example" \
+	relay_conf "anchor $LAB_ANCHOR" "resolver $LAB_DNS" 'limit max-errors 10000 max-refused 10000' \
+	    "listen pub 127.0.0.1@$RELAY_PORT type public tls preferred auth offered domains relay.example .sub.example bücher.example" \
 	    'hosts pub 127.0.2.0/24 accept' 'hosts pub 127.0.3.0/24 relay' 'hosts pub one.clients.test relay' \
 	    'hosts pub liar.clients.test relay' 'hosts pub .clients.test accept' \
 	    "listen prv 127.0.0.1@$RELAY_PORT2 type private" 'hosts prv 127.0.2.0/24 accept' 'hosts prv 127.0.3.0/24 relay' \
 	    'hosts prv four.sub.clients.test relay' 'hosts prv one.clients.test accept'
+	mkdir -p "$RELAY/etc"
+	echo secret | smtp-relay -c "$RELAY/conf" --passwd ann --pass-file -
+	relay_start
 	# A stranger, one with accept, one whose name lies, one whose name is accepted.
 	for addr in 127.0.0.1 127.0.2.1 127.9.0.2 127.9.0.4; do
 		compare_column 1 $addr "$RELAY_PORT" rows
@@ -205,6 +213,10 @@ compare_column()
 	for addr in 127.0.3.1 127.9.0.4; do
 		compare_column 4 $addr "$RELAY_PORT2" rows
 	done
+	# Who has authenticated may relay, who failed at it is who he was.
+	tls=("STARTTLS\\r\\n" "=" tls "EHLO c\\r\\n" "=")
+	compare_column 2 127.0.0.1 "$RELAY_PORT" rows "${tls[@]}" "AUTH PLAIN $right\r\n" =
+	compare_column 1 127.0.0.1 "$RELAY_PORT" rows "${tls[@]}" "AUTH PLAIN $wrong\r\n" =
 	[ $failed -eq 0 ]
 	for addr in 127.0.0.1 127.9.0.2; do
 		run say -b $addr "$RELAY_PORT2" =
