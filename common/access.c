@@ -5,8 +5,6 @@
 
 #include <sys/socket.h>
 
-#include <arpa/inet.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,57 +80,6 @@ access_domain(const char *word, struct fail *f)
 
 /* ---- patterns ---- */
 
-/* "10.0.0.1/8" is more likely a slip than a wish for 10.0.0.0/8. */
-static int
-has_host_bits(const struct conf_hosts *h)
-{
-	int i, n = h->family == AF_INET ? 32 : 128;
-
-	for (i = h->bits; i < n; i++)
-		if (h->addr[i / 8] & (0x80 >> i % 8))
-			return 1;
-	return 0;
-}
-
-/* 0: not an address at all. */
-static int
-parse_address(struct conf_hosts *h, const char *text)
-{
-	h->family = AF_INET;
-	if (inet_pton(AF_INET, text, h->addr) == 1)
-		return 1;
-	h->family = AF_INET6;
-	return inet_pton(AF_INET6, text, h->addr) == 1;
-}
-
-static int
-parse_network(struct conf_hosts *h, const char *word, struct fail *f)
-{
-	char *addr = xstrdup(word), *slash = strchr(addr, '/');
-	long long bits;
-	int rc = -1;
-
-	if (slash != NULL)
-		*slash++ = '\0';
-	if (!parse_address(h, addr)) {
-		fail(f, FAIL_INPUT, "expected an address, a network, a host name, .domain or default, not \"%.200s\"",
-		    word);
-		goto out;
-	}
-	bits = h->family == AF_INET ? 32 : 128;
-	if (slash != NULL && text_number(slash, 0, bits, "length of a prefix", &bits, f) == -1)
-		goto out;
-	h->bits = (int)bits;
-	if (has_host_bits(h)) {
-		fail(f, FAIL_INPUT, "%.200s has bits behind its prefix", word);
-		goto out;
-	}
-	rc = 0;
-out:
-	free(addr);
-	return rc;
-}
-
 /* A name has a dot in it, but at its end: one without is a word at the wrong place. */
 static int
 is_name(const char *word)
@@ -144,11 +91,11 @@ is_name(const char *word)
 static int
 parse_pattern(struct conf_hosts *h, const char *word, struct fail *f)
 {
-	h->bits = -1;
+	h->net.bits = -1;
 	if (strcmp(word, "default") == 0)
 		return 0;
 	if (!is_name(word))
-		return parse_network(h, word, f);
+		return cidr_parse(word, "an address, a network, a host name, .domain or default", &h->net, f);
 	return (h->name = access_domain(word, f)) != NULL ? 0 : -1;
 }
 
@@ -157,8 +104,8 @@ access_same(const struct conf_hosts *a, const struct conf_hosts *b)
 {
 	if (a->name != NULL || b->name != NULL)
 		return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0;
-	return a->bits == b->bits && (a->bits < 0 || (a->family == b->family &&
-	    memcmp(a->addr, b->addr, sizeof a->addr) == 0));
+	return a->net.bits == b->net.bits && (a->net.bits < 0 || (a->net.version == b->net.version &&
+	    memcmp(a->net.addr, b->net.addr, sizeof a->net.addr) == 0));
 }
 
 /* ---- options ---- */
@@ -249,16 +196,6 @@ access_clear(struct conf_hosts *h)
 /* ---- a client's line ---- */
 
 static int
-in_network(const struct conf_hosts *h, int family, const uint8_t *addr)
-{
-	int whole = h->bits / 8, rest = h->bits % 8;
-
-	if (h->family != family || memcmp(h->addr, addr, (size_t)whole) != 0)
-		return 0;
-	return rest == 0 || ((h->addr[whole] ^ addr[whole]) >> (8 - rest)) == 0;
-}
-
-static int
 fits_name(const char *pattern, const char *name)
 {
 	size_t n = strlen(pattern), len = strlen(name);
@@ -277,34 +214,35 @@ fits_name(const char *pattern, const char *name)
 static int
 is_address(const struct conf_hosts *h)
 {
-	return h->name == NULL && h->bits == (h->family == AF_INET ? 32 : 128);
+	return h->name == NULL && h->net.bits >= 0 && cidr_is_address(&h->net);
 }
 
 /* How specific the line is for the client; -1: it is not for it. */
 static int
-rank(const struct conf_hosts *h, int family, const void *addr, const char *name)
+rank(const struct conf_hosts *h, int version, const void *addr, const char *name)
 {
 	if (h->name != NULL) {
 		if (name == NULL || !fits_name(h->name, name))
 			return -1;
 		return h->name[0] == '.' ? RANK_DOMAIN + (int)strlen(h->name) : RANK_NAME;
 	}
-	if (h->bits < 0)
+	if (h->net.bits < 0)
 		return RANK_DEFAULT;
-	if (!in_network(h, family, addr))
+	if (!cidr_has(&h->net, version, addr))
 		return -1;
-	return is_address(h) ? RANK_ADDRESS : RANK_NETWORK + h->bits;
+	return is_address(h) ? RANK_ADDRESS : RANK_NETWORK + h->net.bits;
 }
 
 const struct conf_hosts *
 access_find(const struct conf_hosts *v, size_t n, int family, const void *addr, const char *name)
 {
 	const struct conf_hosts *found = NULL;
-	int best = -1, now;
+	/* 0, which no network has: not a client of IP. */
+	int version = family == AF_INET ? 4 : family == AF_INET6 ? 6 : 0, best = -1, now;
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if ((now = rank(&v[i], family, addr, name)) > best) {
+		if ((now = rank(&v[i], version, addr, name)) > best) {
 			best = now;
 			found = &v[i];
 		}
@@ -316,7 +254,7 @@ access_wants_name(const struct conf_hosts *v, size_t n, const struct conf_hosts 
 {
 	size_t i;
 
-	if (found != NULL && found->bits >= 0 && is_address(found))
+	if (found != NULL && is_address(found))
 		return 0;
 	for (i = 0; i < n; i++)
 		if (v[i].name != NULL)
@@ -329,14 +267,14 @@ access_wants_name(const struct conf_hosts *v, size_t n, const struct conf_hosts 
 void
 access_print_pattern(struct buf *b, const struct conf_hosts *h)
 {
-	char addr[INET6_ADDRSTRLEN];
+	char net[CIDR_TEXT_MAX];
 
 	if (h->name != NULL)
 		buf_printf(b, "%s%s", h->name, strchr(h->name, '.') == NULL ? "." : "");
-	else if (h->bits < 0)
+	else if (h->net.bits < 0)
 		buf_puts(b, "default");
 	else
-		buf_printf(b, "%s/%d", inet_ntop(h->family, h->addr, addr, sizeof addr), h->bits);
+		buf_puts(b, cidr_text(net, sizeof net, &h->net));
 }
 
 void

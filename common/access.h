@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cidr.h"
 #include "fail.h"
 #include "limit.h"
 #include "smtp_server.h"
@@ -39,9 +40,7 @@ int conf_client_cert_parse(const char *word, enum conf_client_cert *, struct fai
 /* A line.  access_clear() frees what it holds. */
 struct conf_hosts {
 	char *name;		/* "mx.example", ".example"; NULL: a network, or default */
-	int family;
-	uint8_t addr[16];
-	int bits;		/* of a network; -1: default, or a name */
+	struct cidr net;	/* bits -1: default, or a name */
 	enum conf_action action;
 	char *text;		/* of a refusal; NULL: ours */
 	int tls;		/* enum smtp_server_tls_level; -1: as the listener, likewise below */

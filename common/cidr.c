@@ -10,35 +10,47 @@
 #include "text.h"
 
 static int
-is_zero_behind(const struct cidr *c, int width)
+width_of(const struct cidr *c)
+{
+	return c->version == 4 ? 32 : 128;
+}
+
+int
+cidr_is_address(const struct cidr *c)
+{
+	return c->bits == width_of(c);
+}
+
+static int
+is_zero_behind(const struct cidr *c)
 {
 	int i;
 
-	for (i = c->bits; i < width; i++)
+	for (i = c->bits; i < width_of(c); i++)
 		if (c->addr[i / 8] & (0x80 >> i % 8))
 			return 0;
 	return 1;
 }
 
 int
-cidr_parse(const char *text, struct cidr *c, struct fail *f)
+cidr_parse(const char *text, const char *expected, struct cidr *c, struct fail *f)
 {
 	char *addr = xstrdup(text), *slash = strchr(addr, '/');
-	long long width, bits;
+	long long bits;
 	int rc = -1;
 
 	memset(c, 0, sizeof *c);
 	if (slash != NULL)
 		*slash++ = '\0';
 	if ((c->version = text_address(addr, c->addr)) == 0) {
-		fail(f, FAIL_INPUT, "expected an address or a network, not \"%.200s\"", text);
+		fail(f, FAIL_INPUT, "expected %s, not \"%.200s\"", expected, text);
 		goto out;
 	}
-	bits = width = c->version == 4 ? 32 : 128;
-	if (slash != NULL && text_number(slash, 0, width, "length of a prefix", &bits, f) == -1)
+	bits = width_of(c);
+	if (slash != NULL && text_number(slash, 0, bits, "length of a prefix", &bits, f) == -1)
 		goto out;
 	c->bits = bits;
-	if (!is_zero_behind(c, width))
+	if (!is_zero_behind(c))
 		fail(f, FAIL_INPUT, "%.200s has bits behind its prefix", text);
 	else
 		rc = 0;

@@ -16,10 +16,13 @@ struct cidr {
 };
 
 /*
- * "10.0.0.0/8", "2001:db8::1".  FAIL_INPUT; so is 10.0.0.1/8, more likely a slip than a wish for
- * 10.0.0.0/8.
+ * "10.0.0.0/8", "2001:db8::1".  "expected" says in the error what may stand there.  FAIL_INPUT; so is 10.0.0.1/8,
+ * more likely a slip than a wish for 10.0.0.0/8.
  */
-int cidr_parse(const char *, struct cidr *, struct fail *);
+int cidr_parse(const char *, const char *expected, struct cidr *, struct fail *);
+
+/* One address alone? */
+int cidr_is_address(const struct cidr *);
 
 /* Is the address, of that version of IP, in it? */
 int cidr_has(const struct cidr *, int version, const void *addr);

@@ -506,7 +506,7 @@ check_hosts(const struct conf_listen *l, const struct conf_hosts *h, struct fail
 {
 	size_t i;
 
-	if (l->path != NULL && (h->bits >= 0 || h->name != NULL))
+	if (l->path != NULL && (h->net.bits >= 0 || h->name != NULL))
 		return fail(f, FAIL_INPUT, "clients of a unix socket have no address: expected default");
 	if (h->tls > SMTP_SERVER_TLS_NO && l->tls == SMTP_SERVER_TLS_NO)
 		return fail(f, FAIL_INPUT, "tls %s on a listener with tls no: let the listener have TLS, and give "
@@ -1127,7 +1127,7 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	struct facts_addr a = { .family = strchr(l->at.host, ':') == NULL ? AF_INET : AF_INET6 };
 	const char *special = NULL;
 
-	if (h->action != CONF_RELAY || h->name != NULL || h->bits > 0 || l->path != NULL)
+	if (h->action != CONF_RELAY || h->name != NULL || h->net.bits > 0 || l->path != NULL)
 		return 0;
 	if (inet_pton(a.family, l->at.host, &a.ip) == 1)
 		special = facts_addr_special(&a);

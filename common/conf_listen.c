@@ -163,7 +163,7 @@ take_proxy(struct conf_listen *l, const char *word, struct fail *f)
 {
 	struct cidr c;
 
-	if (cidr_parse(word, &c, f) == -1)
+	if (cidr_parse(word, "an address or a network", &c, f) == -1)
 		return -1;
 	l->proxy = xreallocarray(l->proxy, l->nproxies + 1, sizeof *l->proxy);
 	l->proxy[l->nproxies++] = c;

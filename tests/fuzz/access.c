@@ -27,9 +27,9 @@ check(struct conf_hosts *h)
 	MUST(access_parse(&again, v, 2, &f) == 0 && access_same(h, &again));
 	access_clear(&again);
 	if (h->name == NULL)
-		MUST(access_find(h, 1, h->bits < 0 ? AF_INET : h->family, h->addr, NULL) == h);
+		MUST(access_find(h, 1, h->net.version == 6 ? AF_INET6 : AF_INET, h->net.addr, NULL) == h);
 	else if (h->name[0] != '.')
-		MUST(access_find(h, 1, AF_INET, h->addr, h->name) == h);
+		MUST(access_find(h, 1, AF_INET, h->net.addr, h->name) == h);
 	MUST(h->text == NULL || strlen(h->text) <= ACCESS_TEXT_MAX);
 	MUST(!(h->limits.given & 1U << LIMIT_SIZE) || h->limits.value[LIMIT_SIZE] >= 65536);
 	MUST(!(h->limits.given & 1U << LIMIT_MESSAGE_RATE) || h->limits.per[LIMIT_MESSAGE_RATE] > 0);

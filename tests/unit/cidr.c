@@ -44,7 +44,7 @@ main(void)
 		char text[CIDR_TEXT_MAX];
 		struct cidr c;
 
-		if (cidr_parse(rows[i].net, &c, &f) == -1) {
+		if (cidr_parse(rows[i].net, "an address or a network", &c, &f) == -1) {
 			unit_str(f.text, rows[i].text, "%s, the error", rows[i].net);
 			continue;
 		}
