@@ -197,7 +197,6 @@ compare_column()
 	    'hosts pub liar.clients.test relay' 'hosts pub .clients.test accept' \
 	    "listen prv 127.0.0.1@$RELAY_PORT2 type private" 'hosts prv 127.0.2.0/24 accept' 'hosts prv 127.0.3.0/24 relay' \
 	    'hosts prv four.sub.clients.test relay' 'hosts prv one.clients.test accept'
-	mkdir -p "$RELAY/etc"
 	echo secret | smtp-relay -c "$RELAY/conf" --passwd ann --pass-file -
 	relay_start
 	# A stranger, one with accept, one whose name lies, one whose name is accepted.

@@ -379,6 +379,17 @@ serve(struct settings *s, const struct conf *conf)
 	return rc == -1 ? TOOL_CANNOT : TOOL_YES;
 }
 
+/* The first user may come before the first start, which makes the folder otherwise. */
+static int
+make_dir(const struct conf *conf, struct fail *f)
+{
+	size_t len = strlen(conf->dir);
+
+	if (strncmp(conf->passwords, conf->dir, len) != 0 || conf->passwords[len] != '/')
+		return 0;
+	return file_mkdir(conf->dir, 0755, f);
+}
+
 /* The file belongs to whoever starts the relay; a relay that runs reads it at SIGHUP. */
 static enum tool_exit
 change_passwd(const struct settings *s, const struct conf *conf)
@@ -391,7 +402,7 @@ change_passwd(const struct settings *s, const struct conf *conf)
 	if (s->take_away)
 		rc = passwd_set(conf->passwords, s->user, NULL, &had, &f);
 	else if (secret_read(&s->secret, "Password", SECRET_CONFIRM, &pass, &f) == 0 &&
-	    passwd_hash(pass.p != NULL ? pass.p : "", hash, &f) == 0)
+	    passwd_hash(pass.p != NULL ? pass.p : "", hash, &f) == 0 && make_dir(conf, &f) == 0)
 		rc = passwd_set(conf->passwords, s->user, hash, &had, &f);
 	buf_wipe(&pass);
 	explicit_bzero(hash, sizeof hash);
