@@ -46,6 +46,13 @@ deps()
 	deps 'lab-a:lab-a lab-b:lab-b lab-c:lab-c' '' 'lab-a lab-b lab-c'
 }
 
+@test "a server that must not mix with the others lies apart" {
+	deps 'lab-a:lab-a' 'lab-a ' lab-a
+	deps 'lab-a:lab-a lab-b:lab-b:own' 'lab-b ' lab-a
+	[ -e "$tree/.peers/own/lab-b/usr/sbin/lab-b" ]
+	deps 'lab-a:lab-a lab-b:lab-b:own' '' lab-a
+}
+
 @test "what the system has is not fetched, and may go again" {
 	: > "$BATS_TEST_TMPDIR/bin/lab-a"
 	chmod +x "$BATS_TEST_TMPDIR/bin/lab-a"

@@ -131,3 +131,18 @@ lab_scripted()
 	lab_spawn "scripted-$2" python3 "$lab_here/scripted" "$@"
 	lab_await "scripted-$2" services_listens "$1" "$2"
 }
+
+# exim|opensmtpd ADDR CERTFOLDER: that one, real, is the MX there.
+lab_mta()
+{
+	lab_take "$2" || return 1
+	mkdir -p "$LAB_DIR/$1"
+	lab_spawn "$1" "$lab_here/mta" "$1" "$LAB_DIR/$1" "$2" "$LAB_PORT" "$3"
+	lab_await "$1" services_listens "$2" "$LAB_PORT"
+}
+
+# exim|opensmtpd: what it has taken.
+lab_mta_mail()
+{
+	cat "$LAB_DIR/$1/mail/all" 2>/dev/null
+}
