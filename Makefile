@@ -62,8 +62,9 @@ tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKG
 TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
-AIDS_SRC = $(filter-out tests/lab/faults.c,$(wildcard tests/lab/*.c))
-AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(BUILD)/lab/faults.so $(BUILD)/dnsask
+PRELOADS = faults clock
+AIDS_SRC = $(filter-out $(PRELOADS:%=tests/lab/%.c),$(wildcard tests/lab/*.c))
+AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(PRELOADS:%=$(BUILD)/lab/%.so) $(BUILD)/dnsask
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 HARNESSES = $(patsubst tests/fuzz/%.c,$(BUILD)/harness/%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))

@@ -15,7 +15,7 @@ relay_setup()
 	local dir
 	RELAY=$BATS_TEST_TMPDIR/r RELAY_PID='' RELAY_JOB='' RELAY_MAY_DIE=
 	RELAY_SPOOL=$RELAY/spool RELAY_LOG=$RELAY/log
-	RELAY_PREFIX=()
+	RELAY_PREFIX=() RELAY_PRELOAD=
 	mkdir -p "$RELAY"
 	for dir in "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR" "$RELAY"; do
 		[ ! -d "$dir" ] || chmod 711 "$dir"
@@ -216,8 +216,90 @@ relay_says()
 relay_with_faults()
 {
 	head -c 8192 /dev/zero > "$RELAY/faults"
-	RELAY_PREFIX+=(env "LD_PRELOAD=$BUILD/lab/faults.so" "FAULTS_FILE=$RELAY/faults"
+	relay_preload faults "FAULTS_FILE=$RELAY/faults"
+}
+
+# LIBRARY VARIABLE: the relay runs with it from now on, and with those said before.
+relay_preload()
+{
+	RELAY_PRELOAD=$RELAY_PRELOAD${RELAY_PRELOAD:+:}$BUILD/lab/$1.so
+	RELAY_PREFIX+=(env "LD_PRELOAD=$RELAY_PRELOAD" "$2" "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0")
+}
+
+# Before relay_start: the relay's time is the test's from then on, and that of commands behind "${RELAY_AT[@]}" too.  Time runs
+# as it does, but relay_clock sets it forward, in all processes of the relay at once and as often as wanted, and
+# whatever of its timers is due then fires: a day passes in a moment.  A step is an hour-long silence for whoever is
+# under way: let sessions end before.  Signatures and certificates of the lab hold for four weeks.
+#
+#	relay_with_clock; relay_start
+#	relay_clock +4h				four hours later
+#	relay_clock "@$((($(relay_now) / 86400 + 1) * 86400))"	the next midnight, UTC
+#	relay_await 5 log_says '...'		what has to come of it
+#	relay_clock_next			to the next try of a message, and until that is over
+relay_with_clock()
+{
+	head -c 8 /dev/zero > "$RELAY/clock"
+	RELAY_AHEAD=0
+	relay_preload clock "CLOCK_FILE=$RELAY/clock"
+	RELAY_AT=(env "LD_PRELOAD=$BUILD/lab/clock.so" "CLOCK_FILE=$RELAY/clock"
 	    "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0")
+}
+
+# The time there, in seconds since 1970.
+relay_now()
+{
+	echo $(($(date +%s) + RELAY_AHEAD))
+}
+
+# +NUMBER[smhd], or @SECONDS since 1970: sets it forward.
+relay_clock()
+{
+	local n=${1#[+@]} unit=1 octets='' i
+	case $n in
+	*s) n=${n%s} ;;
+	*m) n=${n%m} unit=60 ;;
+	*h) n=${n%h} unit=3600 ;;
+	*d) n=${n%d} unit=86400 ;;
+	esac
+	n=$((n * unit))
+	[ "${1:0:1}" != @ ] || n=$((n - $(relay_now)))
+	RELAY_AHEAD=$((RELAY_AHEAD + n))
+	for ((i = 0; i < 64; i += 8)); do
+		octets+=$(printf '\\x%02x' $((RELAY_AHEAD >> i & 255)))
+	done
+	# shellcheck disable=SC2059 # the octets are the format; 1<> overwrites in place, with one write
+	printf "$octets" 1<> "$RELAY/clock"
+}
+
+# When the next message in queue/ is due; nothing where it is empty.
+relay_next_due()
+{
+	local file due least=
+	for file in "$RELAY_SPOOL"/queue/*,*; do
+		[ -e "$file" ] || continue
+		due=${file##*/} due=${due#*,} due=${due%%,*}
+		[ -n "$least" ] && [ "$least" -le "$due" ] || least=$due
+	done
+	echo "$least"
+}
+
+# Is nothing under way, nor due, nor about to be committed?
+relay_is_idle()
+{
+	local due
+	due=$(relay_next_due)
+	{ [ -z "$due" ] || [ "$due" -gt "$(relay_now)" ]; } && [ -z "$(ls "$RELAY_SPOOL/new")" ]
+}
+
+# To the time when the next message is due, and until nothing is under way any more; 1: there is none.
+relay_clock_next()
+{
+	local due
+	relay_await 20 relay_is_idle || return
+	due=$(relay_next_due)
+	[ -n "$due" ] || return 1
+	relay_clock "@$due"
+	relay_await 20 relay_is_idle
 }
 
 # RULES: what goes wrong from now on; none: nothing.
