@@ -16,6 +16,7 @@
 #define CONTROL_SOCKET "control"
 #define CONTROL_RECORD_MAX 1024		/* octets of a question or an answer */
 #define CONTROL_CLIENTS_MAX 16		/* more wait in the backlog */
+#define CONTROL_ANSWERS_MAX 16		/* kept for a client who does not read; it has to wait until it does */
 #define CONTROL_ANSWER_MS 60000		/* a queue that syncs a large group takes its time */
 
 enum control_verb {

@@ -199,3 +199,37 @@ sink_listens()
 	[ "$status" -eq 0 ] || { echo "$stderr"; false; }
 	run ! grep -q role-died "$RELAY_LOG"
 }
+
+# Its answers would lie in the queue's memory: it is read no more until it reads.
+@test "who asks without end and reads nothing has to wait, others do not" {
+	relay_start
+	queue_up u@relay.example
+	mkfifo go
+	python3 - "$RELAY_SPOOL/control" "${IDS[0]}" > asked 3>&- <<-'END' &
+		import select, socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		s.connect(sys.argv[1])
+		s.setblocking(False)
+		sent = 0
+		while sent < 50000:
+		    try:
+		        s.send(b"retry x%d" % sent)
+		        sent += 1
+		    except BlockingIOError:
+		        if not select.select([], [s], [], 3)[1]:
+		            break
+		print("sent", sent, flush=True)
+		open("go").read()
+		answers = 0
+		while answers < sent and select.select([s], [], [], 20)[0]:
+		    answers += s.recv(2000).startswith(b"failed ")
+		print("answers", answers, flush=True)
+	END
+	relay_await 60 grep -q '^sent' asked
+	[ "$(cut -d' ' -f2 asked)" -lt 5000 ] || { cat asked; return 1; }
+	q hold "${IDS[0]}"
+	[ "$status" -eq 0 ]
+	: > go
+	wait $!
+	[ "$(sed -n 's/^sent //p' asked)" = "$(sed -n 's/^answers //p' asked)" ] || { cat asked; return 1; }
+}

@@ -27,6 +27,7 @@ struct channel {
 	void *arg;
 	struct event *readable, *writable;
 	struct waiting *first, **last;
+	size_t nwaiting, bound;
 	int gone;
 };
 
@@ -41,6 +42,12 @@ tell_gone(struct channel *c, const struct fail *f)
 	c->handlers->gone(c->arg, f);
 }
 
+static int
+is_full(const struct channel *c)
+{
+	return c->bound > 0 && c->nwaiting >= c->bound;
+}
+
 /* 1: there may be more; otherwise the channel may be gone. */
 static int
 take_some(struct channel *c)
@@ -49,11 +56,13 @@ take_some(struct channel *c)
 	struct order o;
 	int i, got = 1;
 
-	for (i = 0; i < RECORDS_AT_ONCE && (got = order_recv(c->fd, &o, &f)) == 1; i++)
+	for (i = 0; i < RECORDS_AT_ONCE && !is_full(c) && (got = order_recv(c->fd, &o, &f)) == 1; i++)
 		c->handlers->record(c->arg, &o);
 	if (got == -1)
 		tell_gone(c, &f);
-	return got == 1;
+	else if (is_full(c))
+		event_del(c->readable);
+	return got == 1 && !is_full(c);
 }
 
 static void
@@ -71,6 +80,7 @@ drop_first(struct channel *c)
 
 	if ((c->first = w->next) == NULL)
 		c->last = &c->first;
+	c->nwaiting--;
 	if (w->fd != -1)
 		close(w->fd);
 	/* It may be a password. */
@@ -97,6 +107,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		drop_first(c);
 	}
 	event_del(c->writable);
+	if (c->bound > 0 && event_add(c->readable, NULL) == -1)
+		alloc_failed();
 }
 
 struct channel *
@@ -128,6 +140,12 @@ channel_free(struct channel *c)
 	free(c);
 }
 
+void
+channel_bound(struct channel *c, size_t n)
+{
+	c->bound = n;
+}
+
 static int
 wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 {
@@ -142,6 +160,7 @@ wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 	w->fd = copy;
 	*c->last = w;
 	c->last = &w->next;
+	c->nwaiting++;
 	if (event_add(c->writable, NULL) == -1)
 		alloc_failed();
 	return 0;

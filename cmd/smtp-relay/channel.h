@@ -21,6 +21,12 @@ struct channel *channel_new(struct event_base *, int fd, const struct channel_ha
 void channel_free(struct channel *);
 
 /*
+ * From now on no record is read while so many wait to be sent: a peer who asks and does not read has to wait.  0: no
+ * bound, as at first, which is for roles, who would wait for each other.
+ */
+void channel_bound(struct channel *, size_t);
+
+/*
  * Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none.  Returns
  * -1 where that cannot be: then nothing is sent.  Without a descriptor it does not fail.
  */

@@ -176,6 +176,7 @@ on_client(evutil_socket_t lfd, short what, void *arg)
 	c = xcalloc(1, sizeof *c);
 	c->s = s;
 	c->channel = channel_new(s->base, fd, &handlers, c);
+	channel_bound(c->channel, CONTROL_ANSWERS_MAX);
 	c->next = s->clients;
 	c->back = &s->clients;
 	if (c->next != NULL)
