@@ -71,6 +71,27 @@ file_read(const char *path, size_t max, struct buf *b, struct fail *f)
 	return rc;
 }
 
+int
+file_read_at(int dir, const char *name, const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), rc = -1;
+	struct stat st;
+
+	if (fd == -1 && errno == ELOOP)
+		fail(f, FAIL_INPUT, "%.300s: a symbolic link, which is not followed here", path);
+	else if (fd == -1 || fstat(fd, &st) == -1)
+		fail_errno(f, "%.300s", path);
+	else if (!S_ISREG(st.st_mode))
+		fail(f, FAIL_INPUT, "%.300s: not a regular file", path);
+	else
+		rc = read_all(fd, path, max, b, f);
+	if (fd != -1)
+		close(fd);
+	if (rc == -1)
+		buf_clear(b);
+	return rc;
+}
+
 /* Open already, under a name: what comes there is the business of whoever opened it. */
 static int
 is_descriptor(const char *path)

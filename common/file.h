@@ -27,6 +27,12 @@ int file_read(const char *path, size_t max, struct buf *b, struct fail *);
  */
 int file_read_regular(const char *path, size_t max, struct buf *b, struct fail *);
 
+/*
+ * Likewise the regular file of that name in a directory that is open, in which others may write: a symbolic link is not
+ * followed (FAIL_INPUT).  The path is for messages.
+ */
+int file_read_at(int dir, const char *name, const char *path, size_t max, struct buf *b, struct fail *);
+
 /* May others than its owner read this regular file?  0 where it is none, or cannot be looked at. */
 int file_is_exposed(const char *path);
 

@@ -163,6 +163,22 @@ path_of(const struct sts_cache *c, const char *domain)
 	return name_is_host(domain, NAME_UNDERSCORE) ? file_join(c->dir, domain) : NULL;
 }
 
+/*
+ * The file itself, in the folder itself: another user's folder is read by root too, and its owner is not to choose what
+ * else root reads.  The folder is opened each time: a descriptor from before a chroot(2) would lead out of it.
+ */
+static int
+read_file(const struct sts_cache *c, const char *domain, const char *path, struct buf *b, struct fail *f)
+{
+	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC | (c->writable ? 0 : O_NOFOLLOW)), rc;
+
+	if (dir == -1)
+		return fail_errno(f, "%.300s", c->dir);
+	rc = file_read_at(dir, domain, path, FILE_MAX, b, f);
+	close(dir);
+	return rc;
+}
+
 /* 1, 0: there is none, or -1. */
 static int
 read_entry(const struct sts_cache *c, const char *domain, struct sts_entry *out, struct fail *f)
@@ -174,7 +190,7 @@ read_entry(const struct sts_cache *c, const char *domain, struct sts_entry *out,
 
 	if (path == NULL)
 		return 0;
-	if (file_read_regular(path, FILE_MAX, &b, &why) == -1) {
+	if (read_file(c, domain, path, &b, &why) == -1) {
 		if (why.err != ENOENT)
 			rc = fail(f, why.kind, "%s", why.text);
 	} else

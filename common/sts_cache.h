@@ -1,7 +1,7 @@
 /*
  * sts_cache - MTA-STS policies on disk, for as long as they hold (RFC 8461 3.2 max_age, 5.1): a file for
  * each domain, in a folder that is the cache's alone.  Files appear complete or not at all, so that
- * several processes may read what one writes.
+ * several processes may read what one writes.  A file that is a symbolic link is not read.
  *
  *	domain example.org
  *	id 20160831085700Z
@@ -36,7 +36,10 @@ struct sts_cache;
  */
 struct sts_cache *sts_cache_open(const char *dir, int64_t now, struct fail *);
 
-/* As it stands, for reading alone: nothing is made or removed, and sts_cache_put() is not for it. */
+/*
+ * As it stands, for reading alone: nothing is made or removed, and sts_cache_put() is not for it.  It may be another
+ * user's; where the folder is a symbolic link nothing in it is read.
+ */
 struct sts_cache *sts_cache_read(const char *dir);
 int sts_cache_is_writable(const struct sts_cache *);
 void sts_cache_free(struct sts_cache *);	/* NULL is allowed */

@@ -165,6 +165,34 @@ test_names(void)
 
 #define HEAD "domain d.example\nid 1\nfetched 2027-01-15T08:00:00Z\n"
 
+/* The owner of a folder that others read decides what is in it, not what else is read. */
+static void
+test_links(void)
+{
+	struct sts_cache *c = open_or_abort(), *reader;
+	char *path = in_dir("d.example"), *target = in_dir("kept.example"), *other = in_dir("../other");
+	struct fail f = FAIL_INIT;
+
+	write_text("kept.example", HEAD "max-age 600\nmode none\n");
+	unit_int(symlink(target, path), 0, "a link to a policy");
+	unit_int(get(c, "d.example", NOW, &f), -1, "is not followed");
+	unit_ok(strstr(f.text, "d.example: a symbolic link") != NULL, "and told: %s", f.text);
+	unit_int(unlink(path), 0, "removed");
+	unit_int(rename(target, path), 0, "the policy itself");
+	unit_int(get(c, "d.example", NOW, NULL), 1, "is read");
+	unit_int(symlink(dir, other), 0, "a link to the folder");
+	reader = sts_cache_read(other);
+	unit_int(get(reader, "d.example", NOW, NULL), -1, "is not followed where it may be another's");
+	sts_cache_free(reader);
+	sts_cache_free(c);
+	c = sts_cache_open(other, NOW, NULL);
+	unit_int(c != NULL ? get(c, "d.example", NOW, NULL) : -1, 1, "but where it is ours");
+	sts_cache_free(c);
+	free(path);
+	free(target);
+	free(other);
+}
+
 static void
 test_damage(void)
 {
@@ -240,6 +268,7 @@ main(void)
 	unit_ok(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700, "the folder is its owner's alone");
 	test_age();
 	test_names();
+	test_links();
 	test_damage();
 	test_sweep();
 	if (file_remove_tree(template, NULL) == -1)
