@@ -74,6 +74,7 @@ static const char *const end_names[SMTP_SERVER_ENDS] = {
 	[SMTP_SERVER_END_EOF] = "eof",
 	[SMTP_SERVER_END_LOST] = "lost",
 	[SMTP_SERVER_END_TIMEOUT] = "timeout",
+	[SMTP_SERVER_END_EXPIRED] = "session-time",
 	[SMTP_SERVER_END_SHUTDOWN] = "shutdown",
 	[SMTP_SERVER_END_ANSWER] = "refused",
 	[SMTP_SERVER_END_LIMIT] = "limit",
@@ -1342,18 +1343,30 @@ smtp_server_tls_failed(struct smtp_server *s, const struct fail *f)
 	stop(s, SMTP_SERVER_END_HANDSHAKE);
 }
 
-void
-smtp_server_timeout(struct smtp_server *s)
+static void
+time_over(struct smtp_server *s, enum smtp_server_end end, const char *status, const char *why)
 {
 	if (s->stage == SMTP_SERVER_AT_DONE || s->stage == SMTP_SERVER_AT_END)
 		return;
 	if (s->stage != SMTP_SERVER_AT_HANDSHAKE) {
-		stop_421(s, SMTP_SERVER_END_TIMEOUT, "4.4.2", "timed out");
+		stop_421(s, end, status, why);
 		return;
 	}
 	/* A reply in clear text would stand inside TLS. */
-	fail(&s->fail, FAIL_TEMP, "%s: timed out", stage_names[s->stage]);
-	stop(s, SMTP_SERVER_END_TIMEOUT);
+	fail(&s->fail, FAIL_TEMP, "%s: %s", stage_names[s->stage], why);
+	stop(s, end);
+}
+
+void
+smtp_server_timeout(struct smtp_server *s)
+{
+	time_over(s, SMTP_SERVER_END_TIMEOUT, "4.4.2", "timed out");
+}
+
+void
+smtp_server_expired(struct smtp_server *s)
+{
+	time_over(s, SMTP_SERVER_END_EXPIRED, "4.7.0", "the session has lasted too long");
 }
 
 void

@@ -171,6 +171,7 @@ enum smtp_server_end {
 	SMTP_SERVER_END_EOF,		/* closed by the client without QUIT */
 	SMTP_SERVER_END_LOST,		/* smtp_server_lost() */
 	SMTP_SERVER_END_TIMEOUT,	/* 421 4.4.2 */
+	SMTP_SERVER_END_EXPIRED,	/* 421 4.7.0: smtp_server_expired() */
 	SMTP_SERVER_END_SHUTDOWN,	/* 421 4.3.2 */
 	SMTP_SERVER_END_ANSWER,		/* the caller refused the client, or answered 421 */
 	SMTP_SERVER_END_LIMIT,		/* 421 4.7.0: too many errors, messages, ...; an endless line */
@@ -276,6 +277,12 @@ void smtp_server_tls_failed(struct smtp_server *, const struct fail *);
  * awaited: the message may be safe already, and is to be answered for.
  */
 void smtp_server_timeout(struct smtp_server *);
+
+/*
+ * The session has lasted as long as any may.  Likewise; the client was not slow, so the connection is not to blame
+ * (RFC 3463 3.5, X.4.2): it is a rule of ours (3.8).
+ */
+void smtp_server_expired(struct smtp_server *);
 
 /* We go: at once between commands, else behind the message under way or the answer awaited. */
 void smtp_server_shutdown(struct smtp_server *);

@@ -17,6 +17,9 @@ setup()
 
 teardown()
 {
+	local pid
+	pid=$(relay_role auth)
+	[ -z "$pid" ] || kill -CONT "$pid"
 	relay_end
 }
 
@@ -140,6 +143,105 @@ says()
 	relay_await 10 knows bob@example.org new
 	run ! knows bob@example.org b
 	run ! grep -q 'role-died role=in' "$RELAY_LOG"
+}
+
+# 220 guesses wait for one who checks, and there is room for 200: the one of another address has its turn.
+@test "who guesses from one address keeps another waiting for a hash, not for all of them" {
+	users
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required auth required" 'limit max-auth-failures 1000'
+	relay_start
+	python3 - "$RELAY_PORT" 220 > guesses 3>&- <<-'END' &
+		import base64, socket, ssl, sys
+		context = ssl._create_unverified_context()
+		guess = b"AUTH PLAIN " + base64.b64encode(b"\0ann\0guess") + b"\r\n"
+		def connect():
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60, ("127.0.0.9", 0))
+		    f = s.makefile("rb")
+		    f.readline()
+		    def say(s, f, line):
+		        s.sendall(line)
+		        while f.readline()[3:4] == b"-":
+		            pass
+		    say(s, f, b"EHLO c\r\n")
+		    say(s, f, b"STARTTLS\r\n")
+		    s = context.wrap_socket(s)
+		    f = s.makefile("rb")
+		    say(s, f, b"EHLO c\r\n")
+		    return s, f
+		all = [connect() for i in range(int(sys.argv[2]))]
+		for s, f in all:
+		    s.sendall(guess)
+		print("sent", flush=True)
+		codes = [f.readline()[:3].decode() for s, f in all]
+		print("busy", codes.count("454"), "no", codes.count("535"), flush=True)
+	END
+	relay_await 60 grep -q '^sent' guesses || { cat guesses; return 1; }
+	knows bob@example.org b
+	wait $!
+	cat guesses
+	[ "$(sed -n '/ auth .*user=bob@example.org result=yes/,$p' "$RELAY_LOG" | grep -c ' auth .*user=ann result=no')" -ge 20 ]
+	# Of the newcomers the line's end had no place, nor had the guess that made room.
+	log_says ' auth client=127.0.0.9 user=ann result=busy'
+	run ! log_says 'user=bob@example.org result=busy'
+}
+
+# PYTHON...: with the client's first words said inside TLS, on a relay whose clock is set forward by ahead().
+python_in_tls()
+{
+	/usr/bin/python3 - "$RELAY_PORT" "$RELAY/faults" "$(plain ann 'gr€en & "tea"')" "$1" <<-'END'
+		import os, signal, socket, ssl, sys
+		port, faults, plain, code = int(sys.argv[1]), sys.argv[2], sys.argv[3].encode(), sys.argv[4]
+		def expect(f, code):
+		    line = f.readline()
+		    while line[3:4] == b"-":
+		        line = f.readline()
+		    if not line.startswith(code):
+		        sys.exit("expected %s, got %s" % (code, line))
+		def say(line, code):
+		    s.sendall(line + b"\r\n")
+		    expect(f, code)
+		def ahead(seconds):
+		    with open(faults, "r+b") as f:
+		        f.write((b"clock * 0 ahead=%d" % seconds).ljust(4096, b"\0"))
+		    socket.create_connection(("127.0.0.1", port), 20).close()	# wakes the worker
+		s = socket.create_connection(("127.0.0.1", port), 20)
+		f = s.makefile("rb")
+		expect(f, b"220")
+		say(b"EHLO c", b"250")
+		say(b"STARTTLS", b"220")
+		s = ssl._create_unverified_context().wrap_socket(s)
+		f = s.makefile("rb")
+		say(b"EHLO c", b"250")
+		exec(code)
+	END
+}
+
+@test "a password that is not checked in time: 454, and the session goes on; its own time runs on" {
+	local auth
+	users
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required auth required" 'workers 1' \
+	    'hosts in default relay session-time 5m'
+	relay_with_faults
+	relay_start
+	auth=$(relay_role auth)
+	kill -STOP "$auth"
+	python_in_tls "if True:
+	    s.sendall(b'AUTH PLAIN ' + plain + b'\\r\\n')
+	    ahead(50)
+	    ahead(70)
+	    expect(f, b'454 4.7.0')
+	    os.kill($auth, signal.SIGCONT)
+	    say(b'MAIL FROM:<a@b.example>', b'530')
+	    say(b'AUTH PLAIN ' + plain, b'235')
+	    os.kill($auth, signal.SIGSTOP)"
+	python_in_tls "if True:
+	    ahead(350)
+	    s.sendall(b'AUTH PLAIN ' + plain + b'\\r\\n')
+	    ahead(380)
+	    expect(f, b'421 4.7.0')"
+	log_says ' auth client=127.0.0.1 user=ann result=late'
+	[ "$(grep -c ' auth .*user=ann result=yes' "$RELAY_LOG")" -eq 1 ]
+	log_says ' disconnect client=127.0.0.1 end=session-time stage="end of AUTH" .*reason="end of AUTH: the session has lasted too long"'
 }
 
 auth_is_back()

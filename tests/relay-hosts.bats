@@ -334,7 +334,8 @@ compare_column()
 	wait $!
 	[[ $(< session) == '220 250 250 '*' 250 421 '@(closed|reset) ]] || { cat session; false; }
 	[ $((SECONDS - begun)) -ge 9 ]
-	[ "$(grep -c ' disconnect .* end=timeout ' log)" -eq 3 ]
+	[ "$(grep -c ' disconnect .* end=timeout ' log)" -eq 2 ]
+	logs ' disconnect client=127.0.4.1 end=session-time .*reason="command: the session has lasted too long"'
 	logs ' disconnect client=127.0.3.1 end=timeout stage=message '
 }
 

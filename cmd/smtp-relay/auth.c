@@ -1,6 +1,6 @@
 /*
- * Questions go into a line and are answered from the loop, one hash a turn, so that records are read meanwhile
- * and a stop is heard.
+ * Questions wait for their turn (turns.h) and are answered from the loop, one hash each time, so that records are read
+ * meanwhile and a stop is heard.
  */
 #include "auth.h"
 
@@ -13,6 +13,7 @@
 #include "log.h"
 #include "table.h"
 #include "text.h"
+#include "turns.h"
 
 struct asker {
 	struct asker *next;
@@ -22,9 +23,8 @@ struct asker {
 };
 
 struct question {
-	struct question *next;
 	struct asker *asker;
-	char *slot, *user, *password;
+	char *slot, *number, *user, *password;
 };
 
 struct auth {
@@ -32,8 +32,7 @@ struct auth {
 	const struct auth_start *start;
 	struct passwd_db *db;
 	struct asker *askers;
-	struct question *first, **last;
-	size_t waiting;
+	struct turns *questions;
 	struct event *turn;
 	int stopping;
 };
@@ -50,19 +49,20 @@ question_free(struct question *q)
 {
 	wipe(q->password);
 	free(q->user);
+	free(q->number);
 	free(q->slot);
 	free(q);
 }
 
 static void
-answer(struct asker *k, const char *slot, const char *word)
+answer(const struct question *q, const char *word)
 {
 	struct buf b = BUF_INIT;
 
-	if (k->channel == NULL)
+	if (q->asker->channel == NULL)
 		return;
-	table_put(&b, "checked", slot, word, (char *)NULL);
-	channel_send(k->channel, b.p, b.len, -1);
+	table_put(&b, "checked", q->slot, q->number, word, (char *)NULL);
+	channel_send(q->asker->channel, b.p, b.len, -1);
 	buf_clear(&b);
 }
 
@@ -86,15 +86,16 @@ next_turn(struct auth *a)
 {
 	struct timeval now = { 0, 0 };
 
-	if (a->first != NULL && event_add(a->turn, &now) == -1)
+	if (turns_waiting(a->questions) > 0 && event_add(a->turn, &now) == -1)
 		alloc_failed();
 }
 
 static void
 end_if_done(struct auth *a)
 {
-	if (!a->stopping || a->first != NULL)
+	if (!a->stopping || turns_waiting(a->questions) > 0)
 		return;
+	turns_free(a->questions);
 	passwd_free(a->db);
 	role_end(&a->role);
 }
@@ -103,47 +104,54 @@ static void
 on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct auth *a = arg;
-	struct question *q = a->first;
+	struct question *q = turns_next(a->questions);
 
 	(void)fd;
 	(void)what;
 	if (q == NULL)
 		return;
-	if ((a->first = q->next) == NULL)
-		a->last = &a->first;
-	a->waiting--;
 	q->asker->waiting--;
 	if (q->asker->channel != NULL)
-		answer(q->asker, q->slot, passwd_check(a->db, q->user, q->password) ? "yes" : "no");
+		answer(q, passwd_check(a->db, q->user, q->password) ? "yes" : "no");
 	question_free(q);
 	sweep(a);
 	next_turn(a);
 	end_if_done(a);
 }
 
-/* check SLOT USER PASSWORD */
+static struct question *
+question_new(struct asker *k, const struct order *o)
+{
+	struct question *q = xcalloc(1, sizeof *q);
+
+	q->asker = k;
+	q->slot = xstrdup(o->v[1]);
+	q->number = xstrdup(o->v[2]);
+	q->user = xstrdup(o->v[4]);
+	q->password = xstrdup(o->v[5]);
+	return q;
+}
+
+/* check SLOT QUESTION CLIENT USER PASSWORD */
 static void
 on_record(void *arg, struct order *o)
 {
 	struct asker *k = arg;
 	struct auth *a = k->a;
-	struct question *q;
+	struct question *out;
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n == 4 && strcmp(o->v[0], "check") == 0 && a->waiting < AUTH_WAITING_MAX) {
-		q = xcalloc(1, sizeof *q);
-		q->asker = k;
-		q->slot = xstrdup(o->v[1]);
-		q->user = xstrdup(o->v[2]);
-		q->password = xstrdup(o->v[3]);
-		*a->last = q;
-		a->last = &q->next;
-		a->waiting++;
+	if (o->n == 6 && strcmp(o->v[0], "check") == 0) {
 		k->waiting++;
+		if ((out = turns_add(a->questions, o->v[3], question_new(k, o))) != NULL) {
+			out->asker->waiting--;
+			answer(out, "busy");
+			question_free(out);
+			sweep(a);
+		}
 		next_turn(a);
-	} else if (o->n == 4)
-		answer(k, o->v[1], "busy");
+	}
 	explicit_bzero(o->text, sizeof o->text);
 }
 
@@ -206,7 +214,7 @@ auth_main(const struct auth_start *start)
 	struct fail f = FAIL_INIT;
 
 	a.start = start;
-	a.last = &a.first;
+	a.questions = turns_new(AUTH_WAITING_MAX);
 	a.role.stop = on_stop;
 	a.role.record = on_master_record;
 	a.role.arg = &a;

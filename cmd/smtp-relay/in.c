@@ -238,19 +238,19 @@ retire(struct in *in)
 	stop_listening(in);
 }
 
-/* checked SLOT WORD */
+/* checked SLOT QUESTION WORD */
 static void
 on_auth_record(void *arg, struct order *o)
 {
 	struct in *in = arg;
-	long long slot;
+	long long slot, question;
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n == 3 && strcmp(o->v[0], "checked") == 0 && in->nslots > 0 &&
+	if (o->n == 4 && strcmp(o->v[0], "checked") == 0 && in->nslots > 0 &&
 	    text_number(o->v[1], 0, (long long)in->nslots - 1, "slot", &slot, NULL) == 0 &&
-	    in->slot[slot] != NULL)
-		session_checked(in->slot[slot], o->v[2]);
+	    text_number(o->v[2], 1, INT64_MAX, "question", &question, NULL) == 0 && in->slot[slot] != NULL)
+		session_checked(in->slot[slot], (uint64_t)question, o->v[3]);
 }
 
 /* The master starts it again, and sends a new channel. */
@@ -265,7 +265,7 @@ on_auth_gone(void *arg, const struct fail *f)
 	in->auth = NULL;
 	for (i = 0; i < in->nslots; i++)
 		if (in->slot[i] != NULL)
-			session_checked(in->slot[i], NULL);
+			session_checked(in->slot[i], 0, NULL);
 }
 
 static const struct channel_handlers auth_handlers = { .record = on_auth_record, .gone = on_auth_gone };

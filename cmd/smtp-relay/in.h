@@ -23,6 +23,7 @@
 #include "trust.h"
 
 #define IN_NAME_S 5		/* the banner waits so long for the client's name */
+#define IN_AUTH_S 60		/* a session waits so long for its password to be checked; then 454 */
 #define IN_STOP_S 10		/* sessions get so long to come to a command boundary, then are cut */
 
 /* A listening socket and what belongs to it; made by the master. */
@@ -75,7 +76,7 @@ struct in {
 	struct session **slot;			/* by the number that the queue answers with */
 	size_t nslots, nsessions;		/* sessions: with what waits for a balancer's header */
 	unsigned *npending;			/* these alone, for each listener */
-	uint64_t sessions_seen;
+	uint64_t sessions_seen, questions;	/* these: put to auth */
 	int stopping, retired;
 };
 
@@ -88,8 +89,13 @@ void reset_connection(int fd);
 /* The queue's answer for the session's message. */
 void session_committed(struct session *, const char *id, int code, const char *status, const char *text);
 
-/* auth's answer: "yes", "no", "busy"; NULL: it is gone. */
-void session_checked(struct session *, const char *word);
+
+/*
+ * auth's answer to that question, which may be another session's by now (0: to whatever is asked): "yes", "no", "busy";
+ * NULL: it is gone.
+ */
+void session_checked(struct session *, uint64_t question, const char *word);
+
 /* route's answer for the client of the session with that serial, which may be another by now. */
 void session_named(struct session *, uint64_t serial, enum names_state, const char *name);
 

@@ -10,8 +10,8 @@
  *	master -> in	retire			take no more clients, serve those there are, then end
  *	master -> in	auth		+fd	whom to ask about passwords from now on
  *	master -> auth	asker		+fd	an in's end of that
- *	in -> auth	check SLOT USER PASSWORD
- *	auth -> in	checked SLOT yes|no|busy
+ *	in -> auth	check SLOT QUESTION CLIENT USER PASSWORD
+ *	auth -> in	checked SLOT QUESTION yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
  *	master -> route	retire			another comes: answer until the queue lets go, then end
  *	master -> in	ticket SECRET		session tickets are sealed with it from now on

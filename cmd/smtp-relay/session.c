@@ -44,6 +44,7 @@ struct session {
 		enum smtp_server_stage stage;
 		unsigned commands;
 		uint64_t taken;
+		int last;		/* the timer is that of the session as a whole */
 	} armed;			/* where the session was when the timer was set */
 	char name[48];			/* in the log */
 	struct arrival from;
@@ -59,7 +60,7 @@ struct session {
 	struct client_cert cert;
 	int driving, closing;
 	int awaiting;			/* the queue's answer for id: the session lasts until it came */
-	int checking;			/* auth's answer is awaited */
+	uint64_t checking;		/* auth's answer to this question is awaited; 0: none */
 };
 
 static const struct conf_listen *
@@ -283,6 +284,8 @@ seconds_for(const struct session *s)
 		return (int64_t)limit[LIMIT_HANDSHAKE_TIME];
 	case SMTP_SERVER_AT_DATA:
 		return (int64_t)limit[LIMIT_DATA_TIME];
+	case SMTP_SERVER_AT_AUTH:
+		return IN_AUTH_S;
 	default:
 		return (int64_t)limit[LIMIT_COMMAND_TIME];
 	}
@@ -294,7 +297,8 @@ arm_timer(struct session *s)
 	int64_t us = seconds_for(s) * 1000000, left = s->until_us - now_us();
 	struct timeval tv;
 
-	if (us > left)
+	s->armed.last = us >= left;
+	if (s->armed.last)
 		us = left > 0 ? left : 0;
 	tv.tv_sec = us / 1000000;
 	tv.tv_usec = us % 1000000;
@@ -518,23 +522,31 @@ log_auth(const struct session *s, const char *result)
 	log_send(&l);
 }
 
+/* Who is the same to auth: an address, the network of an IPv6 one, a user of this machine. */
+static void
+name_asker(const struct session *s, char dst[2 * 8 + 1])
+{
+	text_hex(dst, s->guest.addr, s->guest.family == AF_INET6 ? 8 : 4);
+}
+
 static void
 want_auth(struct session *s)
 {
 	struct buf b = BUF_INIT;
-	char slot[24];
+	char slot[24], question[24], asker[2 * 8 + 1];
 
 	if (s->in->auth == NULL) {
 		log_auth(s, "gone");
 		smtp_server_answer(&s->smtp, 454, "4.7.0", "passwords cannot be checked now");
 		return;
 	}
+	s->checking = ++s->in->questions;
 	snprintf(slot, sizeof slot, "%zu", s->slot);
-	table_put(&b, "check", slot, s->smtp.sasl.user, s->smtp.sasl.password, (char *)NULL);
+	snprintf(question, sizeof question, "%" PRIu64, s->checking);
+	name_asker(s, asker);
+	table_put(&b, "check", slot, question, asker, s->smtp.sasl.user, s->smtp.sasl.password, (char *)NULL);
 	channel_send(s->in->auth, b.p, b.len, -1);
 	buf_wipe(&b);
-	s->checking = 1;
-	event_del(&s->timer);
 }
 
 /* ---- wants: the message ---- */
@@ -726,7 +738,7 @@ settle(struct session *s)
 		session_free(s);
 		return;
 	}
-	if (s->smtp.stage != SMTP_SERVER_AT_END && !s->checking && has_advanced(s))
+	if (s->smtp.stage != SMTP_SERVER_AT_END && has_advanced(s))
 		arm_timer(s);
 }
 
@@ -759,8 +771,6 @@ on_drained(struct io *io, void *arg)
 	(void)io;
 	go_on(arg);
 }
-
-static void greet(struct session *);
 
 static void greet(struct session *);
 
@@ -834,11 +844,19 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		welcome(s, NAMES_FAILED, NULL);
 		return;
 	}
+	/* The client has done nothing wrong, and may ask again. */
+	if (s->checking && (s->closing || !s->armed.last)) {
+		session_checked(s, s->checking, "late");
+		return;
+	}
+	s->checking = 0;
 	/* A reply in clear text would stand inside TLS. */
 	if (s->smtp.stage == SMTP_SERVER_AT_CONNECT && in_handshake(s)) {
 		fail(&f, FAIL_TEMP, "TLS handshake: timed out");
 		smtp_server_tls_failed(&s->smtp, &f);
-	} else
+	} else if (s->armed.last)
+		smtp_server_expired(&s->smtp);
+	else
 		smtp_server_timeout(&s->smtp);
 	drive(s, "", 0);
 	settle(s);
@@ -867,9 +885,9 @@ session_committed(struct session *s, const char *id, int code, const char *statu
 }
 
 void
-session_checked(struct session *s, const char *word)
+session_checked(struct session *s, uint64_t question, const char *word)
 {
-	if (!s->checking)
+	if (s->checking == 0 || (question != 0 && question != s->checking))
 		return;
 	s->checking = 0;
 	log_auth(s, word != NULL ? word : "gone");

@@ -507,6 +507,12 @@ static const struct script scripts[] = {
 	{ .name = "timed out in the message", .steps = { TO_DATA, "x\r\n", "<timeout>" },
 	    .want = TO_DATA_OK "<body x\\r\\n>421 4.4.2 mx.example timed out\n<abort><close>",
 	    .end = SMTP_SERVER_END_TIMEOUT, .fail = "message: timed out" },
+	{ .name = "the session's time is over", .steps = { EHLO, "<expired>", "<timeout>" },
+	    .want = BANNER HI "421 4.7.0 mx.example the session has lasted too long\n<close>",
+	    .end = SMTP_SERVER_END_EXPIRED, .fail = "command: the session has lasted too long" },
+	{ .name = "its time is over in the message", .steps = { TO_DATA, "x\r\n", "<expired>" },
+	    .want = TO_DATA_OK "<body x\\r\\n>421 4.7.0 mx.example the session has lasted too long\n<abort><close>",
+	    .end = SMTP_SERVER_END_EXPIRED, .fail = "message: the session has lasted too long" },
 	{ .name = "timed out in the handshake", .tls = SMTP_SERVER_TLS_PREFERRED, .steps = { EHLO,
 	    "STARTTLS\r\n", "<timeout>" }, .want = BANNER HI_TLS "220 2.0.0 Ready to start TLS\n<tls><close>",
 	    .end = SMTP_SERVER_END_TIMEOUT, .fail = "TLS handshake: timed out" },
@@ -759,6 +765,8 @@ event(struct run *r, const char *what)
 		smtp_server_lost(&r->s, &f);
 	else if (strcmp(what, "<timeout>") == 0)
 		smtp_server_timeout(&r->s);
+	else if (strcmp(what, "<expired>") == 0)
+		smtp_server_expired(&r->s);
 	else if (strcmp(what, "<shutdown>") == 0)
 		smtp_server_shutdown(&r->s);
 	else if (strcmp(what, "<refuse>") == 0)
