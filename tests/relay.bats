@@ -521,6 +521,23 @@ from()
 	relay_says '250 250 354 250 221 closed' "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
 }
 
+# `make bench` measures 10,000.
+@test "400 TLS sessions that say nothing: all are held, and who comes meanwhile is served" {
+	RELAY_PREFIX=(bash -c 'ulimit -Sn 256; exec "$0" "$@"')
+	relay_start
+	mkfifo hold
+	smtpload -I 400 -T -S 127.0.0.1 "$RELAY_PORT" < hold > idle 3>&- &
+	exec 8> hold
+	relay_await 60 grep -q '^ready 400' idle || { cat idle; return 1; }
+	echo >&8
+	relay_await 20 grep -q '^new [0-9]' idle || { cat idle; return 1; }
+	relay_says '250 250 354 250 221 closed' "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n.\r\n' = 'QUIT\r\n'
+	exec 8>&-
+	wait $!
+	[ "$(tail -n 1 idle)" = 'answered 400' ]
+	relay_await 10 eval '[ "$(grep -c " disconnect .*end=quit .*tls=1" log)" -eq 401 ]'
+}
+
 # ---- other programs ----
 
 @test "swaks delivers, in clear and over TLS" {

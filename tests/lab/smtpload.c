@@ -3,7 +3,7 @@
  *
  *	smtpload [-T] [-c CLIENTS] [-n MESSAGES] [-d SECONDS] [-m NUMBER] [-l OCTETS] -L LEDGER ADDR PORT
  *	smtpload -C SPOOL LEDGER...
- *	smtpload -I NUMBER ADDR PORT
+ *	smtpload -I NUMBER [-T] [-S] ADDR PORT
  *
  * The first sends messages until there were so many (-n) or the time is over (-d), -m of them over one connection,
  * with STARTTLS (-T), and makes a new connection whenever one is lost.  Each message has a tag of its own
@@ -19,12 +19,17 @@
  * sent, no tag is there twice, and nothing is there but what was answered 250 or lost.  Status 1 and words
  * where not.
  *
- * The third opens connections, says EHLO on each, prints "ready", waits for the end of its standard
- * input, then says NOOP and QUIT on each and prints how many answered.
+ * The third opens connections, says EHLO on each, with -T inside TLS, prints "ready", waits for the end of its
+ * standard input, then says NOOP and QUIT on each and prints how many answered.  For each line that it reads meanwhile
+ * it opens one connection more, as those before, and prints "new" and the milliseconds until EHLO was answered (the
+ * last one).  -S: two hundred connections from one address, then from the next of 127.1.0.0/16.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+
+#include <netinet/in.h>
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -42,6 +47,7 @@
 
 #define TAG_SIZE 40
 #define TIMEOUT_S 60
+#define EACH_SOURCE 200
 
 struct client {
 	int fd;
@@ -52,7 +58,7 @@ struct client {
 
 static struct sockaddr_in server;
 static const char *rcpt = "user@relay.example";
-static int use_tls, per_connection = 1;
+static int use_tls, spread, per_connection = 1;
 static long limit = -1, octets = 4096;
 static double deadline;
 static int ledger = -1;
@@ -190,8 +196,21 @@ start_tls(struct client *c)
 	return SSL_connect(c->ssl) == 1 ? say(c, "EHLO load.example\r\n", 250) : -1;
 }
 
+/* -S: the address of connection number i. */
+static void
+bind_source(int fd, int i)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_addr = { htonl(0x7f010001 + (uint32_t)(i / EACH_SOURCE)) } };
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == -1 ||
+	    bind(fd, (struct sockaddr *)&sin, sizeof sin) == -1)
+		die("bind");
+}
+
 static int
-begin(struct client *c)
+begin(struct client *c, int i)
 {
 	struct timeval tv = { TIMEOUT_S, 0 };
 
@@ -200,6 +219,8 @@ begin(struct client *c)
 		die("socket");
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+	if (spread)
+		bind_source(c->fd, i);
 	if (connect(c->fd, (struct sockaddr *)&server, sizeof server) == 0 && reply(c, NULL, 0) == 220 &&
 	    say(c, "EHLO load.example\r\n", 250) == 0 && (!use_tls || start_tls(c) == 0))
 		return 0;
@@ -271,7 +292,7 @@ run_client(void *arg)
 
 	(void)arg;
 	while (has_more()) {
-		if (begin(&c) == -1) {
+		if (begin(&c, 0) == -1) {
 			usleep(20000);
 			continue;
 		}
@@ -290,7 +311,7 @@ load(int clients)
 	pthread_t *t = calloc(clients, sizeof *t);
 	int i;
 
-	if (t == NULL || (ctx = SSL_CTX_new(TLS_client_method())) == NULL)
+	if (t == NULL)
 		die("start");
 	for (i = 0; i < clients; i++)
 		if (pthread_create(&t[i], NULL, run_client, NULL) != 0)
@@ -302,19 +323,48 @@ load(int clients)
 	return 0;
 }
 
+static void
+allow_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1)
+		die("getrlimit");
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static void
+one_more(int number)
+{
+	struct client c;
+	double start = now();
+
+	if (begin(&c, number) == 0)
+		printf("new %.2f\n", (now() - start) * 1e3);
+	else
+		printf("new none\n");
+	fflush(stdout);
+	if (c.fd != -1)
+		(void)say(&c, "QUIT\r\n", 221);
+	end(&c);
+}
+
 static int
 idle(int n)
 {
 	struct client *c = calloc(n, sizeof *c);
-	char byte;
+	char line[80];
 	int i, up = 0, good = 0;
 
+	allow_descriptors();
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	for (i = 0; i < n; i++)
-		up += begin(&c[i]) == 0;
+		up += begin(&c[i], i) == 0;
 	printf("ready %d\n", up);
 	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		;
+	while (fgets(line, sizeof line, stdin) != NULL)
+		one_more(n);
 	for (i = 0; i < n; i++) {
 		good += c[i].fd != -1 && say(&c[i], "NOOP\r\n", 250) == 0 && say(&c[i], "QUIT\r\n", 221) == 0;
 		end(&c[i]);
@@ -481,7 +531,7 @@ usage(void)
 {
 	fprintf(stderr, "usage: smtpload [-T] [-c clients] [-n messages] [-d seconds] [-m number] [-l octets]\n"
 	    "           [-r recipient] -L ledger addr port\n"
-	    "       smtpload -C spool ledger...\n       smtpload -I number addr port\n");
+	    "       smtpload -C spool ledger...\n       smtpload -I number [-T] [-S] addr port\n");
 	return 2;
 }
 
@@ -492,11 +542,12 @@ main(int argc, char **argv)
 	int ch, clients = 1, nidle = 0;
 
 	signal(SIGPIPE, SIG_IGN);
-	while ((ch = getopt(argc, argv, "C:I:L:Tc:d:l:m:n:r:")) != -1)
+	while ((ch = getopt(argc, argv, "C:I:L:STc:d:l:m:n:r:")) != -1)
 		switch (ch) {
 		case 'C': spool = optarg; break;
 		case 'I': nidle = (int)strtol(optarg, NULL, 10); break;
 		case 'L': ledger = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644); break;
+		case 'S': spread = 1; break;
 		case 'T': use_tls = 1; break;
 		case 'c': clients = (int)strtol(optarg, NULL, 10); break;
 		case 'd': deadline = now() + strtod(optarg, NULL); break;
@@ -516,5 +567,7 @@ main(int argc, char **argv)
 	if (argc != 2 || inet_pton(AF_INET, argv[0], &server.sin_addr) != 1 || (nidle == 0 && ledger == -1))
 		return usage();
 	server.sin_port = htons((int)strtol(argv[1], NULL, 10));
+	if ((ctx = SSL_CTX_new(TLS_client_method())) == NULL)
+		die("SSL_CTX_new");
 	return nidle > 0 ? idle(nidle) : load(clients);
 }
