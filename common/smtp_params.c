@@ -273,6 +273,43 @@ smtp_rcpt_params_parse(struct smtp_rcpt_params *r, const char *text, unsigned of
 	return take_all(&t, rcpt_parameters, text, offered);
 }
 
+/* A character of UTF-8 that was checked; its octets. */
+static int
+take_char(const char *s, unsigned long *c)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	int n = u[0] < 0x80 ? 1 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4, i;
+
+	*c = n == 1 ? u[0] : u[0] & (0xffU >> (n + 1));
+	for (i = 1; i < n; i++)
+		*c = *c << 6 | (u[i] & 0x3f);
+	return n;
+}
+
+const char *
+smtp_orcpt(char *dst, const char *address)
+{
+	int utf8 = !text_is_ascii(address), n;
+	struct buf b = BUF_INIT;
+	unsigned long c;
+
+	dst[0] = '\0';
+	if (text_utf8_chars(address) == -1)
+		return dst;
+	buf_puts(&b, utf8 ? "utf-8;" : "rfc822;");
+	for (; *address != '\0'; address += n) {
+		n = take_char(address, &c);
+		if (c > 0x20 && c < 0x7f && c != '+' && c != '=' && !(utf8 && c == '\\'))
+			buf_putc(&b, (char)c);
+		else
+			buf_printf(&b, utf8 ? "\\x{%02lX}" : "+%02lX", c);
+	}
+	if (b.len <= SMTP_ORCPT_MAX)
+		memcpy(dst, b.p, b.len + 1);
+	buf_clear(&b);
+	return dst;
+}
+
 char *
 smtp_xtext_decode(const char *s)
 {

@@ -55,6 +55,12 @@ int smtp_mail_params_parse(struct smtp_mail_params *, const char *, unsigned off
 int smtp_rcpt_params_parse(struct smtp_rcpt_params *, const char *, unsigned offered, int utf8,
     struct smtp_params_fault *);
 
+/*
+ * The value of an ORCPT for an address that stood in RCPT: "rfc822;" and xtext (RFC 3461 4), or "utf-8;" and its
+ * ASCII form (RFC 6533 3).  dst holds SMTP_ORCPT_MAX + 1 bytes; "" where there is no room, or the address is no UTF-8.
+ */
+const char *smtp_orcpt(char *dst, const char *address);
+
 /* Undoes xtext that was checked; the caller frees. */
 char *smtp_xtext_decode(const char *);
 

@@ -40,11 +40,11 @@ teardown()
 	return $status
 }
 
-# A relay that hands plain.test and sender.test to a sink that knows no extension, all else to Postfix.
+# [LINE…]: a relay that hands plain.test and sender.test to a sink that knows no extension, all else to Postfix.
 start_both()
 {
 	relay_conf_to_lab "route plain.test 127.0.0.1@$SINK_PORT" "route sender.test 127.0.0.1@$SINK_PORT" \
-		"route big.plan 127.0.0.1@$SINK_PORT"
+		"route big.plan 127.0.0.1@$SINK_PORT" "$@"
 	mailer sink -7 -s "$RELAY/mail" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_start
@@ -166,6 +166,20 @@ postfix_has()
 	relay_await 20 postfix_has good.test '^Original-Envelope-Id: own\+1'
 	postfix_has good.test '^Original-Recipient: rfc822;old@x.example'
 	postfix_has good.test '^Action: delivered'
+}
+
+# RFC 3461 5.2.1: from RCPT as it came, unless the client said itself what was there before.
+@test "a recipient that the domain-map replaces keeps its address as ORCPT" {
+	start_both 'domain-map in @old.example @absent-nodata.test' 'domain-map in gone@old.example u@null-mx.test'
+	CODES="220 250 250 250 250 250 354 250 221"
+	says 'MAIL FROM:<a@good.test>\r\n' = 'RCPT TO:<u+x@old.example> NOTIFY=SUCCESS\r\n' = \
+	    'RCPT TO:<v@old.example> NOTIFY=SUCCESS ORCPT=rfc822;first@x.example\r\n' = 'RCPT TO:<gone@old.example>\r\n' = \
+	    'DATA\r\n' = 'x\r\n.\r\n'
+	relay_await 20 postfix_has good.test '^Original-Recipient: rfc822; ?u\+x@old.example'
+	relay_await 20 postfix_has good.test '^Original-Recipient: rfc822; ?first@x.example'
+	relay_await 20 postfix_has good.test '^Original-Recipient: rfc822; ?gone@old.example'
+	postfix_has good.test '^Final-Recipient: rfc822; ?u@null-mx.test'
+	run ! postfix_has good.test '^Original-Recipient: rfc822; ?v@old.example'
 }
 
 @test "a host without DSN: the relay says that it handed the message on" {

@@ -297,6 +297,8 @@ V2='\r\n\r\n\0\r\nQUIT\n'
 	for address in me@ u@ postmaster@ x@ ceo@ all@; do
 		grep -q "[ <]${address}relay.example" shown || { cat shown; return 1; }
 	done
+	grep -q '<ceo@relay.example> ORCPT=rfc822;BOSS@relay.example: ' shown
+	[ "$(grep -c ORCPT shown)" -eq 3 ]
 	says "$RELAY_PORT2" 'MAIL FROM:<me>\r\n' = "${MAIL[@]}" 'RCPT TO:<u>\r\n' = 'QUIT\r\n'
 	[ "$output" = '220 250 501 250 501 221 closed' ]
 }

@@ -404,14 +404,32 @@ complete(const struct session *s, struct mailbox *m)
 		snprintf(m->domain, sizeof m->domain, "%s", domain);
 }
 
+/*
+ * RFC 3461 5.2.1: who relays may say what stood in RCPT, where the client said nothing of an address before it.  So the
+ * sender hears of the address that it wrote to.
+ */
 static void
-map_recipient(const struct session *s, struct mailbox *m)
+keep_original(struct session *s, const struct mailbox *m)
+{
+	char *orcpt = s->smtp.rcpt_params.orcpt;
+	struct buf b = BUF_INIT;
+
+	if (orcpt[0] != '\0')
+		return;
+	mailbox_print(&b, m);
+	smtp_orcpt(orcpt, b.p);
+	buf_clear(&b);
+}
+
+static void
+map_recipient(struct session *s, struct mailbox *m)
 {
 	const struct conf_map *map = conf_map_find(conf_of(s), m->local, m->domain);
 	const char *at;
 
 	if (map == NULL)
 		return;
+	keep_original(s, m);
 	at = strrchr(map->to, '@');
 	if (at > map->to)
 		snprintf(m->local, sizeof m->local, "%.*s", (int)(at - map->to), map->to);
