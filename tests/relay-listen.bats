@@ -366,6 +366,55 @@ V2='\r\n\r\n\0\r\nQUIT\n'
 	[ "$output" = '220 250 221 closed' ]
 }
 
+# The system has both sockets on one port only where both say so.
+@test "SIGHUP: a listener moves from all addresses to one, and back, on its port; what is taken is refused" {
+	local from to
+	relay_conf "listen in 0.0.0.0@$RELAY_PORT type public domains relay.example" \
+	    "listen six [::]@$RELAY_PORT type public domains relay.example"
+	relay_start
+	exec 5<> "/dev/tcp/127.0.0.1/$RELAY_PORT"
+	read -r -t 10 line <&5
+	for to in 127.0.0.1/::1 127.0.0.2/:: 0.0.0.0/::1 127.0.0.1/:: 0.0.0.0/::; do
+		sed -i "s/^listen in .*@/listen in ${to%/*}@/; s/^listen six .*@/listen six [${to#*/}]@/" conf
+		run hup
+		[[ $output == 'master reloaded conf='* ]] || { echo "$to: $output"; return 1; }
+		settled
+		from=${to%/*}
+		from=${from/0.0.0.0/127.0.0.1}
+		exec 6<> "/dev/tcp/$from/$RELAY_PORT"
+		read -r -t 10 line <&6
+		[[ $line == 220* ]]
+		exec 6<&-
+		exec 6<> "/dev/tcp/::1/$RELAY_PORT"
+		read -r -t 10 line <&6
+		[[ $line == 220* ]]
+		exec 6<&-
+		[ "$(ss -Hlnt "sport = :$RELAY_PORT" | wc -l)" -eq 2 ]
+		[ "$to" != 127.0.0.2/:: ] || run ! bash -c "exec 6<> /dev/tcp/127.0.0.1/$RELAY_PORT"
+	done
+	# The first session goes on with its worker.
+	printf 'EHLO x\r\n' >&5
+	read -r -t 10 line <&5
+	[[ $line == 250* ]]
+	exec 5<&-
+	# The port is another program's there.
+	python3 - "$RELAY_PORT2" > bound 3>&- <<-'END' &
+		import socket, sys, time
+		s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+		print("bound", flush=True)
+		time.sleep(60)
+	END
+	other=$!
+	relay_await 20 grep -q bound bound
+	cp conf before
+	sed -i "s/^listen in .*@$RELAY_PORT/listen in 0.0.0.0@$RELAY_PORT2/" conf
+	run hup
+	kill "$other"
+	[[ $output == *"reload-failed reason=\"listener in: 0.0.0.0@$RELAY_PORT2: Address already in use\"" ]] || { echo "$output"; return 1; }
+	says "$RELAY_PORT" 'QUIT\r\n'
+	[ "$output" = '220 250 221 closed' ]
+}
+
 @test "SIGHUP: queue and route follow: deliver, and routes of what waits already" {
 	cat > sink <<-'END'
 		import socketserver, sys

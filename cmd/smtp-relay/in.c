@@ -63,15 +63,14 @@ pause_accepting(struct listening *l, int err)
 		alloc_failed();
 }
 
-static void
-on_connection(evutil_socket_t lfd, short what, void *arg)
+/* 1: there may be more. */
+static int
+accept_some(struct listening *l, int lfd)
 {
-	struct listening *l = arg;
 	struct sockaddr_storage ss;
 	socklen_t len;
 	int i, fd;
 
-	(void)what;
 	for (i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		memset(&ss, 0, len = sizeof ss);
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -82,8 +81,29 @@ on_connection(evutil_socket_t lfd, short what, void *arg)
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			pause_accepting(l, errno);
 		if (errno != ECONNABORTED && errno != EINTR)
-			return;
+			return 0;
 	}
+	return 1;
+}
+
+static void
+on_connection(evutil_socket_t lfd, short what, void *arg)
+{
+	(void)what;
+	accept_some(arg, lfd);
+}
+
+/* Whoever waits in the backlog of a socket that nobody else has would be reset. */
+static void
+take_waiting(struct in *in)
+{
+	unsigned n;
+	size_t i;
+
+	for (i = 0; i < in->start->nlisteners; i++)
+		for (n = 0; n <= in->start->listener[i].conf->backlog; n += ACCEPTS_AT_ONCE)
+			if (!accept_some(&listening[i], in->start->listener[i].fd))
+				break;
 }
 
 static void
@@ -235,6 +255,7 @@ retire(struct in *in)
 	in->retired = 1;
 	snprintf(name, sizeof name, "%s-old", in->start->role.name);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
+	take_waiting(in);
 	stop_listening(in);
 }
 

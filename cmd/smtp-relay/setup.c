@@ -395,8 +395,34 @@ listen_address(const struct endpoint *e, struct sockaddr_storage *ss)
 	return sizeof *sin6;
 }
 
+/* A port with and without a wildcard (0.0.0.0, ::) is another place each time; the same one is taken over. */
 static int
-bind_port(struct in_listener *l)
+has_port_of(const struct conf_listen *a, const struct conf_listen *b)
+{
+	return a->path == NULL && b->path == NULL && a->at.port == b->at.port &&
+	    (strchr(a->at.host, ':') == NULL) == (strchr(b->at.host, ':') == NULL);
+}
+
+/*
+ * From 0.0.0.0 to one address, or back, on one port: the system takes the second socket only where both allow it
+ * (SO_REUSEPORT), at bind(2) and at listen(2).  Not for longer: another relay of the same user could join.
+ */
+static void
+share_port(const struct setup *before, const struct in_listener *l, int on)
+{
+	int saved = errno;
+	size_t i;
+
+	for (i = 0; before != NULL && i < before->nlisteners; i++)
+		if (before->listener[i].fd != -1 && has_port_of(before->listener[i].conf, l->conf)) {
+			setsockopt(before->listener[i].fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+			setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+		}
+	errno = saved;
+}
+
+static int
+bind_port(struct in_listener *l, const struct setup *before)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = listen_address(&l->conf->at, &ss);
@@ -407,6 +433,7 @@ bind_port(struct in_listener *l)
 	    (ss.ss_family == AF_INET6 &&
 	    setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1))
 		return -1;
+	share_port(before, l, 1);
 	return bind(l->fd, (struct sockaddr *)&ss, len);
 }
 
@@ -462,7 +489,7 @@ bind_path(struct in_listener *l, gid_t gid)
 }
 
 static int
-bind_listener(struct in_listener *l, struct fail *f)
+bind_listener(struct in_listener *l, const struct setup *before, struct fail *f)
 {
 	char *place = conf_listen_place(l->conf);
 	gid_t gid;
@@ -470,11 +497,12 @@ bind_listener(struct in_listener *l, struct fail *f)
 
 	if (find_group(l->conf->group, &gid, f) == -1)
 		fail_prefix(f, "listener %.64s", l->conf->name);
-	else if ((l->conf->path != NULL ? bind_path(l, gid) : bind_port(l)) == -1 ||
+	else if ((l->conf->path != NULL ? bind_path(l, gid) : bind_port(l, before)) == -1 ||
 	    listen(l->fd, (int)l->conf->backlog) == -1)
 		fail_errno(f, "listener %.64s: %.200s", l->conf->name, place);
 	else
 		rc = 0;
+	share_port(before, l, 0);
 	free(place);
 	return rc;
 }
@@ -509,7 +537,7 @@ take_socket(struct in_listener *l, const struct setup *before, struct fail *f)
 	const struct in_listener *old = find_socket(before, l->conf);
 
 	if (old == NULL)
-		return bind_listener(l, f);
+		return bind_listener(l, before, f);
 	l->inode = old->inode;
 	/* A second listen(2) sets the backlog anew. */
 	if ((l->fd = fcntl(old->fd, F_DUPFD_CLOEXEC, 0)) == -1 || listen(l->fd, (int)l->conf->backlog) == -1)
