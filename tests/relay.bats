@@ -538,69 +538,7 @@ from()
 	relay_await 10 eval '[ "$(grep -c " disconnect .*end=quit .*tls=1" log)" -eq 401 ]'
 }
 
-# ---- other programs ----
-
-@test "swaks delivers, in clear and over TLS" {
-	relay_start
-	swaks --server "127.0.0.1:$RELAY_PORT" --from a@b.example --to user@relay.example --body 'one' > out1
-	swaks --server "127.0.0.1:$RELAY_PORT" --tls --from a@b.example --to user@relay.example --body 'two' \
-	    --pipeline > out2
-	[ "$(relay_ids | wc -l)" -eq 2 ]
-	relayq -s spool cat "$(relay_ids | head -n 1)" | grep -qx $'one\r'
-	relayq -s spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
-}
-
-@test "Python's smtplib delivers, in clear and over TLS" {
-	relay_start
-	/usr/bin/python3 - "$RELAY_PORT" <<- 'END'
-		import smtplib, ssl, sys
-		from email.message import EmailMessage
-		m = EmailMessage()
-		m["From"], m["To"], m["Subject"] = "a@b.example", "user@relay.example", "x"
-		m.set_content(".\n..\ntext\n")
-		for tls in (False, True):
-		    with smtplib.SMTP("127.0.0.1", int(sys.argv[1])) as s:
-		        if tls:
-		            context = ssl.create_default_context()
-		            context.check_hostname = False
-		            context.verify_mode = ssl.CERT_NONE
-		            s.starttls(context=context)
-		        s.send_message(m)
-	END
-	[ "$(relay_ids | wc -l)" -eq 2 ]
-	for id in $(relay_ids); do
-		relay_cat "$id" | tail -n 3 | cmp - <(printf '.\r\n..\r\ntext\r\n')
-	done
-}
-
-@test "curl delivers, in clear and over TLS" {
-	relay_start
-	printf 'Subject: x\r\n\r\n.\r\nby curl\r\n' > mail
-	curl -sS --max-time 30 "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
-	    --mail-rcpt user@relay.example -T mail
-	curl -sS --max-time 30 --ssl-reqd -k "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
-	    --mail-rcpt user@relay.example --mail-rcpt b@relay.example -T mail
-	[ "$(relay_ids | wc -l)" -eq 2 ]
-	for id in $(relay_ids); do relay_cat "$id" | cmp - mail; done
-	relayq -s spool show "$(relay_ids | tail -n 1)" | grep -q '^tls TLSv1.3'
-	run ! curl -sS --max-time 30 "smtp://127.0.0.1:$RELAY_PORT/client.example" --mail-from a@b.example \
-	    --mail-rcpt user@other.example -T mail
-	[[ $output == *550* ]] || { echo "$output"; false; }
-}
-
-@test "msmtp delivers, in clear and over TLS" {
-	relay_start
-	printf 'To: user@relay.example\nSubject: x\n\n.\nby msmtp\n' > mail
-	msmtp --host=127.0.0.1 --port="$RELAY_PORT" --from=a@b.example --timeout=30 -t < mail
-	msmtp --host=127.0.0.1 --port="$RELAY_PORT" --from=a@b.example --timeout=30 --tls --tls-starttls \
-	    --tls-certcheck=off --dsn-notify=failure --dsn-return=headers user@relay.example < mail
-	[ "$(relay_ids | wc -l)" -eq 2 ]
-	for id in $(relay_ids); do relay_cat "$id" | tail -n 2 | cmp - <(printf '.\r\nby msmtp\r\n'); done
-	relayq -s spool show "$(relay_ids | tail -n 1)" > shown
-	grep -q '^tls TLSv1.3' shown
-	grep -q 'RET=HDRS' shown
-	grep -q 'NOTIFY=FAILURE' shown
-}
+# ---- slow clients ----
 
 # A clock that is set forward, for a client that sends too little to be worth its place.
 @test "a client that drips: a command line has 5 minutes, a message 3 for each KiB" {
@@ -666,41 +604,6 @@ from()
 	END
 	[ "$(grep -c 'disconnect .*end=timeout' log)" -eq 2 ]
 	[ "$(relay_ids | wc -l)" -eq 1 ]
-}
-
-@test "openssl s_client -starttls smtp delivers" {
-	require_tls
-	{
-		sleep 1
-		for line in 'EHLO c' 'MAIL FROM:<a@b.example>' 'rcpt to:<user@relay.example>' DATA; do
-			printf '%s\r\n' "$line"
-			sleep 0.5
-		done
-		printf 'Subject: x\r\n\r\nby openssl\r\n.\r\n'
-		sleep 1
-		printf 'QUIT\r\n'
-		sleep 1
-	} | timeout 20 openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" -quiet -ign_eof > out1 2>&1
-	relay_message | grep -qx $'by openssl\r' || { cat out1; return 1; }
-}
-
-@test "a real Postfix relays to us, with TLS" {
-	[ "$(id -u)" -eq 0 ] || skip "Postfix needs root"
-	load lab/lab.bash
-	mkdir certs
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=mx.good.test \
-	    -keyout certs/key.pem -out certs/cert.pem 2>/dev/null
-	relay_start
-	"$lab_here/postfix" start "$RELAY/postfix" 127.0.0.1 "$RELAY_PORT2" "$RELAY/certs" \
-	    'relay_domains = relay.example' 'relay_transport = smtp' 'smtp_tls_security_level = encrypt' \
-	    "relayhost = [127.0.0.1]:$RELAY_PORT" 3>&-
-	smtpload -c 5 -n 20 -m 4 -l 20000 -r user@relay.example -L ledger 127.0.0.1 "$RELAY_PORT2" || true
-	relay_await 30 eval '[ "$(relay_ids | wc -l)" -ge 20 ]' || { cat postfix/log; "$lab_here/postfix" stop "$RELAY/postfix"; return 1; }
-	"$lab_here/postfix" stop "$RELAY/postfix"
-	for id in $(relay_ids); do
-		relayq -s spool show "$id" | grep -q '^tls TLSv1.3'
-		[ "$(relayq -s spool cat "$id" | sed -n '/^X-Load/,$p' | wc -c)" -gt 20000 ]
-	done
 }
 
 # ---- processes ----
