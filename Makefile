@@ -188,7 +188,7 @@ lint: deps
 # Five minutes of kills for those that receive, ten for those that deliver.
 soak: deps
 	@$(MAKE) --no-print-directory all unit aids
-	@RELAY_CRASH_SECONDS=100 RELAY_KILL_ROUNDS=15 RUN_SECONDS=7200 BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' \
+	@RELAY_CRASH_SECONDS=100 RELAY_KILL_ROUNDS=15 RELAY_STORM_SECONDS=600 RUN_SECONDS=7200 BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' \
 	    bash tests/run tests/relay-crash.bats tests/relay-deliver.bats
 
 fuzz: deps

@@ -730,7 +730,7 @@ kill_under_load()
 
 judge_load()
 {
-	relay_await 60 queue_is_empty
+	relay_await "${1:-60}" queue_is_empty
 	run mailer check ledger taken kills
 	printf '# %s\n' "${lines[@]}" >&3
 	[ "$status" -eq 0 ]
@@ -763,6 +763,36 @@ judge_load()
 	done
 	echo "# ${some[*]}" >&3
 	kill_under_load "${some[@]}"
+}
+
+# The host's process, and a new one soon.
+restart_sink()
+{
+	local began=$EPOCHREALTIME
+	kill -KILL "${SINK_PIDS[0]}"
+	wait "${SINK_PIDS[0]}" || :
+	echo "$began $EPOCHREALTIME" >> kills
+	SINK_PIDS=()
+	sleep 0.5
+	start_sink -f 3 -x 1
+}
+
+# RELAY_STORM_SECONDS: for how long (6).
+@test "a host that defers, closes at every stage and is killed, 200 domains: nothing missing, twice only what was lost" {
+	local load end=$((SECONDS + ${RELAY_STORM_SECONDS:=6}))
+	start_sink -f 3 -x 1
+	RELAY_RETRY=1s
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	: > kills
+	mailer load -c 4 -D 200 -d "$RELAY_STORM_SECONDS" ledger "$RELAY_PORT" 3>&- &
+	load=$!
+	while [ $SECONDS -lt $end ]; do
+		sleep 2
+		restart_sink
+	done
+	wait $load
+	judge_load $((60 + RELAY_STORM_SECONDS))
 }
 
 taken_lines()
