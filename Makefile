@@ -84,7 +84,8 @@ help:
 	@echo 'lint     clang-tidy, cppcheck, mandoc -Tlint, shellcheck'
 	@echo 'asan     build with address and undefined-behaviour sanitizers (make asan check: and test)'
 	@echo 'soak     the tests that kill and crash the relay, for as long as it takes: about half an hour'
-	@echo 'fuzz     run each fuzz harness (or FUZZ="NAME ...") over its corpus and for FUZZ_SECONDS more'
+	@echo 'fuzz     run each fuzz harness (or FUZZ="NAME ...") over its corpus and for FUZZ_SECONDS more,'
+	@echo '         with FUZZ_ENGINE libfuzzer (the default) or afl (AFL++)'
 	@echo 'install  into DESTDIR and PREFIX; uninstall takes it away'
 	@echo 'clean    remove what was built; distclean also the peers that deps fetched'
 
@@ -191,11 +192,21 @@ soak: deps
 	@RELAY_CRASH_SECONDS=100 RELAY_KILL_ROUNDS=15 RELAY_STORM_SECONDS=600 RUN_SECONDS=7200 BIN='$(CURDIR)/$(BIN)' BUILD='$(CURDIR)/$(BUILD)' \
 	    bash tests/run tests/relay-crash.bats tests/relay-deliver.bats
 
-fuzz: deps
-	@$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz CFLAGS='-g -O1' HARDEN=-fPIE FUZZ_MAIN= \
-	    SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' \
-	    FUZZ_LD=-fsanitize=fuzzer harnesses
-	@sh tests/fuzz/run $(FUZZ)
+# Which fuzzer feeds the harnesses.  afl-clang-fast puts AFL++'s own driver where -fsanitize=fuzzer stands.
+FUZZ_ENGINE ?= libfuzzer
+FUZZ_CC_libfuzzer = clang
+FUZZ_SAN_libfuzzer = -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_BUILD_libfuzzer = build/fuzz
+FUZZ_CC_afl = afl-clang-fast
+FUZZ_SAN_afl = -fsanitize=address,undefined
+FUZZ_BUILD_afl = build/afl
+
+fuzz:
+	@sh tests/lab/deps $(FUZZ_CC_$(FUZZ_ENGINE))
+	@$(MAKE) --no-print-directory CC='$(FUZZ_CC_$(FUZZ_ENGINE))' BUILD=$(FUZZ_BUILD_$(FUZZ_ENGINE)) CFLAGS='-g -O1' \
+	    HARDEN=-fPIE FUZZ_MAIN= SAN='$(FUZZ_SAN_$(FUZZ_ENGINE)) -fno-sanitize-recover=undefined' \
+	    FUZZ_LD=-fsanitize=fuzzer $(or $(FUZZ:%=$(FUZZ_BUILD_$(FUZZ_ENGINE))/harness/%),harnesses)
+	@FUZZ_ENGINE=$(FUZZ_ENGINE) sh tests/fuzz/run $(FUZZ)
 
 COMPLETIONS = $(foreach t,$(TOOLS),$(BUILD)/completion/bash/$(t) $(BUILD)/completion/zsh/_$(t))
 

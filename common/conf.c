@@ -1089,8 +1089,8 @@ print_min_free(struct buf *b, const struct room_floor *floor)
 	    (unsigned long long)floor->inodes);
 }
 
-void
-conf_print(const struct conf *c, struct buf *b)
+static void
+print_all(const struct conf *c, struct buf *b)
 {
 	size_t i;
 
@@ -1118,6 +1118,22 @@ conf_print(const struct conf *c, struct buf *b)
 	for (i = 0; i < c->nroutes; i++)
 		buf_printf(b, "route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
 		    c->route[i].next.port);
+}
+
+/* A name or a path may hold any octet: what is none of ASCII's printable ones is not for a terminal. */
+void
+conf_print(const struct conf *c, struct buf *b)
+{
+	struct buf raw = BUF_INIT;
+	size_t i;
+
+	print_all(c, &raw);
+	for (i = 0; i < raw.len; i++)
+		if (raw.p[i] == '\n' || (raw.p[i] >= 0x20 && raw.p[i] < 0x7f))
+			buf_putc(b, raw.p[i]);
+		else
+			buf_escape(b, &raw.p[i], 1);
+	buf_clear(&raw);
 }
 
 /* Everybody, in one line; that nobody else reaches a loopback address is left to a private listener. */

@@ -18,6 +18,7 @@
 
 struct user {
 	char *name, *hash;
+	unsigned line;		/* of the file */
 };
 
 struct passwd_db {
@@ -30,6 +31,15 @@ static int
 by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct user *)a)->name, ((const struct user *)b)->name);
+}
+
+static int
+by_name_and_line(const void *a, const void *b)
+{
+	const struct user *u = a, *v = b;
+	int order = by_name(a, b);
+
+	return order != 0 ? order : (u->line > v->line) - (u->line < v->line);
 }
 
 static const struct user *
@@ -70,7 +80,8 @@ take_user(void *ctx, const struct table_line *l, struct fail *f)
 		db->room = db->room > 0 ? db->room * 2 : 64;
 		db->v = xreallocarray(db->v, db->room, sizeof *db->v);
 	}
-	db->v[db->n++] = (struct user){ .name = xstrdup(l->key), .hash = xstrdup(l->v[0]) };
+	db->v[db->n++] = (struct user){ .name = xstrdup(l->key), .hash = xstrdup(l->v[0]),
+		.line = l->line };
 	return 0;
 }
 
@@ -87,7 +98,7 @@ tell_doubles(const char *path, const struct passwd_db *db, table_error_fn *repor
 			char *text = xasprintf("user \"%.100s\" has two lines", db->v[i].name);
 
 			if (report != NULL)
-				report(arg, path, 0, text);
+				report(arg, path, db->v[i].line, text);
 			free(text);
 			n++;
 		}
@@ -108,7 +119,7 @@ passwd_read(const char *path, table_error_fn *report, void *arg, struct fail *f)
 	errors = table_parse(path, text.p != NULL ? text.p : "", text.len, rows, 1, db, report, arg);
 	buf_wipe(&text);
 	if (db->n > 0)
-		qsort(db->v, db->n, sizeof *db->v, by_name);
+		qsort(db->v, db->n, sizeof *db->v, by_name_and_line);
 	errors += tell_doubles(path, db, report, arg);
 	if (errors > 0)
 		fail(f, FAIL_INPUT, "%.300s: %zu error%s", path, errors, errors == 1 ? "" : "s");

@@ -47,7 +47,7 @@ test_read(void)
 	reads("three users", "# nobody\n\nann " GOOD "\nbob@example.org *locked\nc%20d " GOOD "\r\n", 3, NULL);
 	reads("errors", "ann " GOOD "\nann !\nbob plain\ncarol\n", 0,
 	    "3: expected a hash of crypt(5), such as $y$...\n4: carol: expected 1 value, found 0\n"
-	    "0: user \"ann\" has two lines\n");
+	    "2: user \"ann\" has two lines\n");
 	reads("method", "ann $9$nonsense\n", 0, "1: expected a hash of crypt(5), such as $y$...\n");
 	reads("line end", "a%0Ab " GOOD "\n", 0, "1: expected a user's name of 1 to 255 octets of UTF-8\n");
 }
