@@ -718,14 +718,23 @@ kill_under_load()
 	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
-	mailer load -c 4 -d $(($# * 3)) ledger "$RELAY_PORT" 3>&- &
+	mailer load -c 4 -d $(($# * 60)) ledger "$RELAY_PORT" 3>&- &
 	load=$!
+	SINK_PIDS+=($load)
 	for role; do
 		sleep 1
 		relay_kill "$role"
 	done
-	wait $load
+	end_load $load
 	judge_load
+}
+
+# PID: mail comes a little longer, so that what was killed has to do again.
+end_load()
+{
+	sleep 1
+	kill -TERM "$1"
+	wait "$1"
 }
 
 judge_load()
@@ -872,8 +881,9 @@ journal_is_another()
 	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
-	mailer load -c 4 -d 8 ledger "$RELAY_PORT" 3>&- &
+	mailer load -c 4 -d 180 ledger "$RELAY_PORT" 3>&- &
 	load=$!
+	SINK_PIDS+=($load)
 	for i in 1 2 3; do
 		sleep 1
 		relay_stop
@@ -882,7 +892,7 @@ journal_is_another()
 		[ -z "$(ls "$RELAY_SPOOL/results")" ]
 		relay_start
 	done
-	wait $load
+	end_load $load
 	judge_load
 	run ! grep -q results-recovered log.before
 }

@@ -172,6 +172,38 @@ lab_name_things()
 	lab_opts
 }
 
+# Certificates and zones for LAB_PORT, made anew.
+lab_make()
+{
+	"$lab_here/make-certs" "$LAB_CERTS" && "$lab_here/make-zones" all "$LAB_DIR" "$LAB_PORT"
+}
+
+# Where LAB_STOCK is a folder, labs that were made once are copied into the next ones: LAB_STOCK/PORT/lab, since the
+# zones name the port.  A lock beside each says that a lab has it, for its port can be had only once.
+lab_take_from_stock()
+{
+	local made
+	for made in "$LAB_STOCK"/*/lab; do
+		[ -d "$made" ] || continue
+		mkdir "${made%/lab}/taken" 2>/dev/null || continue
+		LAB_PORT=${made%/lab}
+		LAB_PORT=${LAB_PORT##*/}
+		lab_relay relay "$LAB_PORT" 2>/dev/null && cp -a "$made/." "$LAB_DIR/" && return
+		# Somebody else has the port now: this one stays taken.
+		lab_end relay 2>/dev/null || :
+	done
+	return 1
+}
+
+# The lab as it was made, before anybody changed it.
+lab_put_into_stock()
+{
+	local at=$LAB_STOCK/$LAB_PORT
+	mkdir "$at" "$at/taken" 2>/dev/null || return 0
+	mkdir "$at/new" && (cd "$LAB_DIR" && cp -a certs zones keys rules anchor anchor-wrong rdata "$at/new/") &&
+	    mv "$at/new" "$at/lab"
+}
+
 lab_start()
 {
 	[ -x "$BUILD/lab/dnsrelay" ] || { lab_say "no $BUILD/lab/dnsrelay; run make aids"; return 1; }
@@ -183,10 +215,15 @@ lab_start()
 	mkdir "$LAB_DIR/pids" "$LAB_DIR/logs" "$LAB_DIR/taken" "$LAB_SITES"
 	: > "$LAB_DIR/rules"
 	: > "$LAB_CAPTURE"
-	lab_relay relay '' || return 1
-	LAB_PORT=$(sed -n 's/^ready //p' "$LAB_DIR/logs/relay")
-	lab_name_things
-	"$lab_here/make-certs" "$LAB_CERTS" && "$lab_here/make-zones" all "$LAB_DIR" "$LAB_PORT" || return 1
+	if [ -d "${LAB_STOCK:-}" ] && lab_take_from_stock; then
+		lab_name_things
+	else
+		lab_relay relay '' || return 1
+		LAB_PORT=$(sed -n 's/^ready //p' "$LAB_DIR/logs/relay")
+		lab_name_things
+		lab_make || return 1
+		[ ! -d "${LAB_STOCK:-}" ] || lab_put_into_stock
+	fi
 	kill -HUP "$(< "$LAB_DIR/pids/relay")"
 	lab_nsd_all
 }
@@ -562,5 +599,6 @@ lab_stop()
 	done
 	lab_end_leftovers "$LAB_DIR" || status=1
 	rm -rf "$LAB_DIR"
+	[ ! -d "${LAB_STOCK:-}/$LAB_PORT/taken" ] || rmdir "$LAB_STOCK/$LAB_PORT/taken"
 	return $status
 }
