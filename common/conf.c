@@ -13,6 +13,7 @@
 
 #include "alloc.h"
 #include "conf_listen.h"
+#include "conf_notice.h"
 #include "dns.h"
 #include "file.h"
 #include "name.h"
@@ -195,19 +196,6 @@ set_own_address(void *ctx, const struct table_line *l, struct fail *f)
 	for (i = 0; i < l->n; i++)
 		if (!add_own_text(ctx, l->v[i], 0))
 			return fail(f, FAIL_INPUT, "own-address: expected an address, not \"%.200s\"", l->v[i]);
-	return 0;
-}
-
-static int
-set_retry(void *ctx, const struct table_line *l, struct fail *f)
-{
-	long long n;
-
-	if (text_duration(l->v[0], "retry", &n, f) == -1)
-		return -1;
-	if (n < 1 || n > 86400)
-		return fail(f, FAIL_INPUT, "retry: expected 1s to 1d");
-	((struct conf *)ctx)->retry = n;
 	return 0;
 }
 
@@ -886,7 +874,12 @@ static const struct table_row rows[] = {
 	{ "deliver", 1, 1, TABLE_ONCE, set_deliver },
 	{ "loopback-mx", 1, 1, TABLE_ONCE, set_loopback_mx },
 	{ "own-address", 1, 64, TABLE_ONCE, set_own_address },
-	{ "retry", 1, 1, TABLE_ONCE, set_retry },
+	{ "retry", 1, 2, TABLE_ONCE, conf_set_retry },
+	{ "lifetime", 1, 1, TABLE_ONCE, conf_set_lifetime },
+	{ "bounce-lifetime", 1, 1, TABLE_ONCE, conf_set_bounce_lifetime },
+	{ "delay-notice", 1, 1, TABLE_ONCE, conf_set_delay_notice },
+	{ "bounce-size", 1, 1, TABLE_ONCE, conf_set_bounce_size },
+	{ "double-bounce-to", 1, 1, TABLE_ONCE, conf_set_double_bounce_to },
 	{ "listen", 2, TABLE_WORDS_MAX, TABLE_REQUIRED, set_listen },
 	{ "limit", 2, 64, 0, set_limit },
 	{ "recipients", 1, 1, TABLE_ONCE, set_recipients },
@@ -912,7 +905,7 @@ conf_new(const char *file)
 	c->mx_port = 25;
 	c->workers = 2;
 	c->deliver = 1;
-	c->retry = 300;
+	conf_notice_begin(c);
 	c->limits = limits_standard;
 	c->min_free = usual_floor;
 	return c;
@@ -932,6 +925,7 @@ conf_parse_text(const char *file, const char *text, size_t len, table_error_fn *
 		c->spool = xstrdup(SPOOL_DIR_DEFAULT);
 	if (c->passwords == NULL)
 		c->passwords = file_join(c->dir, CONF_PASSWORDS);
+	conf_notice_end(c);
 	find_own_addresses(c);
 	return c;
 }
@@ -988,6 +982,7 @@ conf_free(struct conf *c)
 	free(c->anchor);
 	free(c->resolver);
 	free(c->recipients);
+	free(c->double_bounce_to);
 	free(c->file);
 	free(c);
 }
@@ -1098,8 +1093,8 @@ print_all(const struct conf *c, struct buf *b)
 	    c->spool, c->workers);
 	if (c->user != NULL && c->queue_user != NULL)
 		buf_printf(b, "users %s, and %s for the queue\n", c->user, c->queue_user);
-	buf_printf(b, "messages of at most %llu octets, first tried again after %llds\n",
-	    (unsigned long long)c->limits.value[LIMIT_SIZE], (long long)c->retry);
+	buf_printf(b, "messages of at most %llu octets\n", (unsigned long long)c->limits.value[LIMIT_SIZE]);
+	conf_notice_print(c, b);
 	print_limits(c, b);
 	if (c->recipients != NULL)
 		print_recipients(c, b);

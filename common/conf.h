@@ -14,6 +14,7 @@
 #include "cidr.h"
 #include "fail.h"
 #include "limit.h"
+#include "notice.h"
 #include "policy.h"
 #include "room.h"
 #include "smtp_server.h"
@@ -112,7 +113,10 @@ struct conf {
 	unsigned workers;
 	int deliver;			/* 0: mail waits in the queue */
 	int loopback_mx;		/* MX hosts may be on this machine */
-	int64_t retry;			/* seconds to the first retry */
+	int64_t retry, retry_max;	/* seconds to the first retry, and between two at most */
+	struct notice_conf notice;	/* how long mail is tried, and when senders hear of it */
+	int64_t bounce_size;		/* octets of a message that a report may have with it; more: its header alone */
+	char *double_bounce_to;		/* who hears of what cannot be told to a sender; NULL: the log alone */
 	struct limits limits;		/* complete */
 	char *recipients;		/* file of them; NULL: not looked at */
 	char delimiter;			/* between a local part and its extension; NUL: none */

@@ -108,7 +108,8 @@ journal_write(struct journal_pen *pen, const struct journal_result *r, struct fa
 static int
 is_final(enum spool_rcpt_state state)
 {
-	return state == SPOOL_RCPT_DELIVERED || state == SPOOL_RCPT_FAILED || state == SPOOL_RCPT_RELAYED;
+	return state == SPOOL_RCPT_DELIVERED || state == SPOOL_RCPT_FAILED || state == SPOOL_RCPT_RELAYED ||
+	    state == SPOOL_RCPT_ARRIVED;
 }
 
 static int

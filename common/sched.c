@@ -1066,11 +1066,11 @@ sched_host_state(const struct sched *s, const char *host)
 /* ---- back-off ---- */
 
 int64_t
-sched_backoff(int64_t first, unsigned tries, int64_t age, int64_t lifetime, uint32_t random)
+sched_backoff(int64_t first, int64_t most, unsigned tries, int64_t age, int64_t until, uint32_t random)
 {
-	int64_t delay = first, most = first * SCHED_BACKOFF_TIMES, span;
+	int64_t delay = first, span;
 
-	if (age >= lifetime)
+	if (age >= until)
 		return -1;
 	for (; tries > 1 && delay < most; tries--)
 		delay *= 2;
@@ -1078,5 +1078,5 @@ sched_backoff(int64_t first, unsigned tries, int64_t age, int64_t lifetime, uint
 		delay = most;
 	span = delay * SCHED_JITTER_PERCENT / 100;
 	delay += (int64_t)((uint64_t)random * (uint64_t)(2 * span + 1) >> 32) - span;
-	return delay < lifetime - age ? delay : lifetime - age;
+	return delay < until - age ? delay : until - age;
 }

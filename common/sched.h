@@ -36,7 +36,7 @@
 #include "spool_file.h"
 
 #define SCHED_BACKOFF_MIN (5 * 60)		/* seconds behind the first try */
-#define SCHED_BACKOFF_TIMES 48			/* so long at most, in first waits */
+#define SCHED_BACKOFF_TIMES 48			/* so long at most, in first waits, where nothing is configured */
 #define SCHED_JITTER_PERCENT 20			/* more or less, of either */
 #define SCHED_LIFETIME (5 * 86400)		/* where nothing is configured */
 
@@ -155,9 +155,9 @@ unsigned sched_out(const struct sched *);	/* those that are out */
 
 /*
  * Seconds until the next try after so many tries (at least one) of a message so old: the first wait,
- * doubled with each try up to SCHED_BACKOFF_TIMES of it, then more or less by the jitter, but the last
- * try at the end of the lifetime.  -1: the lifetime is over.  random is any 32 bits.
+ * doubled with each try up to the most, then more or less by the jitter, but a try at the age until, which
+ * is the end of its lifetime or a notice's time.  -1: it is that old.  random is any 32 bits.
  */
-int64_t sched_backoff(int64_t first, unsigned tries, int64_t age, int64_t lifetime, uint32_t random);
+int64_t sched_backoff(int64_t first, int64_t most, unsigned tries, int64_t age, int64_t until, uint32_t random);
 
 #endif

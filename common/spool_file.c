@@ -157,6 +157,8 @@ static const char *const rcpt_states[] = {
 	[SPOOL_RCPT_FAILED] = "failed",
 	[SPOOL_RCPT_CLOSED] = "closed",
 	[SPOOL_RCPT_RELAYED] = "relayed",
+	[SPOOL_RCPT_ARRIVED] = "arrived",
+	[SPOOL_RCPT_DELAYED] = "delayed",
 };
 
 const char *
@@ -917,9 +919,13 @@ read_envelope(struct reading *r)
 static void
 apply_result(struct spool_rcpt *r, enum spool_rcpt_state state, int64_t when, const char *said)
 {
-	int told = state == SPOOL_RCPT_CLOSED ||
-	    (state == SPOOL_RCPT_DELIVERED && r->state == SPOOL_RCPT_RELAYED);
+	int told = state == SPOOL_RCPT_CLOSED || (state == SPOOL_RCPT_DELIVERED &&
+	    (r->state == SPOOL_RCPT_RELAYED || r->state == SPOOL_RCPT_ARRIVED));
 
+	if (state == SPOOL_RCPT_DELAYED) {
+		r->told_late = 1;
+		return;
+	}
 	r->state = state;
 	r->when = when;
 	/* That the sender was told is no try, and what the host said at the last one stays. */

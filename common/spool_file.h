@@ -63,9 +63,11 @@ enum spool_rcpt_state {
 	SPOOL_RCPT_DELIVERED,	/* the next host took it */
 	SPOOL_RCPT_FAILED,	/* refused or expired; the sender is to be told */
 	SPOOL_RCPT_CLOSED,	/* failed, and the sender was told or must not be */
-	SPOOL_RCPT_RELAYED	/* taken by a host without DSN; the sender asked to be told (RFC 3461 5.2.2) */
+	SPOOL_RCPT_RELAYED,	/* taken by a host without DSN; the sender asked to be told (RFC 3461 5.2.2) */
+	SPOOL_RCPT_ARRIVED,	/* taken by the host that delivers it, without DSN (LMTP); likewise (5.2.1) */
+	SPOOL_RCPT_DELAYED	/* in records only: deferred as before, and the sender was told that it is late */
 };
-#define SPOOL_RCPT_STATES (SPOOL_RCPT_RELAYED + 1)
+#define SPOOL_RCPT_STATES (SPOOL_RCPT_DELAYED + 1)
 
 const char *spool_rcpt_state_name(enum spool_rcpt_state);
 
@@ -77,6 +79,7 @@ struct spool_rcpt {
 	unsigned tries;			/* records of it */
 	int64_t when;			/* of the last record; 0: none */
 	char *said;			/* its text, NULL: none */
+	int told_late;			/* the sender was told that it waits */
 };
 
 /*

@@ -300,13 +300,14 @@ text_size(const char *s, long long lo, long long hi, const char *what, long long
 	return rc;
 }
 
+static const struct {
+	char unit;
+	long long seconds;
+} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+
 int
 text_duration(const char *s, const char *what, long long *out, struct fail *f)
 {
-	static const struct {
-		char unit;
-		long long seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
 	size_t i, len = strlen(s);
 	long long mul = 1, n = 0;
 	char digits[24];
@@ -326,6 +327,17 @@ text_duration(const char *s, const char *what, long long *out, struct fail *f)
 		return -1;
 	*out = n * mul;
 	return 0;
+}
+
+const char *
+text_period(char *dst, int64_t seconds)
+{
+	size_t i = 3;	/* days: nobody says weeks */
+
+	while (i > 0 && (seconds == 0 || seconds % units[i].seconds != 0))
+		i--;
+	snprintf(dst, TEXT_PERIOD_MAX, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
+	return dst;
 }
 
 const char *

@@ -63,6 +63,10 @@ int text_size(const char *, long long lo, long long hi, const char *what, long l
 /* A time span: a number with s, m, h, d or w behind it (seconds where nothing is).  In seconds. */
 int text_duration(const char *, const char *what, long long *, struct fail *);
 
+/* Writes what text_duration() reads, in the largest unit of which it is a whole number: "4h", "90m". */
+#define TEXT_PERIOD_MAX 24
+const char *text_period(char *dst, int64_t seconds);
+
 /* seconds since 1970 as 2026-11-21T10:00:00Z; dst holds TEXT_TIME_MAX bytes. */
 #define TEXT_TIME_MAX 32
 const char *text_time(char *dst, int64_t);

@@ -39,25 +39,25 @@ parse() {
 	type: multipart/report delivery-status auto-replied
 	parts: text/plain message/delivery-status text/rfc822-headers
 	block: Original-Envelope-Id Reporting-MTA Received-From-MTA Arrival-Date X-mtatls-Queue-ID
-	block: Original-Recipient Final-Recipient Action Status Remote-MTA Diagnostic-Code Last-Attempt-Date
+	block: Original-Recipient Final-Recipient Action Status Remote-MTA Diagnostic-Code Last-Attempt-Date Final-Log-ID
 	Final-Recipient: rfc822; bob@example.com
 	Action: failed
 	Status: 5.1.1
 	Remote-MTA: dns; mx1.example.com
-	block: Final-Recipient Action Status Diagnostic-Code Last-Attempt-Date Will-Retry-Until
+	block: Final-Recipient Action Status Diagnostic-Code Last-Attempt-Date Final-Log-ID Will-Retry-Until
 	Final-Recipient: rfc822; carol@example.net
 	Action: delayed
 	Status: 4.7.5
-	block: Final-Recipient Action Status Diagnostic-Code
+	block: Final-Recipient Action Status Diagnostic-Code Final-Log-ID
 	Final-Recipient: rfc822; dave@example.com
 	Action: failed
 	Status: 4.4.7
-	block: Final-Recipient Action Status Remote-MTA Diagnostic-Code
+	block: Final-Recipient Action Status Remote-MTA Diagnostic-Code Final-Log-ID
 	Final-Recipient: rfc822; erin@example.org
 	Action: delivered
 	Status: 2.1.5
 	Remote-MTA: dns; mx.example.org
-	block: Final-Recipient Action Status
+	block: Final-Recipient Action Status Final-Log-ID
 	Final-Recipient: rfc822; frank@example.org
 	Action: relayed
 	Status: 2.0.0

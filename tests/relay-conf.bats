@@ -189,7 +189,11 @@ destination_is()
 		queue-user games
 		workers 3
 		max-size 30M
-		retry 2m
+		retry 2m 2h
+		lifetime 30h
+		delay-notice 30h
+		bounce-size 1M
+		double-bounce-to postmaster@a.example
 		resolver 192.0.2.53@5353
 		anchor $RELAY/anchor
 		mx-port 2525
@@ -205,7 +209,11 @@ destination_is()
 	diff - <(echo "$output") <<- END
 		host name relay.example, identities in $RELAY/etc/certs, spool $RELAY/spool, 3 workers
 		users news, and games for the queue
-		messages of at most 31457280 octets, first tried again after 120s
+		messages of at most 31457280 octets
+		tried again after 2m, then at most every 2h, for 30h, and mail from <> for 30h
+		senders are not told that a message waits
+		reports of failures have messages of at most 1048576 octets with them
+		what cannot be told to a sender is told to postmaster@a.example
 		resolver 192.0.2.53@5353, anchor $RELAY/anchor, hosts of MX asked at port 2525
 		listener in on 127.0.0.1@$RELAY_PORT: public, tls preferred, certificate _demo (demonstration only), 7 sessions, backlog 511
 		    takes mail for a.example
@@ -232,6 +240,19 @@ line_fails()
 	fails_with 2 ''
 	[[ $stderr =~ $2 ]] || { echo "start with $1: $stderr"; return 1; }
 	[ ! -e spool ]
+}
+
+@test "times and sizes of mail that waits, and what they must be" {
+	line_fails 'retry 0s' 'retry: expected 1s to 1d'
+	line_fails 'retry 10m 5m' 'retry: the longest wait is shorter than the first'
+	line_fails 'retry 10m 8d' 'retry: expected 1s to 7d'
+	line_fails 'lifetime 59s' 'lifetime: expected 1m to 30d'
+	line_fails 'lifetime 31d' 'lifetime: expected 1m to 30d'
+	line_fails 'bounce-lifetime soon' 'bounce-lifetime: expected a time such as'
+	line_fails 'delay-notice 0' 'delay-notice: expected 1m to 30d'
+	line_fails 'bounce-size 17M' 'bounce-size'
+	line_fails 'double-bounce-to postmaster' 'double-bounce-to: '
+	line_fails 'double-bounce-to a@b@c' 'double-bounce-to: '
 }
 
 @test "what stands behind domains is a domain and no option" {

@@ -67,7 +67,9 @@ settle_conf()
 	diff - <(echo "$output") <<- END
 		host name relay.example, identities in $PWD/state/certs, spool /var/spool/smtp-relay, 2 workers
 		users nobody, and daemon for the queue
-		messages of at most 52428800 octets, first tried again after 300s
+		messages of at most 52428800 octets
+		tried again after 5m, then at most every 4h, for 5d, and mail from <> for 2d
+		senders are told after 4h that a message waits
 		resolver 127.0.0.1@5353, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
 		listener in on 127.0.0.1@2525: public, tls preferred, certificate relay.example, 1000 sessions, backlog 511
 		    takes mail for relay.example
@@ -86,7 +88,9 @@ settle_conf()
 	diff - <(echo "$output") <<- END
 		host name mx.relay.example, identities in $PWD/state/certs, spool /var/spool/smtp-relay, 4 workers
 		users nobody, and daemon for the queue
-		messages of at most 104857600 octets, first tried again after 300s
+		messages of at most 104857600 octets
+		tried again after 5m, then at most every 4h, for 5d, and mail from <> for 2d
+		senders are told after 4h that a message waits
 		limits: client-concurrency 50, message-rate 600/3600s
 		resolver of /etc/resolv.conf, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
 		listener mx on 203.0.113.1@25: public, tls preferred, certificate mx.relay.example, 1000 sessions, backlog 511

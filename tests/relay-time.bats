@@ -73,3 +73,217 @@ tries_of()
 	assert len({round(w / min(300 * 2 ** n, 14400), 2) for n, w in enumerate(waits)}) > 3, "no jitter"
 	PY
 }
+
+# NUMBER: so many reports came, and no more are under way; the last is in the file report.
+await_reports()
+{
+	relay_await 20 reports "$1"
+	relay_await 20 relay_is_idle
+	[ "$(find "$RELAY/mail" -name '[0-9]*' | wc -l)" -eq "$1" ] || { cat "$RELAY"/mail/*; return 1; }
+	[ "$1" -eq 0 ] || cp "$RELAY/mail/$1" report
+}
+
+reports()
+{
+	[ "$(find "$RELAY/mail" -name '[0-9]*' ! -name '*.new' | wc -l)" -ge "$1" ]
+}
+
+report_has()
+{
+	local re
+	for re; do
+		grep -qE -- "$re" report || { echo "no $re in:"; cat report; return 1; }
+	done
+}
+
+# FIELD SECONDS: the report's date is so long behind the message's arrival, give or take what a test takes.
+report_dates()
+{
+	python3 - report "$RELAY_LOG" "$1" "$2" <<-'PY'
+	import sys, re, datetime, email.utils
+	report = open(sys.argv[1]).read()
+	at = email.utils.parsedate_to_datetime(re.search("^" + sys.argv[3] + ": (.*)", report, re.M)[1])
+	ident = re.search("^X-mtatls-Queue-ID: (.*)", report, re.M)[1]
+	came = next(l for l in open(sys.argv[2]) if " " + ident + " accepted " in l).split()[0]
+	came = datetime.datetime.strptime(came, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+	behind = (at - came).total_seconds() - int(sys.argv[4])
+	assert -2 <= behind <= 60, (sys.argv[3], behind)
+	PY
+}
+
+# FROM PARAMETERS RCPT [PARAMETERS]
+say_mail()
+{
+	run say "$RELAY_PORT" = 'EHLO c.example\r\n' = "MAIL FROM:<$1> $2\r\n" = "RCPT TO:<$3> ${4:-}\r\n" = 'DATA\r\n' = \
+	    'Message-ID: <first@c.example>\r\nSubject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n'
+	[ "${lines[0]}" = "220 250 250 250 354 250 221 closed" ] || { echo "$output"; return 1; }
+}
+
+# SECONDS: to the next tries, until so much has passed since the test set out.
+go_on_for()
+{
+	local due
+	while relay_await 20 relay_is_idle && due=$(relay_next_due) && [ -n "$due" ] && [ "$due" -le $((BEGAN + $1)) ]; do
+		relay_clock "@$due"
+	done
+	[ $((BEGAN + $1)) -le "$(relay_now)" ] || relay_clock "@$((BEGAN + $1))"
+	relay_await 20 relay_is_idle
+}
+
+@test "six days: one notice at four hours, the end at five days, and nothing else; the order of mail that waits is kept" {
+	start
+	BEGAN=$(relay_now)
+	id=$(mailer send "$RELAY_PORT" a@sender.test u@dead.test | cut -d' ' -f1)
+	go_on_for 14300
+	await_reports 0
+	go_on_for 14460
+	await_reports 1
+	report_has '^Subject: Delayed mail' '^Action: delayed' '^Final-Recipient: rfc822; u@dead.test' '^Status: 4\.4\.1' \
+	    'do not send it again'
+	report_dates Date 14400
+	report_dates Will-Retry-Until 432000
+	report_dates Last-Attempt-Date 14400
+	go_on_for 431900
+	await_reports 1
+	log_says "$id delay-told "
+	go_on_for 518400
+	await_reports 2
+	report_has '^Subject: Undelivered mail' '^Action: failed' '^Status: 4\.4\.7' '^In-Reply-To: <'
+	report_dates Date 432000
+	[ -z "$(relay_ids)" ]
+	# Never more than four hours and a fifth between two tries, never less than five minutes less a fifth but for the two
+	# that the notice and the end ask for.
+	tries_of "$id" > tries
+	python3 - <<-'PY'
+	at = [int(l) for l in open("tries")]
+	waits = [b - a for a, b in zip(at, at[1:])]
+	assert max(waits) <= 14400 * 1.2 + 3, waits
+	assert sum(w < 240 - 1 for w in waits) <= 2, waits
+	assert 430000 < at[-1] <= 432003 and 30 <= len(at) <= 48, at
+	PY
+}
+
+@test "delays are told to those alone who may hear of them" {
+	start
+	BEGAN=$(relay_now)
+	say_mail a@sender.test '' plain@dead.test
+	say_mail a@sender.test 'ENVID=e1 RET=FULL' delay@dead.test 'NOTIFY=DELAY ORCPT=rfc822;first@x.example'
+	say_mail a@sender.test '' failure@dead.test NOTIFY=FAILURE
+	say_mail a@sender.test '' success@dead.test NOTIFY=SUCCESS
+	say_mail a@sender.test '' never@dead.test NOTIFY=NEVER
+	say_mail '' '' nobody@dead.test
+	go_on_for 15000
+	await_reports 2
+	cat mail/* > report
+	report_has '^Final-Recipient: rfc822; plain@dead.test' '^Final-Recipient: rfc822; delay@dead.test' \
+	    '^Original-Recipient: rfc822;first@x.example' '^Original-Envelope-Id: e1' '^In-Reply-To: <first@c.example>'
+	# RFC 3461 4.3: all of the message is for failures alone.
+	run ! grep -E 'message/rfc822|(failure|success|never|nobody)@dead' report
+	# In the end only some hear of the failure, and of mail from <> nobody.
+	go_on_for 173400
+	log_says ' double-bounce from=' && [ "$(relay_ids | wc -l)" -eq 5 ]
+	go_on_for 440000
+	await_reports 4
+	[ -z "$(relay_ids)" ]
+	cat mail/[34] > report
+	report_has '^Final-Recipient: rfc822; plain@dead.test' '^Final-Recipient: rfc822; failure@dead.test'
+}
+
+@test "lifetime, bounce-lifetime, delay-notice, retry: what is configured holds, for what waits already too" {
+	start 'retry 10m 20m'
+	BEGAN=$(relay_now)
+	id=$(mailer send "$RELAY_PORT" a@sender.test u@dead.test | cut -d' ' -f1)
+	go_on_for 7200
+	tries_of "$id" > tries
+	python3 - <<-'PY'
+	at = [int(l) for l in open("tries")]
+	waits = [b - a for a, b in zip(at, at[1:])]
+	assert 480 - 1 <= waits[0] <= 720 + 3 and all(960 - 1 <= w <= 1440 + 3 for w in waits[1:]), waits
+	PY
+	printf 'lifetime 6h\nbounce-lifetime 3h\ndelay-notice no\n' >> conf
+	kill -HUP "$RELAY_PID"
+	relay_await 20 log_says 'master reloaded'
+	say_mail '' '' nobody@dead.test
+	go_on_for 18300
+	await_reports 0
+	log_says ' double-bounce from='
+	go_on_for 22500
+	await_reports 1
+	report_has '^Action: failed' '^Status: 4\.4\.7'
+	report_dates Date 21600
+}
+
+@test "mail that waits is tried in the order in which it is due, and a host that is back gets all of it" {
+	local first second
+	start
+	BEGAN=$(relay_now)
+	first=$(mailer send "$RELAY_PORT" a@sender.test u@dead.test | cut -d' ' -f1)
+	go_on_for 3600
+	second=$(mailer send "$RELAY_PORT" a@sender.test v@dead.test | cut -d' ' -f1)
+	relay_await 20 log_says "$second waits"
+	relay_await 20 relay_is_idle
+	mailer sink "$RELAY/back" 127.0.0.1 "$RELAY_PORT2" </dev/null >"$RELAY/back.log" 2>&1 3>&- &
+	BACK_PID=$!
+	relay_await 20 sh -c "exec 9<>/dev/tcp/127.0.0.1/$RELAY_PORT2" 2>/dev/null || :
+	for name in "$RELAY_SPOOL"/queue/*; do
+		echo "${name##*/}" | cut -d, -f2,1 --output-delimiter=' '
+	done | sort -k2n | cut -d' ' -f1 > due
+	relay_clock_next
+	relay_clock_next
+	grep -E ' delivered to=[uv]@dead' "$RELAY_LOG" | cut -d' ' -f3 > delivered
+	kill "$BACK_PID"
+	diff due delivered
+	await_reports 0
+}
+
+@test "killed between a notice and the word that it was given, a relay tells it twice at worst, and never loses it" {
+	RELAY_MAY_DIE=1
+	relay_with_faults
+	start
+	BEGAN=$(relay_now)
+	say_mail a@sender.test '' u@dead.test
+	go_on_for 14000
+	# The notice is not in queue/ yet.
+	relay_faults 'rename /queue/ 1 kill'
+	relay_clock "@$((BEGAN + 14402))"
+	relay_await 20 log_says 'role-died .*queue'
+	relay_faults ''
+	await_reports 1
+	report_has '^Action: delayed'
+	say_mail a@sender.test '' v@dead.test
+	BEGAN=$(relay_now)
+	go_on_for 14000
+	# It is, and its record is not: that of the try was the first one.
+	relay_faults 'pwrite /queue/ 2 kill'
+	relay_clock "@$((BEGAN + 14402))"
+	relay_await 20 sh -c "[ \$(grep -c 'role-died .*queue' '$RELAY_LOG') -eq 2 ]"
+	relay_faults ''
+	relay_await 20 reports 2
+	relay_clock_next || :
+	relay_await 20 relay_is_idle
+	reports=$(find mail -name '[0-9]*' | wc -l)
+	[ "$reports" -eq 2 ] || [ "$reports" -eq 3 ]
+	go_on_for 50000
+	[ "$(find mail -name '[0-9]*' | wc -l)" -eq "$reports" ]
+	[ "$(relay_ids | wc -l)" -eq 2 ]
+}
+
+@test "a double bounce goes to the postmaster where one is named, and never begets another" {
+	start "double-bounce-to post@sender.test" 'route gone.test 127.0.0.1@1'
+	BEGAN=$(relay_now)
+	say_mail '' '' u@dead.test
+	go_on_for 173400
+	await_reports 1
+	report_has '^To: <post@sender.test>' '^Subject: Mail from <>' '^Final-Recipient: rfc822; u@dead.test' 'reports to the postmaster'
+	log_says ' double-bounce from= as='
+	relay_stop
+	sed -i 's/^double-bounce-to .*/double-bounce-to post@dead.test/' conf
+	relay_start
+	BEGAN=$(relay_now)
+	say_mail '' '' v@dead.test
+	go_on_for 400000
+	[ "$(grep -c ' double-bounce ' "$RELAY_LOG")" -eq 2 ]
+	[ "$(grep -c ' double-bounce .* consequence=' "$RELAY_LOG")" -eq 1 ]
+	[ -z "$(relay_ids)" ]
+	await_reports 1
+}

@@ -12,9 +12,9 @@
 #include "smtp_params.h"
 #include "text.h"
 
-/* The enhanced status in "550 5.1.1 text" or "5.1.1 text"; a general one where there is none. */
+/* The enhanced status in "550 5.1.1 text" or "5.1.1 text"; a general one of the class where there is none. */
 static void
-status_of(const char *said, char dst[16])
+status_of(const char *said, char class, char dst[16])
 {
 	const char *p = said != NULL ? said : "";
 	struct smtp_status status;
@@ -25,13 +25,14 @@ status_of(const char *said, char dst[16])
 	if (smtp_status_parse(p, strlen(p), 550, &status) > 0)
 		snprintf(dst, 16, "%s", smtp_status_text(text, &status));
 	else
-		snprintf(dst, 16, "5.0.0");
+		snprintf(dst, 16, "%c.0.0", class);
 }
 
 static int
 is_reply(const char *said)
 {
-	return said != NULL && strlen(said) > 3 && strspn(said, "0123456789") == 3;
+	return said != NULL && strlen(said) > 3 && strspn(said, "0123456789") == 3 &&
+	    (said[3] == ' ' || said[3] == '-');
 }
 
 static void
@@ -45,15 +46,53 @@ rcpt_params(const struct spool_rcpt *r, struct smtp_rcpt_params *p)
 	free(text);
 }
 
-unsigned
-bounce_notify(const struct spool_rcpt *r)
+/* "name[address]": the name; an address alone as a literal. */
+static char *
+host_of(const char *p, size_t n)
 {
-	struct smtp_rcpt_params p;
+	const char *bracket = memchr(p, '[', n);
+	char *host = xstrndup(p, bracket != NULL && bracket > p ? (size_t)(bracket - p) : n), *literal;
 
-	if (r->options.n == 0)
-		return 0;
-	rcpt_params(r, &p);
-	return p.notify;
+	if (!text_is_address(host))
+		return host;
+	literal = xasprintf("[%s%s]", strchr(host, ':') != NULL ? "IPv6:" : "", host);
+	free(host);
+	return literal;
+}
+
+/*
+ * What was said of a recipient, taken apart: "HOST[ADDRESS]: 550 5.1.1 text" is a host's reply (out.c writes it so, and
+ * whatever the host says stands behind it), all else our own words, with a status before them.
+ */
+struct said {
+	char *host;		/* NULL: none */
+	const char *text;	/* borrowed; NULL: none */
+	int replied, expired;
+	char status[16];
+};
+
+static void
+take_apart(struct said *s, const char *said, char class)
+{
+	const char *colon;
+
+	memset(s, 0, sizeof *s);
+	s->text = said;
+	if (said != NULL && strncmp(said, BOUNCE_EXPIRED, strlen(BOUNCE_EXPIRED)) == 0) {
+		s->expired = 1;
+		said = strstr(said, BOUNCE_LAST);
+		s->text = said = said != NULL ? said + strlen(BOUNCE_LAST) : NULL;
+	}
+	colon = said != NULL ? strstr(said, ": ") : NULL;
+	if (colon != NULL && colon > said && memchr(said, ' ', colon - said) == NULL && is_reply(colon + 2)) {
+		s->host = host_of(said, colon - said);
+		s->text = colon + 2;
+	}
+	s->replied = is_reply(s->text);
+	if (s->expired)
+		snprintf(s->status, sizeof s->status, "4.4.7");
+	else
+		status_of(s->text, class, s->status);
 }
 
 /* "rfc822;address", as it was before xtext; the caller frees.  NULL: not said. */
@@ -68,101 +107,154 @@ original_of(const struct spool_rcpt *r)
 	return p.orcpt[0] != '\0' ? smtp_xtext_decode(p.orcpt) : NULL;
 }
 
-/* Likewise of ENVID. */
-static char *
-envid_of(const struct spool_envelope *e)
+static void
+mail_params(const struct spool_envelope *e, struct smtp_mail_params *p)
 {
-	char *text = spool_words_text(&e->from_options), *envid = NULL;
+	char *text = spool_words_text(&e->from_options);
 	struct smtp_params_fault fault;
-	struct smtp_mail_params p;
 
-	if (smtp_mail_params_parse(&p, text, ~0U, &fault) == 0 && p.envid[0] != '\0')
-		envid = smtp_xtext_decode(p.envid);
+	if (smtp_mail_params_parse(p, text, ~0U, &fault) == -1)
+		memset(p, 0, sizeof *p);
 	free(text);
-	return envid;
+}
+
+/* One of its recipients, with what goes into the report of it. */
+struct told {
+	struct said said;
+	char *original;
+};
+
+/* -1: this kind of report does not tell of it. */
+static int
+action_of(const struct spool_rcpt *r, enum bounce_kind kind)
+{
+	switch (r->state) {
+	case SPOOL_RCPT_FAILED:
+		return kind != BOUNCE_LATE ? DSN_FAILED : -1;
+	case SPOOL_RCPT_RELAYED:
+		return kind == BOUNCE_FINAL ? DSN_RELAYED : -1;
+	case SPOOL_RCPT_ARRIVED:
+		return kind == BOUNCE_FINAL ? DSN_DELIVERED : -1;
+	case SPOOL_RCPT_WAITING:
+	case SPOOL_RCPT_DEFERRED:
+		return kind == BOUNCE_LATE && notice_wants_delay(r) ? DSN_DELAYED : -1;
+	default:
+		return -1;
+	}
 }
 
 static size_t
-fill_rcpts(const struct spool_message *m, struct dsn_rcpt *r, char (*status)[16], char **original)
+fill_rcpts(const struct spool_message *m, enum bounce_kind kind, int64_t until, struct dsn_rcpt *to, struct told *told)
 {
+	static const char class[] = { [DSN_FAILED] = '5', [DSN_DELAYED] = '4', [DSN_DELIVERED] = '2', [DSN_RELAYED] = '2' };
 	size_t i, n = 0;
 
 	for (i = 0; i < m->env.nrcpts; i++) {
-		const struct spool_rcpt *from = &m->env.rcpt[i];
+		const struct spool_rcpt *r = &m->env.rcpt[i];
+		int action = action_of(r, kind);
 
-		if (from->state != SPOOL_RCPT_FAILED && from->state != SPOOL_RCPT_RELAYED)
+		if (action == -1)
 			continue;
-		status_of(from->said, status[n]);
-		r[n].address = from->address;
-		r[n].original = original[n] = original_of(from);
-		r[n].action = from->state == SPOOL_RCPT_FAILED ? DSN_FAILED : DSN_RELAYED;
-		r[n].status = status[n];
-		r[n].text = from->said;
-		r[n].replied = is_reply(from->said);
-		r[n].attempted = from->when;
+		take_apart(&told[n].said, r->said, class[action]);
+		told[n].original = original_of(r);
+		to[n] = (struct dsn_rcpt){ .address = r->address, .original = told[n].original,
+			.action = (enum dsn_action)action, .status = told[n].said.status, .remote = told[n].said.host,
+			.text = told[n].said.text, .replied = told[n].said.replied, .expired = told[n].said.expired,
+			.attempted = r->when, .retry_until = until };
 		n++;
 	}
 	return n;
 }
 
+/* RFC 3461 4.3: all of it only with failures, and where that is asked; or its beginning. */
 static char *
-read_header(const struct spool_message *m, size_t *len)
+read_original(const struct spool_message *m, int full, struct dsn *d)
 {
-	char *p = xmalloc(DSN_HEADER_MAX);
-	ssize_t n = spool_message_pread(m, p, DSN_HEADER_MAX, 0, NULL);
+	size_t want = full ? (size_t)m->size : DSN_HEADER_MAX, n = 0;
+	char *p = xmalloc(want + 1);
+	ssize_t got;
 
-	*len = n > 0 ? (size_t)n : 0;
+	while (n < want && (got = spool_message_pread(m, p + n, want - n, (int64_t)n, NULL)) > 0)
+		n += (size_t)got;
+	d->header = p;
+	d->header_len = n;
+	d->full = full && n == want;
 	return p;
 }
 
-static void
-build(struct buf *b, const char *hostname, const struct spool_message *m, const char *id, int64_t now)
+/* "name (address)", or the address alone as a literal; NULL: nobody, it was made here. */
+static char *
+client_of(const struct spool_envelope *e)
+{
+	if (e->client == NULL)
+		return NULL;
+	if (e->client_name != NULL)
+		return xasprintf("%s (%s)", e->client_name, e->client);
+	if (text_is_address(e->client))
+		return xasprintf("[%s%s]", strchr(e->client, ':') != NULL ? "IPv6:" : "", e->client);
+	return xstrdup(e->client);
+}
+
+static int
+build(struct buf *b, const struct conf *c, const struct spool_message *m, enum bounce_kind kind, const char *id, int64_t now)
 {
 	struct dsn_rcpt *r = xcalloc(m->env.nrcpts, sizeof *r);
-	char(*status)[16] = xcalloc(m->env.nrcpts, sizeof *status);
-	char *message_id = xasprintf("<%s@%s>", id, hostname);
-	struct dsn d = { .hostname = hostname, .to = m->env.from, .message_id = message_id, .now = now,
-		.id = m->env.id, .client = m->env.client, .arrived = m->env.arrived, .rcpt = r };
-	char *header = read_header(m, &d.header_len), *envid = envid_of(&m->env);
-	char **original = xcalloc(m->env.nrcpts, sizeof *original);
+	struct told *told = xcalloc(m->env.nrcpts, sizeof *told);
+	char *message_id = xasprintf("<%s@%s>", id, c->hostname), *client = client_of(&m->env), *original, *envid = NULL;
+	struct dsn d = { .hostname = c->hostname, .to = kind == BOUNCE_DOUBLE ? c->double_bounce_to : m->env.from,
+		.message_id = message_id, .now = now, .id = m->env.id, .client = client, .arrived = m->env.arrived,
+		.rcpt = r, .double_bounce = kind == BOUNCE_DOUBLE };
+	struct smtp_mail_params params;
+	int bits8, failed = 0;
 	size_t i;
 
-	d.header = header;
-	d.envid = envid;
-	d.nrcpts = fill_rcpts(m, r, status, original);
-	dsn_build(b, &d);
+	mail_params(&m->env, &params);
+	if (params.envid[0] != '\0')
+		d.envid = envid = smtp_xtext_decode(params.envid);
+	d.nrcpts = fill_rcpts(m, kind, m->env.arrived + notice_lifetime(&c->notice, &m->env), r, told);
 	for (i = 0; i < d.nrcpts; i++)
-		free(original[i]);
+		failed |= r[i].action == DSN_FAILED;
+	original = read_original(m, kind == BOUNCE_FINAL && failed && params.ret == SMTP_RET_FULL &&
+	    m->size <= c->bounce_size, &d);
+	bits8 = dsn_build(b, &d);
+	for (i = 0; i < d.nrcpts; i++) {
+		free(told[i].original);
+		free(told[i].said.host);
+	}
 	free(original);
 	free(envid);
-	free(header);
+	free(client);
 	free(message_id);
-	free(status);
+	free(told);
 	free(r);
+	return bits8;
 }
 
 int
-bounce_write(const struct spool *s, struct spool_ids *ids, const char *hostname,
-    const struct spool_message *m, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *f)
+bounce_write(const struct spool *s, struct spool_ids *ids, const struct conf *c, const struct spool_message *m,
+    enum bounce_kind kind, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *f)
 {
 	struct spool_envelope env = { .from = xstrdup("") };
+	const char *to = kind == BOUNCE_DOUBLE ? c->double_bounce_to : m->env.from;
 	struct spool_writer *w;
 	struct buf b = BUF_INIT;
-	int rc = -1;
+	int rc = -1, bits8;
 	size_t i;
 
 	spool_id_next(ids, now_us, id);
 	snprintf(env.id, sizeof env.id, "%s", id);
 	env.arrived = spool_id_time_us(id) / 1000000;
-	spool_envelope_add_rcpt(&env, m->env.from);
-	if (!text_is_ascii(m->env.from))
+	spool_envelope_add_rcpt(&env, to);
+	if (!text_is_ascii(to))
 		spool_words_add(&env.from_options, "SMTPUTF8");
 	/* RFC 8689 5: the header that it has in it was to be protected. */
 	for (i = 0; i < m->env.from_options.n; i++)
 		if (text_case_eq(m->env.from_options.v[i], "REQUIRETLS"))
 			spool_words_add(&env.from_options, "REQUIRETLS");
-	build(&b, hostname, m, id, now_us / 1000000);
+	bits8 = build(&b, c, m, kind, id, now_us / 1000000);
 	if ((w = spool_writer_begin(s->dir[SPOOL_NEW], &env, f)) != NULL) {
+		if (bits8)
+			spool_writer_set_8bit(w);
 		if (spool_writer_add(w, b.p, b.len, f) == 0)
 			rc = spool_writer_finish(w, f);
 		else

@@ -1,21 +1,28 @@
 /*
- * bounce - tells a sender that recipients failed, or that a message went on to a host that will not tell:
- * a message of our own into spool/new (RFC 3464).
+ * bounce - tells a sender that recipients failed, wait, or had their mail from a host that will not tell: a message
+ * of our own into spool/new (RFC 3464).  Who is to be told of what is decided by dispatch and notice.h.
  */
 #ifndef RELAY_BOUNCE_H
 #define RELAY_BOUNCE_H
 
+#include "conf.h"
 #include "fail.h"
 #include "spool.h"
 
-/*
- * Writes the report on all recipients of m in the states failed and relayed; id becomes its queue ID.
- * The sender is not the null one.  FAIL_SYS.
- */
-int bounce_write(const struct spool *, struct spool_ids *, const char *hostname,
-    const struct spool_message *m, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *);
+#define BOUNCE_EXPIRED "4.4.7 delivery time expired"	/* the text of such a recipient begins so, and may go on: */
+#define BOUNCE_LAST "; last: "				/* what was said at the last try */
 
-/* SMTP_NOTIFY_* that the sender said of a recipient; 0: nothing (RFC 3461 4.1). */
-unsigned bounce_notify(const struct spool_rcpt *);
+enum bounce_kind {
+	BOUNCE_FINAL,	/* to the sender: the recipients that failed, were relayed, or arrived where none tells */
+	BOUNCE_LATE,	/* to the sender: those that wait and whose delay may be told */
+	BOUNCE_DOUBLE	/* to the configured address: those that failed, of a message from <> */
+};
+
+/*
+ * Writes the report on m; id becomes its queue ID.  The sender is not the null one, but for BOUNCE_DOUBLE.
+ * FAIL_SYS.
+ */
+int bounce_write(const struct spool *, struct spool_ids *, const struct conf *, const struct spool_message *m,
+    enum bounce_kind, int64_t now_us, char id[SPOOL_ID_SIZE], struct fail *);
 
 #endif

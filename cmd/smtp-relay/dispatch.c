@@ -59,6 +59,7 @@ struct active {
 	char **unwritten;		/* by recipient: the text of a result that is not in the file yet */
 	int worked, broke, soon, damaged;
 	int hold, drop;			/* somebody wants it held, or deleted, when this try is over */
+	int noticed;			/* its sender is told that it waits, or this try did not do */
 	int again;			/* handed back for want of a host's place, and here again */
 	char *held_by;			/* the host without a place for a part; NULL: none */
 	int alone;			/* and no other would do */
@@ -184,7 +185,7 @@ name_of(const struct sched_message *m, struct spool_name *n)
 static int
 schedule(struct dispatch *d, const struct spool_name *n, int64_t not_before, void *arg)
 {
-	int64_t deadline = spool_id_time_us(n->id) / 1000000 + SCHED_LIFETIME;
+	int64_t deadline = spool_id_time_us(n->id) / 1000000 + d->conf.conf->notice.lifetime;
 	char key[SPOOL_DOMAIN_MAX + 32];
 
 	key_of(n, key, sizeof key);
@@ -424,24 +425,69 @@ hold_as_asked(struct active *a)
 	return 1;
 }
 
+static void finish_rest(struct active *);
+
+/* A notice that the disk did not take comes behind the next try; one that is not written down may come twice. */
+static void
+on_notice_committed(void *arg, int ok)
+{
+	struct active *a = arg;
+	struct fail f = FAIL_INIT;
+	size_t i;
+
+	for (i = 0; ok && i < a->msg.env.nrcpts; i++) {
+		struct spool_rcpt *r = &a->msg.env.rcpt[i];
+
+		if (!is_open(r) || !notice_wants_delay(r))
+			continue;
+		if (spool_message_result(&a->msg, i, SPOOL_RCPT_DELAYED, now(), NULL, &f) == -1)
+			log_fault(a->d, a->name.id, &f);
+		r->told_late = 1;
+	}
+	a->noticed = 1;
+	finish_rest(a);
+}
+
+/* 1: the sender is being told that it waits. */
+static int
+tell_delay(struct active *a)
+{
+	struct dispatch *d = a->d;
+	char id[SPOOL_ID_SIZE];
+	struct fail f = FAIL_INIT;
+
+	if (a->noticed || !notice_delay_is_due(&d->conf.conf->notice, &a->msg.env, now()))
+		return 0;
+	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf, &a->msg, BOUNCE_LATE, now_us(), id, &f) == -1) {
+		log_fault(d, a->name.id, &f);
+		return 0;
+	}
+	log_message(a, LOG_LEVEL_INFO, "delay-told", "as", id);
+	d->conf.submit(d->conf.arg, id, on_notice_committed, a);
+	return 1;
+}
+
 /* After the bounce, if there was one to write. */
 static void
 finish_rest(struct active *a)
 {
-	int64_t delay;
+	const struct conf *c = a->d->conf.conf;
+	int64_t delay, age = now() - a->msg.env.arrived;
 
 	if (waiting(a) == 0 || a->drop) {
 		remove_message(a);
 		return;
 	}
+	if (tell_delay(a))
+		return;
 	if (a->hold && hold_as_asked(a))
 		return;
 	if (a->held_by != NULL && !a->soon) {
 		hold_message(a);
 		return;
 	}
-	delay = sched_backoff(a->d->conf.conf->retry, tries_of(a), now() - a->msg.env.arrived,
-	    SCHED_LIFETIME, random32());
+	delay = sched_backoff(c->retry, c->retry_max, tries_of(a), age, notice_next(&c->notice, &a->msg.env, age),
+	    random32());
 	if (a->soon || delay < 0)
 		delay = DISPATCH_SOON_S;
 	keep_message(a, delay > 0 ? delay : 1);
@@ -458,6 +504,7 @@ on_bounce_committed(void *arg, int ok)
 	}
 	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
 	change_all(a, SPOOL_RCPT_RELAYED, SPOOL_RCPT_DELIVERED, NULL);
+	change_all(a, SPOOL_RCPT_ARRIVED, SPOOL_RCPT_DELIVERED, NULL);
 	finish_rest(a);
 }
 
@@ -467,13 +514,22 @@ close_unasked(struct active *a)
 {
 	size_t i;
 
-	for (i = 0; i < a->msg.env.nrcpts; i++) {
-		const struct spool_rcpt *r = &a->msg.env.rcpt[i];
-		unsigned notify = bounce_notify(r);
-
-		if (r->state == SPOOL_RCPT_FAILED && notify != 0 && !(notify & SMTP_NOTIFY_FAILURE))
+	for (i = 0; i < a->msg.env.nrcpts; i++)
+		if (a->msg.env.rcpt[i].state == SPOOL_RCPT_FAILED && !notice_wants_failure(&a->msg.env.rcpt[i]))
 			result(a, i, SPOOL_RCPT_CLOSED, NULL);
-	}
+}
+
+/* Whoever hears of double bounces hears of none that go to the same address: they would beget each other. */
+static int
+tells_double(const struct active *a)
+{
+	const char *to = a->d->conf.conf->double_bounce_to;
+	size_t i;
+
+	for (i = 0; to != NULL && i < a->msg.env.nrcpts; i++)
+		if (a->msg.env.rcpt[i].state == SPOOL_RCPT_FAILED && text_case_eq(a->msg.env.rcpt[i].address, to))
+			return 0;
+	return to != NULL;
 }
 
 static void
@@ -483,18 +539,24 @@ bounce(struct active *a)
 	char id[SPOOL_ID_SIZE];
 	struct fail f = FAIL_INIT;
 
-	if (a->msg.env.from[0] == '\0') {
+	int from_nobody = a->msg.env.from[0] == '\0';
+
+	if (from_nobody && !tells_double(a)) {
 		log_message(a, LOG_LEVEL_WARN, "double-bounce", "consequence", "nobody is told (RFC 5321 6.1)");
 		change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
 		finish_rest(a);
 		return;
 	}
-	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf->hostname, &a->msg, now_us(), id, &f) == -1) {
+	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf, &a->msg, from_nobody ? BOUNCE_DOUBLE : BOUNCE_FINAL,
+	    now_us(), id, &f) == -1) {
 		log_fault(d, a->name.id, &f);
 		keep_message(a, a->d->conf.conf->retry);
 		return;
 	}
-	log_message(a, LOG_LEVEL_INFO, "bounced", "as", id);
+	if (from_nobody)
+		log_message(a, LOG_LEVEL_WARN, "double-bounce", "as", id);
+	else
+		log_message(a, LOG_LEVEL_INFO, "bounced", "as", id);
 	d->conf.submit(d->conf.arg, id, on_bounce_committed, a);
 }
 
@@ -510,8 +572,7 @@ expire(struct active *a)
 
 		if (!is_open(r))
 			continue;
-		text = xasprintf("5.4.7 delivery time expired%s%s", r->said != NULL ? "; last: " : "",
-		    r->said != NULL ? r->said : "");
+		text = xasprintf(BOUNCE_EXPIRED "%s%s", r->said != NULL ? BOUNCE_LAST : "", r->said != NULL ? r->said : "");
 		result(a, i, SPOOL_RCPT_FAILED, text);
 		free(text);
 	}
@@ -544,10 +605,10 @@ finish(struct active *a)
 		set_aside(a);
 		return;
 	}
-	if (now() - a->msg.env.arrived >= SCHED_LIFETIME)
+	if (now() - a->msg.env.arrived >= notice_lifetime(&a->d->conf.conf->notice, &a->msg.env))
 		expire(a);
 	close_unasked(a);
-	if (count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) > 0)
+	if (count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) + count_state(a, SPOOL_RCPT_ARRIVED) > 0)
 		bounce(a);
 	else
 		finish_rest(a);
@@ -1135,7 +1196,7 @@ state_of(const char *word)
 	int i;
 
 	for (i = SPOOL_RCPT_DEFERRED; i < SPOOL_RCPT_STATES; i++)
-		if (i != SPOOL_RCPT_CLOSED && strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
+		if (i != SPOOL_RCPT_CLOSED && i != SPOOL_RCPT_DELAYED && strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
 			return i;
 	return -1;
 }

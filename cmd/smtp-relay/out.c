@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,7 @@ struct delivery {
 	struct unpacked *plan;
 	size_t host, addr;		/* the next to try */
 	char *reason;			/* why the last one would not do */
+	char soft[SMTP_STATUS_MAX];	/* the status that goes before it; "": a reply has its own */
 	const char *status;		/* of a host that will not do for this message, ever; NULL: none so far */
 	int may_do;			/* another host may, later */
 	int worked, broke;		/* a host did its work; could not be used */
@@ -163,7 +165,8 @@ static void
 settle_rest(struct delivery *d)
 {
 	int failed = d->status != NULL && !d->may_do;
-	char *why = xasprintf("%s%s%s", failed ? d->status : "", failed ? " " : "",
+	const char *status = failed ? d->status : d->reason != NULL ? d->soft : "4.4.4";
+	char *why = xasprintf("%s%s%s", status, status[0] != '\0' ? " " : "",
 	    d->reason != NULL ? d->reason : "no host to try");
 	struct log_line l;
 	size_t i;
@@ -390,24 +393,87 @@ may_go_on(const struct delivery *d)
 	return 0;
 }
 
-/* What was said; where that is our own, with the status that goes with it. */
-static char *
-said(const struct smtp_rcpt *r)
+/*
+ * Why a recipient is not settled yet: before a reply the host, and nothing before that (bounce.c takes it apart); before
+ * our own words the status that goes with them.
+ */
+static void __attribute__((format(printf, 3, 4)))
+reason(struct delivery *d, const char *soft, const char *format, ...)
 {
-	char status[SMTP_STATUS_MAX];
+	va_list ap;
 
-	if (r->code != 0 || r->status.class == 0)
-		return xstrdup(r->text);
-	return xasprintf("%s %s", smtp_status_text(status, &r->status), r->text);
+	snprintf(d->soft, sizeof d->soft, "%s", soft);
+	free(d->reason);
+	va_start(ap, format);
+	d->reason = xvasprintf(format, ap);
+	va_end(ap);
 }
 
-/* RFC 3461 5.2.2: where the next host sends no receipts, we say that it took the message. */
+/* Which host, and at which address: "mx.example[192.0.2.1]". */
+static char *
+who(const struct contact *c)
+{
+	const char *name = c->target.host->host->name;
+	char addr[INET6_ADDRSTRLEN];
+
+	facts_addr_text(c->target.addr, addr);
+	return strcmp(name, addr) == 0 ? xstrdup(name) : xasprintf("%s[%s]", name, addr);
+}
+
+/* What was said by whom, or, where that is our own, the status that goes with it before that. */
+static char *
+said(const struct contact *c, const struct smtp_rcpt *r)
+{
+	char status[SMTP_STATUS_MAX], *host = who(c), *text;
+
+	if (r->code != 0 || r->status.class == 0)
+		text = xasprintf("%s: %s", host, r->text);
+	else
+		text = xasprintf("%s %s: %s", smtp_status_text(status, &r->status), host, r->text);
+	free(host);
+	return text;
+}
+
+/* RFC 3463, of a session that did not come about, with the status of the peer's own reply where one ended it. */
+static const char *
+soft_status(const struct contact *c, char dst[SMTP_STATUS_MAX])
+{
+	static const char *const of_end[] = {
+		[SEEN_READY] = "4.7.5",			/* but the plan asks for more than was shown */
+		[SEEN_NO_CONNECTION] = "4.4.1",
+		[SEEN_TEMPORARY] = "4.4.2",
+		[SEEN_REFUSED] = "4.3.2",
+		[SEEN_NO_STARTTLS] = "4.7.4",
+		[SEEN_STARTTLS_REFUSED] = "4.7.4",
+		[SEEN_INJECTION] = "4.7.5",
+		[SEEN_HANDSHAKE_FAILED] = "4.7.5",
+		[SEEN_PROTOCOL] = "4.5.0",
+	};
+	struct smtp_status status = c->client.last.status;
+	enum smtp_end end = c->client.end;
+	int replied = end == SMTP_END_BANNER_TEMP || end == SMTP_END_BANNER_PERM || end == SMTP_END_421 ||
+	    end == SMTP_END_EHLO_REFUSED;
+
+	if (replied && status.class != 0 && (c->seen.end == SEEN_TEMPORARY || c->seen.end == SEEN_REFUSED)) {
+		status.class = 4;
+		return smtp_status_text(dst, &status);
+	}
+	return of_end[c->seen.end];
+}
+
+/*
+ * RFC 3461 5.2.2: where the next host sends no receipts, we say that it took the message; by LMTP (RFC 2033) that is its
+ * delivery (5.2.1).
+ */
 static enum spool_rcpt_state
 taken(const struct delivery *d, const struct line *ln, size_t i)
 {
+	const struct smtp_client *c = &ln->contact.client;
 	int asked = (d->rcpt[i].params.notify & SMTP_NOTIFY_SUCCESS) && d->from[0] != '\0';
 
-	return asked && !ln->contact.client.txn.dsn ? SPOOL_RCPT_RELAYED : SPOOL_RCPT_DELIVERED;
+	if (!asked || c->txn.dsn)
+		return SPOOL_RCPT_DELIVERED;
+	return c->conf.lmtp ? SPOOL_RCPT_ARRIVED : SPOOL_RCPT_RELAYED;
 }
 
 /* 1: the recipient is left for the next host (RFC 5321 5.1: its answer was but temporary). */
@@ -416,11 +482,10 @@ take_result(struct delivery *d, struct line *ln, const struct smtp_rcpt *r, size
 {
 	enum spool_rcpt_state state = r->state == SMTP_RCPT_ACCEPTED ? taken(d, ln, i) :
 	    r->state == SMTP_RCPT_PERM ? SPOOL_RCPT_FAILED : SPOOL_RCPT_DEFERRED;
-	char *text = said(r);
+	char *text = said(&ln->contact, r);
 
 	if (r->state == SMTP_RCPT_TEMP && go_on) {
-		free(d->reason);
-		d->reason = xasprintf("%s: %s", ln->contact.target.host->host->name, text);
+		reason(d, "", "%s", text);
 		d->may_do = 1;
 		free(text);
 		return 1;
@@ -546,6 +611,7 @@ on_ended(struct contact *c, void *arg)
 {
 	struct line *ln = arg;
 	struct delivery *d = ln->user;
+	char soft[SMTP_STATUS_MAX];
 
 	if (d == NULL) {
 		free_later(ln);
@@ -563,9 +629,7 @@ on_ended(struct contact *c, void *arg)
 		return;
 	}
 	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
-	free(d->reason);
-	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
-	    c->verdict.rule);
+	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
 	if (c->verdict.status != NULL)
 		d->status = c->verdict.status;
 	else
@@ -642,8 +706,7 @@ note_skip(struct delivery *d, const struct plan_host *h)
 	log_key(&l, "rule", h->rule);
 	log_key(&l, "reason", h->why);
 	log_send(&l);
-	free(d->reason);
-	d->reason = xasprintf("%s: %s [%s]", h->host->name, h->why, h->rule);
+	reason(d, h->need == PLAN_MAY ? "4.4.4" : "4.7.5", "%s: %s [%s]", h->host->name, h->why, h->rule);
 	d->may_do = 1;
 }
 

@@ -22,7 +22,7 @@ static const struct dsn_rcpt all_actions[] = {
 	    .text = "no TLSA record of mx.example.net matches", .attempted = 1700000060,
 	    .retry_until = 1700432000 },
 	{ .address = "dave@example.com", .action = DSN_FAILED, .status = "4.4.7",
-	    .text = "no host took it within five days" },
+	    .text = "connection refused", .expired = 1 },
 	{ .address = "erin@example.org", .action = DSN_DELIVERED, .status = "2.1.5",
 	    .remote = "mx.example.org", .text = "250 2.1.5 ok", .replied = 1 },
 	{ .address = "frank@example.org", .action = DSN_RELAYED },
@@ -67,11 +67,16 @@ static const struct row {
 	    "It could not be delivered, and is not tried again, to:\n"
 	    "\n"
 	    "  <bob@example.com>\n"
+	    "    There is no mailbox of this name. Look for a typing mistake in the\n"
+	    "    address.\n"
 	    "    mx1.example.com said: 550 5.1.1 no such user here; look at\n"
 	    "    https://www.example.com/why for what to do next\n"
 	    "\n"
 	    "  <dave@example.com>\n"
-	    "    no host took it within five days\n"
+	    "    It was tried again and again, and could not be handed over in the time for\n"
+	    "    which mail is kept. Reach the recipient by other means, or send it again\n"
+	    "    later.\n"
+	    "    At the last try: connection refused\n"
 	    "\n"
 	    "It is late, but is still tried, for (do not send it again):\n"
 	    "\n"
@@ -90,7 +95,8 @@ static const struct row {
 	    "\n"
 	    "Your message came here on Tue, 14 Nov 2023 21:56:40 +0000 and was given the\n"
 	    "number 0UmDfR3a0T0000.\n"
-	    "Behind this text are the same facts for programs, and your message's header.\n"
+	    "Give that number if you ask for help, here at postmaster@relay.example.\n"
+	    "Behind this text are the same facts for programs, and the message's header.\n"
 	    "\n"
 	    "--=_0abcrelayexample_0\n"
 	    "Content-Type: message/delivery-status\n"
@@ -109,28 +115,33 @@ static const struct row {
 	    "Diagnostic-Code: smtp; 550 5.1.1 no such user here; look at\n"
 	    "\thttps://www.example.com/why for what to do next\n"
 	    "Last-Attempt-Date: Tue, 14 Nov 2023 22:14:10 +0000\n"
+	    "Final-Log-ID: 0UmDfR3a0T0000\n"
 	    "\n"
 	    "Final-Recipient: rfc822; carol@example.net\n"
 	    "Action: delayed\n"
 	    "Status: 4.7.5\n"
 	    "Diagnostic-Code: X-mtatls; no TLSA record of mx.example.net matches\n"
 	    "Last-Attempt-Date: Tue, 14 Nov 2023 22:14:20 +0000\n"
+	    "Final-Log-ID: 0UmDfR3a0T0000\n"
 	    "Will-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000\n"
 	    "\n"
 	    "Final-Recipient: rfc822; dave@example.com\n"
 	    "Action: failed\n"
 	    "Status: 4.4.7\n"
-	    "Diagnostic-Code: X-mtatls; no host took it within five days\n"
+	    "Diagnostic-Code: X-mtatls; connection refused\n"
+	    "Final-Log-ID: 0UmDfR3a0T0000\n"
 	    "\n"
 	    "Final-Recipient: rfc822; erin@example.org\n"
 	    "Action: delivered\n"
 	    "Status: 2.1.5\n"
 	    "Remote-MTA: dns; mx.example.org\n"
 	    "Diagnostic-Code: smtp; 250 2.1.5 ok\n"
+	    "Final-Log-ID: 0UmDfR3a0T0000\n"
 	    "\n"
 	    "Final-Recipient: rfc822; frank@example.org\n"
 	    "Action: relayed\n"
 	    "Status: 2.0.0\n"
+	    "Final-Log-ID: 0UmDfR3a0T0000\n"
 	    "\n"
 	    "--=_0abcrelayexample_0\n"
 	    "Content-Type: text/rfc822-headers\n"
@@ -163,14 +174,19 @@ static const struct row {
 	    "It could not be delivered, and is not tried again, to:\n"
 	    "\n"
 	    "  <\"a  b\\\"\"@example.com\\x0d\\x0aBcc: victim@example.com>\n"
+	    "    The address was refused. Look for a typing mistake in it.\n"
 	    "    mx --=_m1bhostexample_0 said: 550-first 550 \"second\" \\ \\x1b[31m\n"
 	    "    r\\xc3\\xa9sum\\xc3\\xa9 . QUIT =_m1bhostexample_1\n"
 	    "\n"
 	    "  <c@d>\n"
+	    "    The reason is below. If it does not help you, show this to those who run\n"
+	    "    your mail.\n"
 	    "    " X500 X50 X50 X50 X50 X50 X50 X50 X50 "\n"
 	    "    " X50 X50 "\n"
 	    "\n"
 	    "  <e@f>\n"
+	    "    The reason is below. If it does not help you, show this to those who run\n"
+	    "    your mail.\n"
 	    "    the other host said:\n"
 	    "    " X500 X50 X50 X50 X50 X50 X50 X50 X50 "\n"
 	    "    " X500 X50 X50 X50 X50 X50 X50 X50 X50 "\n"
@@ -182,7 +198,7 @@ static const struct row {
 	    "  <>\n"
 	    "    It is tried until Thu, 1 Jan 1970 00:00:00 +0000.\n"
 	    "\n"
-	    "Behind this text are the same facts for programs, and your message's header.\n"
+	    "Behind this text are the same facts for programs, and the message's header.\n"
 	    "\n"
 	    "--=_m1bhostexample_2\n"
 	    "Content-Type: message/delivery-status\n"
@@ -257,12 +273,65 @@ static const struct header_row {
 	    "QP\n\n=FF" X50 X10 X10 "xx=\nx\n=FF" X50 X10 X10 "xx=\n=FE\n" },
 };
 
+/* Messages of which all may go back, or not; and addresses beyond ASCII: what stands in the report then. */
+static const struct dsn_rcpt to_utf8[] = {
+	{ .address = "\xc3\xa9 \\+@b\xc3\xbc.example", .original = "utf-8;\\x{E9}x@\xc3\xbc.example", .status = "5.6.7",
+	    .text = "r\xc3\xa9sum\xc3\xa9" },
+	{ .address = "\xe9@latin1.example", .original = "rfc822;a@b" },
+};
+
+#define LINE998 X500 X50 X50 X50 X50 X50 X50 X50 X50 X50 X10 X10 X10 X10 "xxxxxxxx"
+
+static const struct form_row {
+	const char *name, *to, *message;
+	int full;
+	const char *has[6];	/* each of them, */
+	const char *lacks[4];	/* and none of these; \n is CRLF */
+	int bits8;
+} form_rows[] = {
+	{ "ASCII to an ASCII sender", "a@b", "Subject: s\r\n\r\nbody\r\n", 0,
+	    { "Final-Recipient: utf-8; \\x{E9}\\x{20}\\x{5C}\\x{2B}@b\\x{FC}.example\n", "Original-Recipient: utf-8;\\x{E9}x@\\x{FC}.example\n",
+	    "charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n", "  <=C3=A9 \\+@b=C3=BC.example>\n",
+	    "Final-Recipient: rfc822; \\xe9@latin1.example\n", "Content-Type: text/rfc822-headers\n\nSubject: s\n\n--" },
+	    { "message/rfc822", "body", "global" }, 0 },
+	{ "to a sender beyond ASCII", "\xc3\xa4@b", "Subject: s\r\n\r\nbody\r\n", 0,
+	    { "\nTo: <\xc3\xa4@b>\n", "report-type=global-delivery-status;", "Content-Type: message/global-delivery-status\n"
+	    "Content-Transfer-Encoding: 8bit\n", "Final-Recipient: utf-8; \xc3\xa9 \\+@b\xc3\xbc.example\n", "\"\nContent-Transfer-Encoding: 8bit\n\n",
+	    "Diagnostic-Code: X-mtatls; r\\xc3\\xa9sum\\xc3\\xa9\n" }, { "message/rfc822", "message/delivery-status" }, 1 },
+	{ "a header beyond ASCII, to a sender beyond ASCII", "\xc3\xa4@b", "Subject: \xc3\xa4\r\n\r\nbody\r\n", 0,
+	    { "Content-Type: message/global-headers\nContent-Transfer-Encoding: 8bit\n\nSubject: \xc3\xa4\n\n--" }, { "body" }, 1 },
+	{ "one that is not UTF-8, likewise", "\xc3\xa4@b", "Subject: \xe4\r\n\r\nbody\r\n", 0,
+	    { "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: quoted-printable\n\nSubject: =E4\n\n--" }, { "body" }, 1 },
+	{ "all of it", "a@b", "Subject: s\r\n\r\n.\r\n--=_i_0\r\n", 1,
+	    { "Content-Type: message/rfc822\n\nSubject: s\n\n.\n--=_i_0\n\n--=_i_1--\n", "and the message.\n" }, { "rfc822-headers" }, 0 },
+	{ "all of it, without its last line end", "a@b", "Subject: s\r\n\r\nend", 1,
+	    { "Content-Type: message/rfc822\n\nSubject: s\n\nend\n\n--=_i_0--\n" }, { NULL }, 0 },
+	{ "all of it, with 8 bits", "a@b", "Subject: s\r\n\r\nb\xc3\xb6\r\n", 1,
+	    { "Content-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\nSubject: s\n\nb\xc3\xb6\n", "\"\nContent-Transfer-Encoding: 8bit\n\n" },
+	    { NULL }, 1 },
+	{ "all of it, with a header beyond ASCII: only to who can read it", "a@b", "Subject: \xc3\xa4\r\n\r\nbody\r\n", 1,
+	    { "Content-Type: text/rfc822-headers\n" }, { "body", "message/rfc822", "message/global" }, 0 },
+	{ "and he gets it", "\xc3\xa4@b", "Subject: \xc3\xa4\r\n\r\nbody\r\n", 1,
+	    { "Content-Type: message/global\nContent-Transfer-Encoding: 8bit\n\nSubject: \xc3\xa4\n\nbody\n" }, { NULL }, 1 },
+	{ "a line of 998 octets", "a@b", "Subject: s\r\n\r\n" LINE998 "\r\n", 1, { "message/rfc822" }, { NULL }, 0 },
+	{ "one of 999 goes nowhere", "a@b", "Subject: s\r\n\r\n" LINE998 "x\r\n", 1, { "text/rfc822-headers" }, { "message/rfc822" }, 0 },
+	{ "nor does a CR or LF alone", "a@b", "Subject: s\r\n\r\na\rb\r\n", 1, { "text/rfc822-headers" }, { "message/rfc822" }, 0 },
+	{ "nor what has no end of its header", "a@b", "Subject: s\r\n", 1, { "text/rfc822-headers" }, { "message/rfc822" }, 0 },
+	{ "a Message-ID", "a@b", "Message-ID:\r\n <x@y>\r\n\r\n", 0, { "\nIn-Reply-To: <x@y>\nReferences: <x@y>\n" }, { NULL }, 0 },
+	{ "two of them", "a@b", "Message-ID: <x@y>\r\nMessage-Id: <x@z>\r\n\r\n", 0, { NULL }, { "In-Reply-To" }, 0 },
+	{ "one that is none", "a@b", "Message-ID: <x@y> (\"<z>\r\n\r\n", 0, { NULL }, { "In-Reply-To" }, 0 },
+	{ "one with others in it", "a@b", "Message-ID: <x@y>\tBcc: <a@b>\r\n\r\n", 0, { NULL }, { "In-Reply-To" }, 0 },
+	{ "one in the body", "a@b", "A: b\r\n\r\nMessage-ID: <x@y>\r\n", 0, { NULL }, { "In-Reply-To" }, 0 },
+};
+
+static int built_8bit;	/* the last one */
+
 static char *
 build(const struct dsn *d)
 {
 	struct buf b = BUF_INIT;
 
-	dsn_build(&b, d);
+	built_8bit = dsn_build(&b, d);
 	return buf_steal(&b);
 }
 
@@ -339,6 +408,32 @@ test_headers(void)
 	}
 }
 
+static void
+test_forms(void)
+{
+	struct dsn d = { .hostname = "h", .message_id = "<i>", .rcpt = to_utf8, .nrcpts = 2 };
+	size_t i, k;
+
+	for (i = 0; i < sizeof form_rows / sizeof form_rows[0]; i++) {
+		const struct form_row *r = &form_rows[i];
+		struct buf b = BUF_INIT;
+		char *text;
+
+		d.to = r->to;
+		d.header = r->message;
+		d.header_len = strlen(r->message);
+		d.full = r->full;
+		unit_int(dsn_build(&b, &d), r->bits8, "%s: octets above 127", r->name);
+		text = unix_lines(b.p);
+		for (k = 0; k < 6 && r->has[k] != NULL; k++)
+			unit_ok(text != NULL && strstr(text, r->has[k]) != NULL, "%s: has %.40s", r->name, r->has[k]);
+		for (k = 0; k < 4 && r->lacks[k] != NULL; k++)
+			unit_ok(text != NULL && strstr(text, r->lacks[k]) == NULL, "%s: lacks %s", r->name, r->lacks[k]);
+		free(text);
+		buf_clear(&b);
+	}
+}
+
 /* A header larger than the limit ends with a whole line. */
 static void
 test_limit(void)
@@ -403,11 +498,13 @@ fault(const char *s)
 {
 	static const char *const top[] = { "Date: ", "From: Mail relay <postmaster@", "To: <", "Subject: ",
 		"Message-ID: ", "Auto-Submitted: auto-replied", "MIME-Version: 1.0", "Content-Type: multipart/",
-		"\tboundary=", NULL };
-	static const char *const report[] = { "Content-Type: message/", "Original-Envelope-Id: ",
+		"\tboundary=", "Content-Transfer-Encoding: 8bit", NULL };
+	static const char *const report[] = { "Content-Type: message/", "Content-Transfer-Encoding: 8bit",
+		"Original-Envelope-Id: ",
 		"Reporting-MTA: ", "Received-From-MTA: ", "Arrival-Date: ", "X-mtatls-Queue-ID: ",
 		"Original-Recipient: ", "Final-Recipient: ", "Action: ", "Status: ", "Remote-MTA: ",
-		"Diagnostic-Code: ", "Last-Attempt-Date: ", "Will-Retry-Until: ", "\t", "--=_", NULL };
+		"Diagnostic-Code: ", "Last-Attempt-Date: ", "Final-Log-ID: ",
+		"Will-Retry-Until: ", "\t", "--=_", NULL };
 	const char *end, *boundary = strstr(s, "\tboundary=\"");
 	int part = 0, blank = 0, headers = 1;
 	size_t n, i;
@@ -423,7 +520,7 @@ fault(const char *s)
 		if (n > 998)
 			return "a long line";
 		for (i = 0; i < n; i++)
-			if ((s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
+			if ((unsigned char)s[i] > 0x7f ? !built_8bit : (s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
 				return "an octet";
 		if (n > 2 && s[0] == '-' && s[1] == '-' &&
 		    strncmp(s + 2, boundary, strcspn(boundary, "\"")) == 0)
@@ -484,6 +581,7 @@ main(int argc, char **argv)
 {
 	test_rows(argc > 1 ? argv[1] : NULL);
 	test_headers();
+	test_forms();
 	test_limit();
 	test_random();
 	unit_str(dsn_action_name(DSN_DELAYED), "delayed", "the name of an action");

@@ -71,7 +71,7 @@ test_backoff(void)
 	size_t i;
 
 	for (i = 0; i < sizeof delays / sizeof delays[0]; i++)
-		unit_int(sched_backoff(SCHED_BACKOFF_MIN, delays[i].tries, delays[i].age, delays[i].lifetime, delays[i].random),
+		unit_int(sched_backoff(SCHED_BACKOFF_MIN, SCHED_BACKOFF_MIN * SCHED_BACKOFF_TIMES, delays[i].tries, delays[i].age, delays[i].lifetime, delays[i].random),
 		    delays[i].want, "back-off after %u tries at %lld s", delays[i].tries,
 		    (long long)delays[i].age);
 }
@@ -97,7 +97,7 @@ tries_in(int64_t span, uint32_t random, char *minutes, size_t size)
 			len += snprintf(minutes + len, size - len, "%s%lld", len > 0 ? " " : "",
 			    (long long)now / 60);
 		sched_finished(s, m, SCHED_SAYS_NOTHING);
-		if ((delay = sched_backoff(SCHED_BACKOFF_MIN, tries, now, SCHED_LIFETIME, random)) == -1)
+		if ((delay = sched_backoff(SCHED_BACKOFF_MIN, SCHED_BACKOFF_MIN * SCHED_BACKOFF_TIMES, tries, now, SCHED_LIFETIME, random)) == -1)
 			break;
 		add(s, 1, now + delay, "a.example");
 	}
@@ -318,10 +318,10 @@ test_dead_domain(void)
 			}
 			tried++;
 			sched_finished(s, m, SCHED_BROKE);
-			sched_add(s, id_of(n), now + sched_backoff(SCHED_BACKOFF_MIN, 1, age, SCHED_LIFETIME, MIDDLE),
+			sched_add(s, id_of(n), now + sched_backoff(SCHED_BACKOFF_MIN, SCHED_BACKOFF_MIN * SCHED_BACKOFF_TIMES, 1, age, SCHED_LIFETIME, MIDDLE),
 			    (int64_t)n + SCHED_LIFETIME, "dead", NULL);
 			sched_sleep(s, "dead",
-			    now + sched_backoff(SCHED_BACKOFF_MIN, sched_state(s, "dead").broke, 0, SCHED_LIFETIME, MIDDLE));
+			    now + sched_backoff(SCHED_BACKOFF_MIN, SCHED_BACKOFF_MIN * SCHED_BACKOFF_TIMES, sched_state(s, "dead").broke, 0, SCHED_LIFETIME, MIDDLE));
 		}
 	}
 	unit_int(expired, 1000, "all messages of a dead domain expire");

@@ -1,0 +1,11 @@
+/*
+ * dsn_advice - what an enhanced status code (RFC 3463, and the registry of RFC 5248) means for somebody who sent a
+ * message and knows nothing of mail servers: what is the matter, and what to do about it.
+ */
+#ifndef MTATLS_DSN_ADVICE_H
+#define MTATLS_DSN_ADVICE_H
+
+/* Of "5.1.1" or "4.4.7", whose class does not count: one or two sentences; static, printable ASCII, never NULL. */
+const char *dsn_advice(const char *status);
+
+#endif
