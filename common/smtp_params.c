@@ -326,6 +326,12 @@ smtp_xtext_decode(const char *s)
 	return buf_steal(&b);
 }
 
+char *
+smtp_orcpt_decode(const char *orcpt)
+{
+	return strncasecmp(orcpt, "utf-8;", 6) == 0 ? xstrdup(orcpt) : smtp_xtext_decode(orcpt);
+}
+
 const char *
 smtp_notify_text(char *dst, unsigned notify)
 {

@@ -64,6 +64,9 @@ const char *smtp_orcpt(char *dst, const char *address);
 /* Undoes xtext that was checked; the caller frees. */
 char *smtp_xtext_decode(const char *);
 
+/* The same of an ORCPT; in one of type utf-8 a plus is none but itself (RFC 6533 3).  The caller frees. */
+char *smtp_orcpt_decode(const char *);
+
 /* "NEVER", or "SUCCESS,DELAY"; dst holds SMTP_NOTIFY_TEXT_MAX bytes. */
 #define SMTP_NOTIFY_TEXT_MAX 32
 const char *smtp_notify_text(char *dst, unsigned notify);

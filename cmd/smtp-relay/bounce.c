@@ -104,7 +104,7 @@ original_of(const struct spool_rcpt *r)
 	if (r->options.n == 0)
 		return NULL;
 	rcpt_params(r, &p);
-	return p.orcpt[0] != '\0' ? smtp_xtext_decode(p.orcpt) : NULL;
+	return p.orcpt[0] != '\0' ? smtp_orcpt_decode(p.orcpt) : NULL;
 }
 
 static void

@@ -15,9 +15,8 @@ check_fault(const struct smtp_params_fault *t)
 }
 
 static void
-check_xtext(const char *s)
+check_plain(char *plain)
 {
-	char *plain = smtp_xtext_decode(s);
 	const char *p;
 
 	for (p = plain; *p != '\0'; p++)
@@ -40,7 +39,7 @@ check_mail(const char *text, unsigned offered)
 	MUST(!m.utf8 || offered & SMTP_CAP_SMTPUTF8);
 	MUST((m.ret == SMTP_RET_NONE && m.envid[0] == '\0') || offered & SMTP_CAP_DSN);
 	MUST((m.ret == SMTP_RET_NONE) == (smtp_ret_text(m.ret) == NULL));
-	check_xtext(m.envid);
+	check_plain(smtp_xtext_decode(m.envid));
 }
 
 static void
@@ -63,7 +62,7 @@ check_rcpt(const char *text, unsigned offered, int utf8)
 	if (r.orcpt[0] == '\0')
 		return;
 	MUST(strchr(r.orcpt, ';') != NULL);
-	check_xtext(strchr(r.orcpt, ';') + 1);
+	check_plain(smtp_orcpt_decode(r.orcpt));
 }
 
 int

@@ -1,6 +1,7 @@
 #include "smtp_params.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "smtp.h"
@@ -41,9 +42,43 @@ test_orcpt(void)
 	unit_str(smtp_orcpt(dst, address), "", "too long");
 }
 
+static const struct {
+	const char *word;
+	int utf8;
+	const char *want;	/* NULL: refused */
+} decoded[] = {
+	{ " ORCPT=rfc822;bob+2Bx@a.example", 0, "rfc822;bob+x@a.example" },
+	{ " ORCPT=rfc822;bob+AB@a.example", 0, NULL },
+	{ " ORCPT=rfc822;bob+ab@a.example", 0, NULL },
+	/* RFC 6533 3: no xtext, so that a plus is one. */
+	{ " ORCPT=utf-8;bob+AB@a.example", 0, "utf-8;bob+AB@a.example" },
+	{ " ORCPT=UTF-8;bob+41@a.example", 1, "UTF-8;bob+41@a.example" },
+	{ " ORCPT=utf-8;bob+0A@a.example", 1, "utf-8;bob+0A@a.example" },
+	{ " ORCPT=utf-8;b\\x{f6}b@a.example", 0, "utf-8;b\\x{f6}b@a.example" },
+};
+
+/* As it was before it was encoded. */
+static void
+test_decode(void)
+{
+	struct smtp_params_fault fault;
+	struct smtp_rcpt_params p;
+	size_t i;
+
+	for (i = 0; i < sizeof decoded / sizeof decoded[0]; i++) {
+		char *got = NULL;
+
+		if (smtp_rcpt_params_parse(&p, decoded[i].word, SMTP_CAP_DSN, decoded[i].utf8, &fault) == 0)
+			got = smtp_orcpt_decode(p.orcpt);
+		unit_str(got, decoded[i].want, "%s", decoded[i].word + 1);
+		free(got);
+	}
+}
+
 int
 main(void)
 {
 	test_orcpt();
+	test_decode();
 	return unit_done();
 }
