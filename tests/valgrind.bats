@@ -28,7 +28,7 @@ clean() {
 		run "$BIN/$1" "${@:2}"
 	else
 		run valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-			--track-fds=no "$BIN/$1" "${@:2}"
+			--track-fds=no --read-inline-info=no --vex-guest-chase=no "$BIN/$1" "${@:2}"
 	fi
 	[ "$status" -eq "$want" ] || { echo "$status: $output"; return 1; }
 }
