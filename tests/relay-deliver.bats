@@ -720,7 +720,7 @@ kill_under_load()
 	: > kills
 	mailer load -c 4 -d $(($# * 60)) ledger "$RELAY_PORT" 3>&- &
 	load=$!
-	SINK_PIDS+=($load)
+	SINK_PIDS+=("$load")
 	for role; do
 		sleep 1
 		relay_kill "$role"
@@ -883,7 +883,7 @@ journal_is_another()
 	: > kills
 	mailer load -c 4 -d 180 ledger "$RELAY_PORT" 3>&- &
 	load=$!
-	SINK_PIDS+=($load)
+	SINK_PIDS+=("$load")
 	for i in 1 2 3; do
 		sleep 1
 		relay_stop
