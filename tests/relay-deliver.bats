@@ -28,7 +28,7 @@ setup()
 	. "$BATS_TEST_DIRNAME/lab/lab.bash"
 	lab_opts
 	relay_setup
-	SINK_PIDS=()
+	SINK_PIDS=() LOAD=
 	: "${RELAY_KILL_ROUNDS:=1}"
 }
 
@@ -36,6 +36,7 @@ teardown()
 {
 	local status=0
 	relay_end || status=1
+	[ -z "$LOAD" ] || kill "$LOAD"
 	[ ${#SINK_PIDS[@]} -eq 0 ] || kill "${SINK_PIDS[@]}"
 	return $status
 }
@@ -707,7 +708,7 @@ relay_kill()
 # RELAY_KILL_ROUNDS: how often one after the other (1).
 kill_under_load()
 {
-	local role load n roles=()
+	local role n roles=()
 	for ((n = 0; n < RELAY_KILL_ROUNDS; n++)); do
 		roles+=("$@")
 	done
@@ -719,22 +720,23 @@ kill_under_load()
 	relay_start
 	: > kills
 	mailer load -c 4 -d $(($# * 60)) ledger "$RELAY_PORT" 3>&- &
-	load=$!
-	SINK_PIDS+=("$load")
+	LOAD=$!
 	for role; do
 		sleep 1
 		relay_kill "$role"
 	done
-	end_load $load
+	end_load
 	judge_load
 }
 
-# PID: mail comes a little longer, so that what was killed has to do again.
+# Mail comes a little longer, so that what was killed has to do again.
 end_load()
 {
+	local load=$LOAD
 	sleep 1
-	kill -TERM "$1"
-	wait "$1"
+	LOAD=
+	kill -TERM "$load"
+	wait "$load"
 }
 
 judge_load()
@@ -875,15 +877,14 @@ journal_is_another()
 }
 
 @test "a stop in the middle of deliveries: nothing missing, nothing twice" {
-	local load i
+	local i
 	start_sink -f 3
 	RELAY_RETRY=1s
 	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
 	mailer load -c 4 -d 180 ledger "$RELAY_PORT" 3>&- &
-	load=$!
-	SINK_PIDS+=("$load")
+	LOAD=$!
 	for i in 1 2 3; do
 		sleep 1
 		relay_stop
@@ -892,7 +893,7 @@ journal_is_another()
 		[ -z "$(ls "$RELAY_SPOOL/results")" ]
 		relay_start
 	done
-	end_load $load
+	end_load
 	judge_load
 	run ! grep -q results-recovered log.before
 }
