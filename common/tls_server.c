@@ -135,9 +135,12 @@ seal(const struct binding *b, unsigned char *name, unsigned char *iv, EVP_CIPHER
 	return ok ? 1 : -1;
 }
 
-/* 1, or 2 where the next ticket has to be of the newer secret; 0: none of ours, or too old. */
+/*
+ * 1, or 2 where another ticket is to follow: of the newer secret, or since one of TLS 1.3 is used once (RFC 8446 C.4), and
+ * without it a client would resume every second time only; 0: none of ours, or too old.
+ */
 static int
-unseal(const struct binding *b, const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
+unseal(const struct binding *b, int once, const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
     EVP_MAC_CTX *mac)
 {
 	const uint8_t *secret;
@@ -153,7 +156,7 @@ unseal(const struct binding *b, const unsigned char *name, const unsigned char *
 		derive(b, secret, "mac", k.mac);
 		ok = set_keys(&k, iv, cipher, mac, 0);
 		OPENSSL_cleanse(&k, sizeof k);
-		return !ok ? -1 : age == 0 ? 1 : 2;
+		return !ok ? -1 : age == 0 && !once ? 1 : 2;
 	}
 	return 0;
 }
@@ -165,7 +168,8 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ciph
 
 	if (b == NULL)
 		return 0;
-	return to_seal ? seal(b, name, iv, cipher, mac) : unseal(b, name, iv, cipher, mac);
+	return to_seal ? seal(b, name, iv, cipher, mac) :
+	    unseal(b, SSL_version(ssl) >= TLS1_3_VERSION, name, iv, cipher, mac);
 }
 
 static void
