@@ -345,8 +345,8 @@ read_some(struct io *io)
 	for (i = 0; i < BURST && may_read(io); i++)
 		if (!(io->tls_up ? read_tls(io) : read_clear(io)))
 			return;
-	/* The rest of a record lies in the SSL, where epoll does not see it. */
-	if (io->state == OPEN && io->tls_up && SSL_pending(io->ssl) > 0)
+	/* The rest of a record, and records read ahead, lie in the SSL, where epoll does not see them. */
+	if (io->state == OPEN && io->tls_up && SSL_has_pending(io->ssl))
 		io->again = 1;
 }
 
@@ -692,7 +692,7 @@ io_accept(struct event_base *base, int fd, const struct io_handlers *h, void *ar
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	if (flags == -1 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1) ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
 		fail_errno(f, "accepted connection");
 		close(fd);

@@ -204,6 +204,8 @@ tls_server_ctx(EVP_PKEY *key, X509 *cert, STACK_OF(X509) *chain, const struct tl
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_dh_auto(ctx, 1);
+	/* One read(2) for a record's head, its body and what follows; io asks with SSL_has_pending(). */
+	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	if (tls_server_add(ctx, key, cert, chain, f) == 0)
 		return ctx;
