@@ -8,8 +8,8 @@
  * sent by all.  MAIL, RCPT and DATA go in one segment, as MTAs do where PIPELINING is offered.
  *
  * Prints "RATE P50 P99": messages answered 250 a second of wall time, connections and handshakes
- * included, and milliseconds from MAIL to that 250.  Any other answer ends it with status 1, and so does a session that
- * is not resumed.
+ * included, and milliseconds from MAIL to that 250.  Any other answer ends it with status 1.  Where a session was not
+ * resumed that should have been, it says on standard error how many were.
  */
 #include <sys/socket.h>
 
@@ -21,6 +21,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ struct client {
 static struct sockaddr_in server;
 static SSL_CTX *tls;
 static int resume;
+static atomic_ulong offered, resumed;	/* -T: sessions that were to be resumed, and were */
 static unsigned long total = 1000, each = 10, taken;
 static double *latency;		/* of each message, in milliseconds */
 static char envelope[512];
@@ -129,8 +131,10 @@ start_tls(struct client *c)
 	if (ssl == NULL || SSL_set_fd(ssl, c->fd) != 1 || SSL_set_app_data(ssl, c) != 1 ||
 	    (c->session != NULL && SSL_set_session(ssl, c->session) != 1) || SSL_connect(ssl) != 1)
 		die("the TLS handshake failed", NULL);
-	if (c->session != NULL && !SSL_session_reused(ssl))
-		die("the session was not resumed", NULL);
+	if (c->session != NULL) {
+		atomic_fetch_add(&offered, 1);
+		atomic_fetch_add(&resumed, (unsigned long)SSL_session_reused(ssl));
+	}
 	c->ssl = ssl;
 	say(c, "EHLO client.bench.test\r\n", "250");
 }
@@ -316,5 +320,7 @@ main(int argc, char **argv)
 	if ((latency = calloc(total, sizeof *latency)) == NULL)
 		die("no memory", NULL);
 	measure(clients);
+	if (resumed < offered)
+		fprintf(stderr, "smtpload: port %s: %lu of %lu sessions were resumed\n", argv[optind + 1], resumed, offered);
 	return 0;
 }
