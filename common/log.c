@@ -9,11 +9,15 @@
 
 #include "progress.h"
 
+#define HELD_MAX 65536	/* octets of lines that go out together */
+
 static const char *prog = "mtatls";
 static enum log_level lowest = LOG_LEVEL_INFO;
 static void sink_stderr(enum log_level, const char *, void *);
 static log_sink_fn *sink = sink_stderr;
 static void *sink_arg;
+static struct buf held;		/* lines for stderr */
+static int holding;
 
 void
 log_init(const char *name)
@@ -50,13 +54,36 @@ talk(const char *subject, const char *fmt, ...)
 }
 
 static void
+write_held(void)
+{
+	if (held.len > 0)
+		fwrite(held.p, 1, held.len, stderr);
+	buf_clear(&held);
+}
+
+static void
 sink_stderr(enum log_level level, const char *line, void *arg)
 {
 	char when[TEXT_TIME_MAX];
 
 	(void)level;
 	(void)arg;
-	fprintf(stderr, "%s %s: %s\n", text_time(when, time(NULL)), prog, line);
+	buf_printf(&held, "%s %s: %s\n", text_time(when, time(NULL)), prog, line);
+	if (!holding || held.len >= HELD_MAX)
+		write_held();
+}
+
+void
+log_hold(void)
+{
+	holding = 1;
+}
+
+void
+log_flush(void)
+{
+	holding = 0;
+	write_held();
 }
 
 void

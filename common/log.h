@@ -24,6 +24,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 /* Where finished event lines go: the default writes them to stderr with a time before each. */
 typedef void log_sink_fn(enum log_level, const char *line, void *arg);
 void log_set_sink(log_sink_fn *, void *arg);
+/* Lines for stderr are kept from here on, and go out together. */
+void log_hold(void);
+void log_flush(void);
 void log_sink_syslog(enum log_level, const char *line, void *arg);
 
 /* Lines below this level are dropped; the default is LOG_LEVEL_INFO. */

@@ -203,21 +203,32 @@ table_parse(const char *file, const char *text, size_t len, const struct table_r
 	return p.errors;
 }
 
+static int
+must_encode(unsigned char c)
+{
+	return c <= ' ' || c == '%' || c == '"' || c == '#' || c == 0x7f;
+}
+
 void
 table_put_word(struct buf *b, const char *s, size_t n)
 {
-	size_t i;
+	size_t i, run;
 
 	buf_putc(b, ' ');
 	if (n == 0)
 		buf_puts(b, "\"\"");
 	for (i = 0; i < n; i++) {
-		unsigned char c = s[i];
+		static const char digits[] = "0123456789ABCDEF";
+		char code[3] = { '%' };
 
-		if (c <= ' ' || c == '%' || c == '"' || c == '#' || c == 0x7f)
-			buf_printf(b, "%%%02X", c);
-		else
-			buf_putc(b, c);
+		for (run = i; run < n && !must_encode((unsigned char)s[run]); run++)
+			;
+		buf_add(b, s + i, run - i);
+		if ((i = run) == n)
+			break;
+		code[1] = digits[(unsigned char)s[i] >> 4];
+		code[2] = digits[(unsigned char)s[i] & 15];
+		buf_add(b, code, sizeof code);
 	}
 }
 

@@ -17,7 +17,7 @@
 static void
 buf_room(struct buf *b, size_t n)
 {
-	size_t size = b->size > 0 ? b->size : 64;
+	size_t size = b->size > 0 ? b->size : 256;
 	char *p;
 
 	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
@@ -62,35 +62,47 @@ void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;
+	size_t room;
 	int n;
 
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	buf_room(b, 64);
+	room = b->size - b->len;
+	n = vsnprintf(b->p + b->len, room, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		abort();
-	buf_room(b, n);
-	vsnprintf(b->p + b->len, n + 1, fmt, again);
+	if ((size_t)n >= room) {
+		buf_room(b, n);
+		vsnprintf(b->p + b->len, (size_t)n + 1, fmt, again);
+	}
 	va_end(again);
 	b->len += n;
+}
+
+static int
+is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '\\';
 }
 
 void
 buf_escape(struct buf *b, const char *s, size_t n)
 {
-	size_t i;
+	size_t i, run;
 
 	buf_add(b, "", 0);	/* terminated even where nothing follows */
 	for (i = 0; i < n; i++) {
-		unsigned char c = s[i];
-
-		if (c == '\\')
+		for (run = i; run < n && is_plain((unsigned char)s[run]); run++)
+			;
+		buf_add(b, s + i, run - i);
+		if ((i = run) == n)
+			break;
+		if (s[i] == '\\')
 			buf_puts(b, "\\\\");
-		else if (c >= 0x20 && c < 0x7f)
-			buf_putc(b, c);
 		else
-			buf_printf(b, "\\x%02x", c);
+			buf_printf(b, "\\x%02x", (unsigned char)s[i]);
 	}
 }
 

@@ -11,7 +11,8 @@
 
 #include "alloc.h"
 
-#define RECORDS_AT_ONCE 256	/* read in one turn of the loop */
+#define RECORDS_AT_ONCE 256	/* read in one turn of the loop, or a few more */
+#define GATHER_MAX 16384	/* octets of records that go together */
 #define FLUSH_STEP_MS 10
 
 struct waiting {
@@ -28,6 +29,8 @@ struct channel {
 	struct event *readable, *writable;
 	struct waiting *first, **last;
 	size_t nwaiting, bound;
+	struct event *turn_ends;	/* gathers; NULL: does not */
+	struct buf gathered;
 	int gone;
 };
 
@@ -48,16 +51,36 @@ is_full(const struct channel *c)
 	return c->bound > 0 && c->nwaiting >= c->bound;
 }
 
+/* Those of one datagram. */
+static int
+take_records(struct channel *c, int *n, struct fail *f)
+{
+	struct order o;
+	int got = order_recv(c->fd, &o, f);
+
+	if (got == 1 && o.rest != NULL && c->turn_ends == NULL) {
+		if (o.fd != -1)
+			close(o.fd);
+		return fail(f, FAIL_INPUT, "several records from one who may send but one at a time");
+	}
+	for (; got == 1; got = order_next(&o, f)) {
+		c->handlers->record(c->arg, &o);
+		(*n)++;
+		if (o.rest == NULL)
+			break;
+	}
+	return got;
+}
+
 /* 1: there may be more; otherwise the channel may be gone. */
 static int
 take_some(struct channel *c)
 {
 	struct fail f = FAIL_INIT;
-	struct order o;
-	int i, got = 1;
+	int n = 0, got = 1;
 
-	for (i = 0; i < RECORDS_AT_ONCE && !is_full(c) && (got = order_recv(c->fd, &o, &f)) == 1; i++)
-		c->handlers->record(c->arg, &o);
+	while (n < RECORDS_AT_ONCE && !is_full(c) && got == 1)
+		got = take_records(c, &n, &f);
 	if (got == -1)
 		tell_gone(c, &f);
 	else if (is_full(c))
@@ -128,19 +151,6 @@ channel_new(struct event_base *base, int fd, const struct channel_handlers *hand
 }
 
 void
-channel_free(struct channel *c)
-{
-	if (c == NULL)
-		return;
-	while (c->first != NULL)
-		drop_first(c);
-	event_free(c->readable);
-	event_free(c->writable);
-	close(c->fd);
-	free(c);
-}
-
-void
 channel_bound(struct channel *c, size_t n)
 {
 	c->bound = n;
@@ -166,14 +176,13 @@ wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 	return 0;
 }
 
-int
-channel_send(struct channel *c, const char *text, size_t len, int fd)
+/* Now, or behind those that wait. */
+static int
+send_one(struct channel *c, const char *text, size_t len, int fd)
 {
 	struct fail f = FAIL_INIT;
 	int sent;
 
-	if (c->gone)
-		return 0;
 	sent = c->first != NULL ? 0 : order_send(c->fd, text, len, fd, &f);
 	if (sent == 0)
 		return wait_for_room(c, text, len, fd);
@@ -183,12 +192,82 @@ channel_send(struct channel *c, const char *text, size_t len, int fd)
 	return 0;
 }
 
+static void
+send_gathered(struct channel *c)
+{
+	if (c->gathered.len == 0)
+		return;
+	if (!c->gone)
+		send_one(c, c->gathered.p, c->gathered.len, -1);
+	explicit_bzero(c->gathered.p, c->gathered.len);
+	buf_drop(&c->gathered, c->gathered.len);
+}
+
+static void
+on_turn_ends(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	send_gathered(arg);
+}
+
+void
+channel_gather(struct channel *c)
+{
+	if ((c->turn_ends = event_new(event_get_base(c->readable), -1, 0, on_turn_ends, c)) == NULL)
+		alloc_failed();
+}
+
+/* The first of a turn has the event run behind those that are active already, and before what they cause. */
+static void
+gather(struct channel *c, const char *text, size_t len)
+{
+	if (c->gathered.len + len >= GATHER_MAX)
+		send_gathered(c);
+	if (c->gathered.len > 0)
+		buf_putc(&c->gathered, '\0');
+	else
+		event_active(c->turn_ends, 0, 0);
+	buf_add(&c->gathered, text, len);
+}
+
+void
+channel_free(struct channel *c)
+{
+	if (c == NULL)
+		return;
+	send_gathered(c);
+	if (c->turn_ends != NULL)
+		event_free(c->turn_ends);
+	buf_clear(&c->gathered);
+	while (c->first != NULL)
+		drop_first(c);
+	event_free(c->readable);
+	event_free(c->writable);
+	close(c->fd);
+	free(c);
+}
+
+int
+channel_send(struct channel *c, const char *text, size_t len, int fd)
+{
+	if (c->gone)
+		return 0;
+	if (c->turn_ends != NULL && fd == -1 && len > 0 && len < GATHER_MAX) {
+		gather(c, text, len);
+		return 0;
+	}
+	send_gathered(c);
+	return send_one(c, text, len, fd);
+}
+
 void
 channel_flush(struct channel *c, int ms)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
 	int waited;
 
+	send_gathered(c);
 	for (waited = 0; c->first != NULL && !c->gone && waited < ms; waited += FLUSH_STEP_MS)
 		if (poll(&p, 1, FLUSH_STEP_MS) > 0)
 			on_writable(c->fd, EV_WRITE, c);

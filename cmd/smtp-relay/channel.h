@@ -27,6 +27,12 @@ void channel_free(struct channel *);
 void channel_bound(struct channel *, size_t);
 
 /*
+ * From now on records without a descriptor go together, at the end of this turn of the loop; the other end may do
+ * so too.  Both must be roles: a datagram of several records is nonsense from anybody else.
+ */
+void channel_gather(struct channel *);
+
+/*
  * Sends now, or as soon as there is room, in order.  fd is duplicated where it has to wait; -1: none.  Returns
  * -1 where that cannot be: then nothing is sent.  Without a descriptor it does not fail.
  */

@@ -1112,6 +1112,7 @@ dispatch_route(struct dispatch *d, int fd)
 
 	channel_free(d->route);
 	d->route = channel_new(d->conf.base, fd, &route_handlers, d);
+	channel_gather(d->route);
 	plans_forget(d->plans);
 	for (i = 0; i < d->nparts; i++)
 		if (d->part[i] != NULL && d->part[i]->asked)
@@ -1335,6 +1336,7 @@ dispatch_out(struct dispatch *d, int fd, unsigned number)
 	o->d = d;
 	o->number = number;
 	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
+	channel_gather(o->channel);
 	o->next = d->outlets;
 	d->outlets = o;
 	give_journal(o);

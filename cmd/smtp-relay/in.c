@@ -364,6 +364,7 @@ in_main(const struct in_start *start)
 	/* new/ hands its group on to its files: the queue reads and finishes what we write. */
 	umask(007);
 	in.queue = channel_new(in.role.base, start->queue, &queue_handlers, &in);
+	channel_gather(in.queue);
 	in.names = channel_new(in.role.base, start->names, &route_handlers, &in);
 	spool_ids_init(&in.ids, start->number);
 	in.space = (struct space){ .fd = start->newfd, .floor = &start->conf->min_free, .low = start->low,

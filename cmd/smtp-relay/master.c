@@ -607,7 +607,7 @@ kill_all(struct master *m)
 			kill(m->child[i].pid, SIGKILL);
 }
 
-static void take_records(struct master *, struct child *);
+static void hear(struct child *);
 static void tell_stop(struct child *);
 
 static void
@@ -661,7 +661,7 @@ child_died(struct master *m, struct child *c, int status)
 {
 	int starting = c->state == CHILD_STARTING;
 
-	take_records(m, c);
+	hear(c);
 	close(c->sock);
 	c->state = CHILD_DOWN;
 	if (m->stopping)
@@ -715,21 +715,26 @@ take_log(const struct order *o)
 }
 
 static void
-take_records(struct master *m, struct child *c)
+take_record(struct child *c, const struct order *o)
+{
+	if (o->fd != -1)
+		close(o->fd);
+	if (strcmp(o->v[0], "log") == 0)
+		take_log(o);
+	else if (strcmp(o->v[0], "ready") == 0)
+		c->state = CHILD_UP;
+}
+
+static void
+hear(struct child *c)
 {
 	struct fail f = FAIL_INIT;
 	struct order o;
-	int i;
+	int i, got;
 
-	(void)m;
-	for (i = 0; i < 1000 && order_recv(c->sock, &o, &f) == 1; i++) {
-		if (o.fd != -1)
-			close(o.fd);
-		if (strcmp(o.v[0], "log") == 0)
-			take_log(&o);
-		else if (strcmp(o.v[0], "ready") == 0)
-			c->state = CHILD_UP;
-	}
+	for (i = 0; i < 100 && (got = order_recv(c->sock, &o, &f)) == 1; i++)
+		for (; got == 1; got = order_next(&o, &f))
+			take_record(c, &o);
 }
 
 static void
@@ -1086,16 +1091,23 @@ wait_for_something(struct master *m)
 		p[i + 1].events = POLLIN;
 	}
 	/* A second at most: a role that died is due for its restart, or the stop has its time. */
-	if (poll(p, m->nchildren + 1, 1000) == -1 && errno != EINTR)
-		abort();
+	if (poll(p, m->nchildren + 1, 1000) == -1) {
+		if (errno != EINTR)
+			abort();
+		free(p);
+		return;
+	}
+	log_hold();
 	for (i = 0; i < m->nchildren; i++)
 		if (p[i + 1].revents & POLLIN)
-			take_records(m, &m->child[i]);
+			hear(&m->child[i]);
+	log_flush();
 	/* A closed socket stays readable until its process is reaped, which comes with SIGCHLD. */
 	for (i = 0; i < m->nchildren; i++)
 		if ((p[i + 1].revents & (POLLHUP | POLLIN)) == POLLHUP)
 			poll(NULL, 0, 1);
-	on_signal(m);
+	if (p[0].revents != 0)
+		on_signal(m);
 	free(p);
 }
 

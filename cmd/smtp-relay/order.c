@@ -76,31 +76,43 @@ take_fd(struct order *o, struct msghdr *msg)
 			take_fds(o, c);
 }
 
-/* The sender may be a process that a peer took over: nothing about the bytes is believed. */
+/* The first of these octets' records.  The sender may be a process that a peer took over: nothing is believed. */
 static int
-split(struct order *o, size_t len, int truncated, struct fail *f)
+split(struct order *o, char *text, size_t len, int truncated, struct fail *f)
 {
 	char *end;
 
-	if (len > 0 && o->text[len - 1] == '\n')
+	o->rest = NULL;
+	if ((end = memchr(text, '\0', len)) != NULL) {
+		o->rest = end + 1;
+		o->rest_len = len - (size_t)(o->rest - text);
+		len = (size_t)(end - text);
+	}
+	if (len > 0 && text[len - 1] == '\n')
 		len--;
-	o->text[len] = '\0';
-	o->more = o->text + len;
+	text[len] = '\0';
+	o->more = text + len;
 	o->more_len = 0;
-	if ((end = memchr(o->text, '\n', len)) != NULL) {
+	if ((end = memchr(text, '\n', len)) != NULL) {
 		*end = '\0';
 		o->more = end + 1;
-		o->more_len = len - (size_t)(o->more - o->text);
-		len = (size_t)(end - o->text);
+		o->more_len = len - (size_t)(o->more - text);
 	}
-	if (truncated || memchr(o->text, '\0', len) != NULL ||
-	    (o->n = table_split(o->text, o->v, ORDER_WORDS_MAX, f)) <= 0) {
+	if (truncated || (o->n = table_split(text, o->v, ORDER_WORDS_MAX, f)) <= 0) {
 		if (o->fd != -1)
 			close(o->fd);
 		o->fd = -1;
 		return fail(f, FAIL_INPUT, "a record from another process of the relay makes no sense");
 	}
 	return 1;
+}
+
+int
+order_next(struct order *o, struct fail *f)
+{
+	o->n = 0;
+	o->fd = -1;
+	return o->rest != NULL ? split(o, o->rest, o->rest_len, 0, f) : 0;
 }
 
 int
@@ -130,5 +142,5 @@ order_recv(int sock, struct order *o, struct fail *f)
 		o->fd = -1;
 		return fail(f, FAIL_SYS, "another process of the relay has ended");
 	}
-	return split(o, n, (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0, f);
+	return split(o, o->text, n, (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0, f);
 }

@@ -1,8 +1,8 @@
 /*
  * order - the records between the relay's processes, packed and unpacked here and nowhere else.
  *
- * A record is a line of the table grammar in one SOCK_SEQPACKET datagram, with at most one descriptor;
- * more lines may follow in it.
+ * A record is a line of the table grammar, with at most one descriptor; more lines may follow in it.  A
+ * SOCK_SEQPACKET datagram is one record, or several with a NUL between them, the descriptor being the first one's.
  *
  *	role -> master	ready			start-up is done
  *			log LEVEL LINE		for syslog or stderr
@@ -54,6 +54,8 @@ struct order {
 	char *more;			/* further lines, into text; "" where there are none */
 	size_t more_len;
 	int fd;				/* -1: none; the receiver's to close */
+	char *rest;			/* records that came with it, into text; NULL: none */
+	size_t rest_len;
 };
 
 /* Both ends, close-on-exec; non-blocking where a role will use them.  FAIL_SYS. */
@@ -64,5 +66,8 @@ int order_send(int sock, const char *, size_t, int fd, struct fail *);
 
 /* 1 a record, 0 nothing now, -1 the other end is gone or talks nonsense (FAIL_SYS, FAIL_INPUT). */
 int order_recv(int sock, struct order *, struct fail *);
+
+/* The next record that came in the same datagram: 1; 0 it was the last; -1 FAIL_INPUT. */
+int order_next(struct order *, struct fail *);
 
 #endif

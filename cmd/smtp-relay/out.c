@@ -949,6 +949,7 @@ out_main(const struct out_start *start)
 	role_begin(&o.role, &start->role);
 	role_drop(&start->role);
 	o.queue = channel_new(o.role.base, start->queue, &queue_handlers, &o);
+	channel_gather(o.queue);
 	role_ready(&o.role);
 	event_base_dispatch(o.role.base);
 	role_end(&o.role);

@@ -160,6 +160,7 @@ add_worker(struct queue *q, int fd, unsigned number)
 	w->q = q;
 	w->number = number;
 	w->channel = channel_new(q->role.base, fd, &worker_handlers, w);
+	channel_gather(w->channel);
 	w->next = q->workers;
 	q->workers = w;
 }

@@ -242,6 +242,7 @@ route_main(const struct route_start *start)
 	role_drop(&start->role);
 	open_sts(&r, start);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);
+	channel_gather(r.queue);
 	role_ready(&r.role);
 	event_base_dispatch(r.role.base);
 	role_end(&r.role);

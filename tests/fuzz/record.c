@@ -36,13 +36,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct order o;
 	struct fail f = FAIL_INIT;
-	int pair[2], i;
+	int pair[2], i, got;
 
 	check_plan((const char *)data, n);
 	if (n == 0 || n >= ORDER_MAX || order_pair(pair, &f) == -1)
 		return 0;
 	MUST(order_send(pair[0], (const char *)data, n, -1, &f) == 1);
-	if (order_recv(pair[1], &o, &f) == 1) {
+	for (got = order_recv(pair[1], &o, &f); got == 1; got = order_next(&o, &f)) {
 		MUST(o.n > 0 && o.n <= ORDER_WORDS_MAX && o.fd == -1);
 		for (i = 0; i < o.n; i++)
 			MUST(strlen(o.v[i]) < ORDER_MAX);

@@ -46,7 +46,7 @@ test_bad_orders(void)
 	static const struct {
 		const char *text;
 		size_t len;
-	} bad[] = { { "\n", 1 }, { "a\0b\n", 4 }, { "a %4\n", 5 }, { "# none\n", 7 },
+	} bad[] = { { "\n", 1 }, { "a %4\n", 5 }, { "# none\n", 7 },
 		{ "a 1 2 3 4 5 6 7 8 9 10 11 12\n", 29 } };
 	struct fail f = FAIL_INIT;
 	char *big = xmalloc(ORDER_MAX);
@@ -64,6 +64,33 @@ test_bad_orders(void)
 	unit_int(write(pair[0], big, ORDER_MAX), ORDER_MAX, "more than a record may have");
 	unit_ok(order_recv(pair[1], &o, &f) == -1 && f.kind == FAIL_INPUT, "is refused: %s", f.text);
 	free(big);
+}
+
+/* Several in one datagram, of which the first has the descriptor. */
+static void
+test_gathered(void)
+{
+	static const char text[] = "one 1\nmore\0two %00 2\0three";
+	struct fail f = FAIL_INIT;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	unit_int(order_send(pair[0], text, sizeof text - 1, fd, &f), 1, "three are sent: %s", f.text);
+	unit_int(order_recv(pair[1], &o, &f), 1, "the first came");
+	unit_str(o.v[0], "one", "its word");
+	unit_str(o.more, "more", "its lines end with it");
+	unit_ok(o.fd != -1, "its descriptor");
+	close(o.fd);
+	close(fd);
+	unit_int(order_next(&o, &f), -1, "an octet that cannot be in a word");
+	unit_int(order_next(&o, &f), 1, "ends that record alone: %s", f.text);
+	unit_str(o.v[0], "three", "the third");
+	unit_int(o.n, 1, "words");
+	unit_int(o.fd, -1, "no descriptor");
+	unit_int(order_next(&o, &f), 0, "that was the last");
+	unit_int(order_send(pair[0], "a\0", 2, -1, &f), 1, "a record and an empty one");
+	unit_int(order_recv(pair[1], &o, &f), 1, "the first is good");
+	unit_int(order_next(&o, &f), -1, "the second is not");
+	unit_int(order_recv(pair[1], &o, &f), 0, "and all of it was taken");
 }
 
 /* Each field that pack.c knows, in the order of its lines. */
@@ -140,6 +167,7 @@ main(void)
 		return 1;
 	test_order();
 	test_bad_orders();
+	test_gathered();
 	test_plan();
 	test_bad_plans();
 	close(pair[0]);
