@@ -433,7 +433,7 @@ spool_batch_add(struct spool_batch *b, const char *id, int64_t due, void *arg)
 	item = &b->item[b->n++];
 	memset(item, 0, sizeof *item);
 	item->arg = arg;
-	item->fd = -1;
+	item->msg.fd = -1;
 	item->name.due = due;
 	/* What is no ID stays empty, and is refused by the commit. */
 	if (spool_id_valid(id))
@@ -443,14 +443,29 @@ spool_batch_add(struct spool_batch *b, const char *id, int64_t due, void *arg)
 void
 spool_batch_reset(struct spool_batch *b)
 {
+	size_t i;
+
+	for (i = 0; i < b->n; i++)
+		spool_message_clear(&b->item[i].msg);
 	b->n = 0;
 }
 
 void
 spool_batch_clear(struct spool_batch *b)
 {
+	spool_batch_reset(b);
 	free(b->item);
 	*b = (struct spool_batch)SPOOL_BATCH_INIT;
+}
+
+int
+spool_item_take(struct spool_item *item, struct spool_message *m)
+{
+	if (item->msg.fd == -1)
+		return 0;
+	*m = item->msg;
+	item->msg = (struct spool_message){ .fd = -1 };
+	return 1;
 }
 
 /* Removes the file of an item that is not taken, wherever it stands. */
@@ -459,9 +474,7 @@ discard(struct spool *s, struct spool_item *item)
 {
 	char name[SPOOL_NAME_SIZE];
 
-	if (item->fd != -1)
-		close(item->fd);
-	item->fd = -1;
+	spool_message_clear(&item->msg);
 	if (item->name.id[0] == '\0')
 		return;
 	if (!item->moved) {
@@ -503,7 +516,7 @@ check_times(const struct spool_message *m, struct fail *f)
 	return 0;
 }
 
-/* Looks at an item's file and learns what its name in queue/ will be.  Keeps the descriptor if asked. */
+/* Looks at an item's file and learns what its name in queue/ will be.  Keeps it open if asked. */
 static int
 examine(struct spool *s, struct spool_item *item, int keep)
 {
@@ -521,8 +534,8 @@ examine(struct spool *s, struct spool_item *item, int keep)
 		item->size = m.size;
 		item->nrcpts = m.env.nrcpts;
 		if (keep) {
-			item->fd = m.fd;
-			m.fd = -1;
+			item->msg = m;
+			return 0;
 		}
 	}
 	spool_message_clear(&m);
@@ -539,12 +552,8 @@ sync_data(struct spool *s, struct spool_batch *b, struct fail *f)
 	for (i = 0; i < b->n; i++) {
 		struct spool_item *item = &b->item[i];
 
-		if (item->fd == -1)
-			continue;
-		if (sync_file(s, item->fd, item->name.id, f) == -1)
+		if (item->msg.fd != -1 && sync_file(s, item->msg.fd, item->name.id, f) == -1)
 			return -1;
-		close(item->fd);
-		item->fd = -1;
 	}
 	return 0;
 }
@@ -552,16 +561,15 @@ sync_data(struct spool *s, struct spool_batch *b, struct fail *f)
 static size_t
 examine_all(struct spool *s, struct spool_batch *b)
 {
-	int keep = b->n <= SPOOL_SYNC_EACH_MAX;
+	size_t keep = b->n <= SPOOL_SYNC_EACH_MAX && s->keep < b->n ? b->n : s->keep;
 	size_t i, good = 0;
 
 	for (i = 0; i < b->n; i++)
-		if (examine(s, &b->item[i], keep) == 0)
+		if (examine(s, &b->item[i], good < keep) == 0)
 			good++;
 	return good;
 }
 
-/* What kept its descriptor and was synced with all the rest gives it back here. */
 static void
 rename_all(struct spool *s, struct spool_batch *b)
 {
@@ -571,9 +579,6 @@ rename_all(struct spool *s, struct spool_batch *b)
 	for (i = 0; i < b->n; i++) {
 		struct spool_item *item = &b->item[i];
 
-		if (item->fd != -1)
-			close(item->fd);
-		item->fd = -1;
 		if (item->fail.kind != FAIL_NONE)
 			continue;
 		spool_name_format(name, &item->name);

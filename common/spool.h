@@ -56,11 +56,12 @@ struct spool {
 	int root;
 	int dir[SPOOL_FOLDERS];
 	int sick;			/* errno of the failed sync; 0: well */
+	size_t keep;			/* so many messages of a batch stay open for the caller (struct spool_item) */
 	uint64_t syncs;			/* fsync, fdatasync and syncfs calls so far */
 };
 
 /* All zero is none of them: set to SPOOL_INIT so that spool_close() is safe. */
-#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1, -1 }, .sick = 0, .syncs = 0 }
+#define SPOOL_INIT { .root = -1, .dir = { -1, -1, -1, -1, -1 }, .sick = 0, .keep = 0, .syncs = 0 }
 
 /*
  * May the relay use this directory, or make it?  Changes nothing.  FAIL_INPUT where something is in it
@@ -96,7 +97,7 @@ struct spool_item {
 	struct spool_name name;		/* as it is in queue/; before the commit only id and due */
 	int64_t size;			/* message octets */
 	size_t nrcpts;
-	int fd;				/* the commit's own */
+	struct spool_message msg;	/* as it was read, open for reading; where fd is -1 it was not kept */
 	int moved;
 };
 
@@ -118,6 +119,8 @@ ssize_t spool_batch_commit(struct spool *, struct spool_batch *, struct fail *);
  * Either may be empty.  -1: as above, of both; a sync that fails fails them all.
  */
 int spool_batch_round(struct spool *, struct spool_batch *named, struct spool_batch *next, struct fail *);
+/* Hands over an item's message, the caller's to clear; 0: it was not kept. */
+int spool_item_take(struct spool_item *, struct spool_message *);
 void spool_batch_reset(struct spool_batch *);	/* empty, ready for the next */
 void spool_batch_clear(struct spool_batch *);	/* frees */
 

@@ -991,12 +991,12 @@ take_records(struct spool_message *m, char *p, size_t n, struct fail *f)
 
 /* A block begins where a record does and is longer than any: none in it means that none is left. */
 static int
-read_results(struct spool_message *m, struct fail *f)
+read_results(struct spool_message *m, int64_t file_size, struct fail *f)
 {
 	char block[4 * SPOOL_RECORD_MAX];
 	ssize_t n, used;
 
-	for (m->end = m->offset + m->size;; m->end += used) {
+	for (m->end = m->offset + m->size; m->end != file_size; m->end += used) {
 		while ((n = pread(m->fd, block, sizeof block, m->end)) == -1 && errno == EINTR)
 			;
 		if (n == -1)
@@ -1008,6 +1008,7 @@ read_results(struct spool_message *m, struct fail *f)
 			return 0;
 		}
 	}
+	return 0;
 }
 
 /* Neither a link nor a FIFO that a peer-facing process put there leads anywhere. */
@@ -1050,7 +1051,7 @@ spool_read(int dirfd, const char *name, unsigned flags, struct spool_message *m,
 
 	*m = (struct spool_message){ .fd = -1 };
 	if ((m->fd = open_file(dirfd, name, flags, &r.file_size, &why)) != -1 &&
-	    read_envelope(&r) == 0 && check_id(m, name, &why) == 0 && read_results(m, &why) == 0 &&
+	    read_envelope(&r) == 0 && check_id(m, name, &why) == 0 && read_results(m, r.file_size, &why) == 0 &&
 	    (!(flags & SPOOL_VERIFY) || spool_verify(m, &why) == 0))
 		return 0;
 	spool_message_clear(m);
@@ -1162,5 +1163,38 @@ spool_message_result(struct spool_message *m, size_t i, enum spool_rcpt_state st
 		apply_result(&m->env.rcpt[i], state, when, said);
 	buf_clear(&b);
 	free(said);
+	return rc;
+}
+
+void
+spool_message_note(struct spool_message *m, size_t i, enum spool_rcpt_state state, int64_t when, const char *text)
+{
+	char *said = text != NULL && *text != '\0' ? xstrndup(text, SPOOL_SAID_MAX) : NULL;
+
+	if (i >= m->env.nrcpts || when < 0)
+		abort();
+	apply_result(&m->env.rcpt[i], state, when, said);
+	free(said);
+}
+
+int
+spool_message_write(struct spool_message *m, const char *noted, struct fail *f)
+{
+	struct buf b = BUF_INIT, one = BUF_INIT;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < m->env.nrcpts; i++) {
+		const struct spool_rcpt *r = &m->env.rcpt[i];
+
+		if (!noted[i])
+			continue;
+		/* Of a try it is that the text tells; the sender's bounce is none. */
+		encode_result(&one, m, i, r->state, r->when, r->state != SPOOL_RCPT_CLOSED ? r->said : NULL);
+		buf_add(&b, one.p, one.len);
+		buf_clear(&one);
+	}
+	rc = b.len > 0 ? append(m, &b, f) : 0;
+	buf_clear(&b);
 	return rc;
 }

@@ -183,4 +183,11 @@ ssize_t spool_message_pread(const struct spool_message *, void *, size_t n, int6
 int spool_message_result(struct spool_message *, size_t i, enum spool_rcpt_state, int64_t when,
     const char *text, struct fail *);
 
+/*
+ * The same in two steps, for many at once: takes results into *m alone; later appends a record for each
+ * recipient i with noted[i] set, as it stands then, all or (FAIL_SYS) perhaps some.
+ */
+void spool_message_note(struct spool_message *, size_t i, enum spool_rcpt_state, int64_t when, const char *text);
+int spool_message_write(struct spool_message *, const char *noted, struct fail *);
+
 #endif

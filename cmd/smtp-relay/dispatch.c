@@ -1,5 +1,6 @@
 #include "dispatch.h"
 
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
@@ -48,7 +49,7 @@ struct active {
 	struct sched_message *m;
 	struct spool_name name;
 	struct spool_message msg;
-	int fd;				/* to read from, for all its orders; -1: not opened yet */
+	int fd;				/* to read from, for all its orders */
 	unsigned asks;			/* POLICY_MESSAGE_* */
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
@@ -56,7 +57,8 @@ struct active {
 	struct active *more;		/* the next in dispatch->more, or in dispatch->stuck */
 	int listed;			/* it is there */
 	size_t unplanned;		/* of the parts, those whose plan was never known */
-	char **unwritten;		/* by recipient: the text of a result that is not in the file yet */
+	char *unwritten;		/* by recipient: 1: its last result is not in the file yet; NULL: all are */
+	TAILQ_ENTRY(active) entry;	/* in dispatch->unwritten, where that is so */
 	int worked, broke, soon, damaged;
 	int hold, drop;			/* somebody wants it held, or deleted, when this try is over */
 	int noticed;			/* its sender is told that it waits, or this try did not do */
@@ -83,6 +85,14 @@ struct part {
 	int placed;
 };
 
+/* A message that was read for its commit and waits for its first try. */
+struct warm {
+	TAILQ_ENTRY(warm) entry;
+	struct sched_message *m;
+	int64_t since;
+	struct spool_message msg;
+};
+
 struct dispatch {
 	struct dispatch_conf conf;
 	struct sched *sched;
@@ -95,6 +105,10 @@ struct dispatch {
 	struct part *parked;		/* no out had room for them */
 	struct active *stuck;		/* have results that the disk would not take */
 	int64_t stuck_until;
+	TAILQ_HEAD(, active) unwritten;	/* the longest so first, for DISPATCH_WRITE_MS at most */
+	struct event *write;
+	TAILQ_HEAD(, warm) warm;	/* the longest so first */
+	size_t nwarm;
 	size_t fds;			/* messages that the descriptors of a role allow */
 	struct plans *plans;
 	struct event *wake;
@@ -198,6 +212,9 @@ schedule(struct dispatch *d, const struct spool_name *n, int64_t not_before, voi
 	return sched_add(d->sched, n->id, n->due, deadline, key, arg) != NULL ? 0 : -1;
 }
 
+/* What a message has for an argument where it was handed back for want of a host's place. */
+static char handed_back[] = "again";
+
 int
 dispatch_add(struct dispatch *d, const struct spool_name *n)
 {
@@ -207,19 +224,82 @@ dispatch_add(struct dispatch *d, const struct spool_name *n)
 	return 0;
 }
 
+static void
+take_warm(struct dispatch *d, struct warm *w, struct spool_message *msg)
+{
+	TAILQ_REMOVE(&d->warm, w, entry);
+	d->nwarm--;
+	w->m->arg = NULL;
+	*msg = w->msg;
+	free(w);
+}
+
+static void
+cool_down(struct dispatch *d, struct warm *w)
+{
+	struct spool_message msg;
+
+	take_warm(d, w, &msg);
+	spool_message_clear(&msg);
+}
+
+/* Of a message that waits. */
+static struct warm *
+warm_of(const struct sched_message *m)
+{
+	return m->arg != handed_back ? m->arg : NULL;
+}
+
+/* Those that came first are tried first, but for those whose destination sleeps: they make room after a while. */
+static int
+has_room_for_warm(struct dispatch *d)
+{
+	struct warm *w = TAILQ_FIRST(&d->warm);
+
+	if (d->nwarm >= d->conf.spool->keep && w != NULL && w->since + DISPATCH_WARM_S <= now())
+		cool_down(d, w);
+	return d->nwarm < d->conf.spool->keep;
+}
+
+int
+dispatch_add_new(struct dispatch *d, struct spool_item *item)
+{
+	struct spool_message msg;
+	struct warm *w;
+
+	if (dispatch_add(d, &item->name) == -1)
+		return -1;
+	if (!has_room_for_warm(d) || !spool_item_take(item, &msg))
+		return 0;
+	w = xcalloc(1, sizeof *w);
+	w->m = sched_find(d->sched, item->name.id);
+	w->m->arg = w;
+	w->msg = msg;
+	w->since = now();
+	TAILQ_INSERT_TAIL(&d->warm, w, entry);
+	d->nwarm++;
+	return 0;
+}
+
 /* ---- what becomes of a message ---- */
+
+static void
+all_written(struct active *a)
+{
+	if (a->unwritten == NULL)
+		return;
+	TAILQ_REMOVE(&a->d->unwritten, a, entry);
+	free(a->unwritten);
+	a->unwritten = NULL;
+}
 
 static void
 active_free(struct active *a, enum sched_outcome outcome)
 {
-	size_t i;
-
 	sched_finished(a->d->sched, a->m, outcome);
-	if (a->fd != -1)
+	if (a->fd != a->msg.fd)
 		close(a->fd);
-	for (i = 0; a->unwritten != NULL && i < a->msg.env.nrcpts; i++)
-		free(a->unwritten[i]);
-	free(a->unwritten);
+	all_written(a);
 	spool_message_clear(&a->msg);
 	free(a->todo);
 	free(a->held_by);
@@ -242,47 +322,90 @@ count_state(const struct active *a, enum spool_rcpt_state state)
 	return n;
 }
 
-/* A full disk: the state stands in memory, and the message stays there until it can be written. */
 static void
-keep_unwritten(struct active *a, size_t i, enum spool_rcpt_state state, const char *text)
+write_soon(struct dispatch *d)
 {
-	if (a->unwritten == NULL)
-		a->unwritten = xcalloc(a->msg.env.nrcpts, sizeof *a->unwritten);
-	free(a->unwritten[i]);
-	a->unwritten[i] = xstrdup(text != NULL ? text : "");
-	a->msg.env.rcpt[i].state = state;
+	static const struct timeval tv = { DISPATCH_WRITE_MS / 1000, DISPATCH_WRITE_MS % 1000 * 1000 };
+
+	if (!evtimer_pending(d->write, NULL) && event_add(d->write, &tv) == -1)
+		alloc_failed();
 }
 
+/*
+ * In memory at first: most messages are done with their last result, and removed without its ever being
+ * written.  Until then what is final stands in the out's journal.
+ */
 static void
 result(struct active *a, size_t i, enum spool_rcpt_state state, const char *text)
 {
-	struct fail f = FAIL_INIT;
-
-	if (spool_message_result(&a->msg, i, state, now(), text, &f) == -1) {
-		log_fault(a->d, a->name.id, &f);
-		keep_unwritten(a, i, state, text);
-	} else if (a->unwritten != NULL) {
-		free(a->unwritten[i]);
-		a->unwritten[i] = NULL;
+	spool_message_note(&a->msg, i, state, now(), text);
+	if (a->unwritten == NULL) {
+		a->unwritten = xcalloc(a->msg.env.nrcpts, sizeof *a->unwritten);
+		TAILQ_INSERT_TAIL(&a->d->unwritten, a, entry);
+		write_soon(a->d);
 	}
+	a->unwritten[i] = 1;
 }
 
-/* 0: all results are in the file. */
+/* With the right to write, which the outs' descriptor lacks. */
 static int
-write_again(struct active *a)
+open_to_write(struct active *a, struct fail *f)
 {
-	size_t i;
+	char name[SPOOL_NAME_SIZE];
+	int fd;
 
-	for (i = 0; a->unwritten != NULL && i < a->msg.env.nrcpts; i++) {
-		if (a->unwritten[i] == NULL)
-			continue;
-		if (spool_message_result(&a->msg, i, a->msg.env.rcpt[i].state, now(), a->unwritten[i],
-		    NULL) == -1)
-			return -1;
-		free(a->unwritten[i]);
-		a->unwritten[i] = NULL;
-	}
+	if (a->msg.fd != a->fd)
+		return 0;
+	spool_name_format(name, &a->name);
+	fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1)
+		return fail_errno(f, "%s", name);
+	a->msg.fd = fd;
 	return 0;
+}
+
+/* 0: all results are in the file, or that is gone. */
+static int
+write_results(struct active *a)
+{
+	struct fail f = FAIL_INIT;
+
+	if (a->unwritten == NULL)
+		return 0;
+	if ((open_to_write(a, &f) == -1 && f.err != ENOENT) ||
+	    (f.err != ENOENT && spool_message_write(&a->msg, a->unwritten, &f) == -1)) {
+		log_fault(a->d, a->name.id, &f);
+		return -1;
+	}
+	all_written(a);
+	return 0;
+}
+
+/* 0: no result is in memory alone. */
+static int
+write_all(struct dispatch *d)
+{
+	struct active *a, *next;
+	int rc = 0;
+
+	for (a = TAILQ_FIRST(&d->unwritten); a != NULL; a = next) {
+		next = TAILQ_NEXT(a, entry);
+		if (write_results(a) == -1)
+			rc = -1;
+	}
+	return rc;
+}
+
+static void
+on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct dispatch *d = arg;
+	static const struct timeval later = { DISPATCH_STUCK_S, 0 };
+
+	(void)fd;
+	(void)what;
+	if (write_all(d) == -1 && event_add(d->write, &later) == -1)
+		alloc_failed();
 }
 
 /* Forgotten, they would be delivered once more at each try: the message keeps its place until then. */
@@ -316,8 +439,11 @@ remove_message(struct active *a)
 	struct fail f = FAIL_INIT;
 
 	spool_name_format(name, &a->name);
-	if (spool_remove(d->conf.spool, SPOOL_QUEUE, name, &f) == -1)
+	if (spool_remove(d->conf.spool, SPOOL_QUEUE, name, &f) == -1) {
 		log_fault(d, a->name.id, &f);
+		/* What is still there at the next start must not be sent again. */
+		write_results(a);
+	}
 	log_message(a, LOG_LEVEL_INFO, "removed", NULL, NULL);
 	active_free(a, outcome);
 	pump(d);
@@ -333,7 +459,7 @@ keep_message(struct active *a, int64_t delay)
 	int64_t sleep = 0;
 	struct fail f = FAIL_INIT;
 
-	if (write_again(a) == -1) {
+	if (write_results(a) == -1) {
 		wait_for_disk(a);
 		return;
 	}
@@ -381,20 +507,19 @@ waiting(const struct active *a)
 static void
 hold_message(struct active *a)
 {
-	static char again[] = "again";
 	struct dispatch *d = a->d;
 	struct spool_name name = a->name;
 	char key[SPOOL_DOMAIN_MAX + 32], *host = a->held_by;
 	int alone = a->alone;
 
-	if (write_again(a) == -1) {
+	if (write_results(a) == -1) {
 		wait_for_disk(a);
 		return;
 	}
 	a->held_by = NULL;
 	key_of(&name, key, sizeof key);
 	active_free(a, outcome_of(a));
-	schedule(d, &name, 0, again);
+	schedule(d, &name, 0, handed_back);
 	sched_hold(d->sched, key, host, alone, now());
 	free(host);
 	pump(d);
@@ -409,7 +534,7 @@ hold_as_asked(struct active *a)
 	char from[SPOOL_NAME_SIZE], to[SPOOL_NAME_SIZE];
 	struct fail f = FAIL_INIT;
 
-	if (write_again(a) == -1)
+	if (write_results(a) == -1)
 		return 0;
 	spool_name_domains(&name, &a->msg.env);
 	spool_name_format(from, &a->name);
@@ -601,14 +726,20 @@ set_aside(struct active *a)
 static void
 finish(struct active *a)
 {
+	size_t told;
+
 	if (a->damaged) {
+		write_results(a);
 		set_aside(a);
 		return;
 	}
 	if (now() - a->msg.env.arrived >= notice_lifetime(&a->d->conf.conf->notice, &a->msg.env))
 		expire(a);
 	close_unasked(a);
-	if (count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) + count_state(a, SPOOL_RCPT_ARRIVED) > 0)
+	told = count_state(a, SPOOL_RCPT_FAILED) + count_state(a, SPOOL_RCPT_RELAYED) + count_state(a, SPOOL_RCPT_ARRIVED);
+	if (waiting(a) + told > 0)
+		write_results(a);
+	if (told > 0)
 		bounce(a);
 	else
 		finish_rest(a);
@@ -889,18 +1020,6 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 	buf_add(b, plan, len);
 }
 
-/* One descriptor for all orders of a message, without the right to write that our own has. */
-static int
-open_for_outs(struct active *a)
-{
-	char name[SPOOL_NAME_SIZE];
-
-	spool_name_format(name, &a->name);
-	if (a->fd == -1)
-		a->fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return a->fd;
-}
-
 /* Until an out has room, or there is one again: it holds nothing until then. */
 static void
 park(struct part *p)
@@ -913,14 +1032,13 @@ park(struct part *p)
 static void
 send_order(struct part *p, struct outlet *o, const struct buf *b)
 {
-	int fd = open_for_outs(p->a);
-
-	if (fd != -1 && channel_send(o->channel, b->p, b->len, fd) == 0) {
+	/* It may not write there, whatever becomes of it. */
+	if (channel_send(o->channel, b->p, b->len, p->a->fd) == 0) {
 		p->outlet = o;
 		o->load++;
 		return;
 	}
-	/* No descriptor, or the file is gone. */
+	/* No descriptor. */
 	p->a->soon = 1;
 	part_done(p);
 }
@@ -1143,13 +1261,20 @@ give_journal(struct outlet *o)
 	close(fd);
 }
 
-/* Its results stood before this answer in the socket, so that all of them are in the messages' files. */
+/* Once all of its results are in the messages' files; where they cannot be, the next start reads it. */
+static void
+leave_journal(struct outlet *o, char *name)
+{
+	if (name[0] != '\0' && write_all(o->d) == 0)
+		journal_remove(o->d->conf.spool, name);
+	name[0] = '\0';
+}
+
+/* Its results stood before this answer in the socket. */
 static void
 take_switched(struct outlet *o)
 {
-	if (o->before[0] != '\0')
-		journal_remove(o->d->conf.spool, o->before);
-	o->before[0] = '\0';
+	leave_journal(o, o->before);
 }
 
 /* A result that an out wrote down and did not tell, or whose record went with its socket. */
@@ -1184,8 +1309,7 @@ read_journal(struct outlet *o, char *name)
 		fail(&f, FAIL_INPUT, "results/%s: %zu damaged lines are left out", name, damaged);
 	if (f.kind != FAIL_NONE)
 		log_fault(o->d, o->d->conf.name, &f);
-	journal_remove(s, name);
-	name[0] = '\0';
+	leave_journal(o, name);
 }
 
 /* ---- results ---- */
@@ -1202,7 +1326,7 @@ state_of(const char *word)
 	return -1;
 }
 
-/* result SEQ INDEX STATE TEXT: from a process that faces peers; only its own recipients are its, and each once. */
+/* result SEQ INDEX STATE TEXT [unwritten]: from a process that faces peers; only its own recipients are its, and each once. */
 static void
 take_result(struct outlet *o, const struct order *r)
 {
@@ -1218,6 +1342,8 @@ take_result(struct outlet *o, const struct order *r)
 	for (i = 0; i < p->n; i++)
 		if ((long long)p->rcpt[i] == index && is_open(&p->a->msg.env.rcpt[index]))
 			result(p->a, index, (enum spool_rcpt_state)state, r->v[4]);
+	if (r->n == 6 || o->journal[0] == '\0')
+		write_results(p->a);
 	o->journaled += strlen(r->v[4]) + 64;
 	if (o->journaled >= JOURNAL_SWITCH_AT && o->before[0] == '\0')
 		give_journal(o);
@@ -1283,7 +1409,7 @@ on_out_record(void *arg, struct order *r)
 		take_switched(arg);
 	else if (r->n == 1 && strcmp(r->v[0], "retire") == 0)
 		take_retire(arg);
-	else if (r->n == 5 && strcmp(r->v[0], "result") == 0)
+	else if ((r->n == 5 || r->n == 6) && strcmp(r->v[0], "result") == 0)
 		take_result(arg, r);
 	else if (r->n == 3 && strcmp(r->v[0], "finished") == 0)
 		take_finished(arg, r);
@@ -1392,6 +1518,8 @@ dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, stru
 		return change_active(m->arg, verb);
 	if (verb == CONTROL_RETRY)
 		return retry_now(d, m, f);
+	if (warm_of(m) != NULL)
+		cool_down(d, warm_of(m));
 	name_of(m, &name);
 	spool_name_format(file, &name);
 	if (verb == CONTROL_HOLD)
@@ -1572,21 +1700,37 @@ cannot_read(struct active *a, struct fail *f)
 		try_later(d, &at);
 }
 
+/* As it was read for its commit, or anew. */
+static int
+open_message(struct active *a, struct fail *f)
+{
+	struct dispatch *d = a->d;
+	struct warm *w = warm_of(a->m);
+	char name[SPOOL_NAME_SIZE];
+	int rc = 0;
+
+	if (w != NULL)
+		take_warm(d, w, &a->msg);
+	else {
+		spool_name_format(name, &a->name);
+		rc = spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, 0, &a->msg, f);
+	}
+	a->m->arg = a;
+	a->fd = a->msg.fd;
+	return rc;
+}
+
 static void
 activate(struct dispatch *d, struct sched_message *m, enum sched_why why)
 {
 	struct active *a = xcalloc(1, sizeof *a);
-	char name[SPOOL_NAME_SIZE];
 	struct fail f = FAIL_INIT;
 
 	a->d = d;
 	a->m = m;
-	a->again = m->arg != NULL;
-	m->arg = a;
+	a->again = m->arg == handed_back;
 	name_of(m, &a->name);
-	spool_name_format(name, &a->name);
-	a->msg.fd = a->fd = -1;
-	if (spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, SPOOL_WRITE, &a->msg, &f) == -1)
+	if (open_message(a, &f) == -1)
 		cannot_read(a, &f);
 	else if (why == SCHED_OVERDUE)
 		finish(a);
@@ -1644,6 +1788,7 @@ dispatch_stop(struct dispatch *d)
 	for (o = d->outlets; o != NULL; o = o->next)
 		if (o->channel != NULL)
 			channel_drain(o->channel);
+	write_all(d);
 }
 
 /* The master's limit is that of all roles: what one out carries, and how many files we hold. */
@@ -1669,8 +1814,12 @@ dispatch_new(const struct dispatch_conf *conf)
 	d->fds = fds_for_messages();
 	d->sched = sched_new(d->fds < DISPATCH_OUT_MAX ? d->fds : DISPATCH_OUT_MAX, seed);
 	d->plans = plans_new(seed);
+	TAILQ_INIT(&d->unwritten);
+	TAILQ_INIT(&d->warm);
+	conf->spool->keep = d->fds / 2 < DISPATCH_WARM_MAX ? d->fds / 2 : DISPATCH_WARM_MAX;
 	spool_ids_init(&d->ids, 0);
-	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL)
+	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL ||
+	    (d->write = evtimer_new(conf->base, on_write, d)) == NULL)
 		alloc_failed();
 	return d;
 }

@@ -22,6 +22,9 @@
 #define DISPATCH_HEADER_MAX 32768	/* octets of a message that are looked through for TLS-Required */
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
 #define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
+#define DISPATCH_WARM_MAX 256	/* messages that stay open between their commit and their first try */
+#define DISPATCH_WARM_S 5	/* and so long at most where others want their place */
+#define DISPATCH_WRITE_MS 1000	/* a result is in memory alone so long at most, the disk allowing */
 #define DISPATCH_STUCK_S 5	/* results that the disk would not take are written again */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
 
@@ -45,6 +48,8 @@ struct dispatch *dispatch_new(const struct dispatch_conf *);
 
 /* A message in queue/: at the start, and after its commit.  -1: a message of that ID is there already. */
 int dispatch_add(struct dispatch *, const struct spool_name *);
+/* The same behind a commit; what of it was read is used where its turn comes soon. */
+int dispatch_add_new(struct dispatch *, struct spool_item *);
 
 /*
  * Somebody wants it held, tried now, or deleted (CONTROL_RELEASE is the caller's affair).  LATER: it is being

@@ -30,7 +30,7 @@
  *			retire			that was the last order: the answer to the same word
  *	out -> queue	switched		the journal before is done with
  *			retire			give me no more orders
- *			result SEQ INDEX STATE TEXT	of a recipient
+ *			result SEQ INDEX STATE TEXT [unwritten]	of a recipient; final, and yet not in the journal
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
  *			finished SEQ OUTCOME	of the order
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not

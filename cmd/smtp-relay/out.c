@@ -96,7 +96,7 @@ tell(struct out *o, struct buf *b)
 }
 
 /* Without a line there the result is told all the same: at worst a crash makes a duplicate of it. */
-static void
+static int
 write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_state state,
     const char *text)
 {
@@ -106,24 +106,26 @@ write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_
 	struct log_line l;
 
 	if (state == SPOOL_RCPT_DEFERRED || journal_write(&d->out->journal, &result, &f) == 0)
-		return;
+		return 0;
 	log_event(&l, LOG_LEVEL_ERROR, d->id, "fault");
 	log_key(&l, "role", d->out->start->role.name);
 	log_key(&l, "reason", f.text);
 	log_send(&l);
+	return -1;
 }
 
 static void
 settle(struct delivery *d, size_t i, enum spool_rcpt_state state, const char *text)
 {
 	struct buf b = BUF_INIT;
+	int journaled;
 
 	if (d->rcpt[i].settled)
 		return;
 	d->rcpt[i].settled = 1;
-	write_down(d, &d->rcpt[i], state, text);
+	journaled = write_down(d, &d->rcpt[i], state, text) == 0;
 	table_put(&b, "result", d->seq, d->rcpt[i].index, spool_rcpt_state_name(state), text,
-	    (char *)NULL);
+	    journaled ? NULL : "unwritten", (char *)NULL);
 	tell(d->out, &b);
 }
 
@@ -947,6 +949,7 @@ out_main(const struct out_start *start)
 	o.role.record = on_master_record;
 	o.role.arg = &o;
 	role_begin(&o.role, &start->role);
+	channel_gather(o.role.master);
 	role_drop(&start->role);
 	o.queue = channel_new(o.role.base, start->queue, &queue_handlers, &o);
 	channel_gather(o.queue);

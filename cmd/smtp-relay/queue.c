@@ -329,7 +329,7 @@ tell_committed(struct queue *q, struct spool_item *item)
 {
 	struct request *r = item->arg;
 
-	if (item->ok && dispatch_add(q->dispatch, &item->name) == -1)
+	if (item->ok && dispatch_add_new(q->dispatch, item) == -1)
 		refuse_double(q, item);
 	if (is_nonsense(&item->fail))
 		log_plain(q, LOG_LEVEL_ERROR, "worker-nonsense", item->fail.text);
@@ -479,6 +479,7 @@ queue_main(const struct queue_start *start)
 	role_begin(&q.role, &start->role);
 	if (spool_open(&q.spool, start->spool, &f) == -1 || spool_lock(&q.spool, &f) == -1)
 		role_fail(&f);
+	channel_gather(q.role.master);
 	role_drop(&start->role);
 	if ((q.commit = evtimer_new(q.role.base, on_commit, &q)) == NULL ||
 	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)

@@ -97,7 +97,6 @@ role_begin(struct role *r, const struct role_start *start)
 	if ((r->base = event_base_new()) == NULL)
 		alloc_failed();
 	r->master = channel_new(r->base, start->master, &handlers, r);
-	channel_gather(r->master);
 	log_set_sink(sink_master, r);
 	role_base = r;
 }
