@@ -539,29 +539,35 @@ break_off(struct line *ln, const char *why, const char *outcome)
 }
 
 static void
+end_body(struct line *ln)
+{
+	if (ln->user->crc_so_far == ln->user->crc)
+		contact_body_end(&ln->contact);
+	else
+		break_off(ln, "it does not agree with its checksum", "damaged");
+}
+
+/* The last piece goes with the final dot: most messages are one piece, and cost one packet train. */
+static void
 on_body(struct contact *c, void *arg)
 {
 	struct line *ln = arg;
 	struct delivery *d = ln->user;
 	static char piece[OUT_PIECE];
 	size_t want = d->size - d->at < sizeof piece ? d->size - d->at : sizeof piece;
-	ssize_t n;
+	ssize_t n = 0;
 
-	if (want == 0) {
-		if (d->crc_so_far == d->crc)
-			contact_body_end(c);
-		else
-			break_off(ln, "it does not agree with its checksum", "damaged");
+	if (want > 0 && (n = pread(d->fd, piece, want, (off_t)(d->offset + d->at))) <= 0) {
+		break_off(ln, n == -1 ? strerror(errno) : "it is short", n == -1 ? "nothing" : "damaged");
 		return;
 	}
-	n = pread(d->fd, piece, want, (off_t)(d->offset + d->at));
 	if (n > 0) {
 		d->at += n;
 		d->crc_so_far = spool_crc(d->crc_so_far, piece, n);
 		contact_body(c, piece, n);
-		return;
 	}
-	break_off(ln, n == -1 ? strerror(errno) : "it is short", n == -1 ? "nothing" : "damaged");
+	if (d->at == d->size)
+		end_body(ln);
 }
 
 static void
