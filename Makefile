@@ -128,6 +128,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 # The records between the relay's roles.
 $(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 
+# The plans that the queue keeps.
+$(BUILD)/unit/plans: $(BUILD)/cmd/smtp-relay/plans.o
+
 # What tlscheck makes of evidence.
 $(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
     evidence-read judge levels monitor)

@@ -73,7 +73,7 @@ struct dns_answer {
 	char *why;		/* BOGUS or FAILED: in words; else NULL */
 	char *canonical;	/* the name behind the aliases; qname where there is none */
 	unsigned aliases;	/* how many CNAME steps led there */
-	uint32_t ttl;		/* seconds, the least of the records */
+	uint32_t ttl;		/* seconds, the least of the records and aliases; of nothing: RFC 2308 5, else 0 */
 	struct dns_rr *rr;
 	size_t n;
 	size_t left_out;	/* records beyond DNS_RRS_MAX */

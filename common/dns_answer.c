@@ -8,6 +8,8 @@
 #include "alloc.h"
 #include "text.h"
 
+#define SOA_MINIMUM 6	/* the field of an SOA record's data (RFC 1035 3.3.13) */
+
 const char *
 dns_sec_name(enum dns_sec sec)
 {
@@ -123,6 +125,13 @@ rr_name(const ldns_rr *rr, size_t i)
 	return rdf != NULL ? dns_name_text(rdf) : xstrdup(".");
 }
 
+static void
+heed_ttl(struct dns_answer *a, uint32_t ttl)
+{
+	if (ttl < a->ttl)
+		a->ttl = ttl;
+}
+
 /* Follows the aliases of the answer section from the question's name. */
 static void
 follow_aliases(struct dns_answer *a, const ldns_rr_list *list)
@@ -142,6 +151,7 @@ follow_aliases(struct dns_answer *a, const ldns_rr_list *list)
 			if (strcmp(owner, a->canonical) == 0) {
 				free(a->canonical);
 				a->canonical = rr_name(rr, 0);
+				heed_ttl(a, ldns_rr_ttl(rr));
 				a->aliases++;
 				found = 1;
 			}
@@ -186,8 +196,7 @@ add_rr(struct dns_answer *a, const ldns_rr *rr)
 	struct dns_rr *out = &a->rr[a->n++];
 
 	memset(out, 0, sizeof *out);
-	if (a->n == 1 || ldns_rr_ttl(rr) < a->ttl)
-		a->ttl = ldns_rr_ttl(rr);
+	heed_ttl(a, ldns_rr_ttl(rr));
 	switch (a->qtype) {
 	case DNS_MX:
 		out->preference = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
@@ -258,6 +267,21 @@ read_records(struct dns_answer *a, const ldns_pkt *pkt)
 	return any;
 }
 
+/* RFC 2308 5: how long it holds that there is nothing. */
+static void
+read_negative_ttl(struct dns_answer *a, const ldns_pkt *pkt)
+{
+	ldns_rr_list *soa = ldns_pkt_rr_list_by_type(pkt, LDNS_RR_TYPE_SOA, LDNS_SECTION_AUTHORITY);
+	const ldns_rr *rr = soa != NULL && ldns_rr_list_rr_count(soa) > 0 ? ldns_rr_list_rr(soa, 0) : NULL;
+
+	if (rr != NULL && ldns_rr_rd_count(rr) == fields_of(DNS_SOA)) {
+		heed_ttl(a, ldns_rr_ttl(rr));
+		heed_ttl(a, ldns_rdf2native_int32(ldns_rr_rdf(rr, SOA_MINIMUM)));
+	} else
+		a->ttl = 0;
+	ldns_rr_list_deep_free(soa);
+}
+
 static void
 read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
 {
@@ -270,9 +294,14 @@ read_packet(struct dns_answer *a, const ldns_pkt *pkt, enum dns_sec sec)
 		return;
 	}
 	a->sec = sec;
+	a->ttl = UINT32_MAX;
 	a->got = read_records(a, pkt)	   ? DNS_DATA
 	    : rcode == LDNS_RCODE_NXDOMAIN ? DNS_NXDOMAIN
 					   : DNS_NODATA;
+	if (a->got != DNS_DATA)
+		read_negative_ttl(a, pkt);
+	if (a->ttl == UINT32_MAX)
+		a->ttl = 0;
 }
 
 static const char *

@@ -16,6 +16,7 @@ facts_new(const char *domain)
 	f->domain = xstrdup(domain);
 	f->mx = FACTS_MX_FAILED;
 	f->mx_sec = DNS_FAILED;
+	f->ttl = FACTS_TTL_NONE;
 	return f;
 }
 

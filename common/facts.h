@@ -109,7 +109,10 @@ struct facts {
 	enum facts_tlsrpt tlsrpt_state;
 	char *tlsrpt_why;
 	struct tlsrpt tlsrpt;
+	uint32_t ttl;		/* seconds, the least of all answers about MX, addresses and TLSA: 0 where one is missing */
 };
+
+#define FACTS_TTL_NONE UINT32_MAX	/* nothing was asked */
 
 struct facts *facts_new(const char *domain);
 void facts_free(struct facts *);	/* NULL is allowed */

@@ -91,6 +91,16 @@ why_of(const struct dns_answer *a)
 	    a->why != NULL ? a->why : "no reason given");
 }
 
+/* One that failed may be there the next moment. */
+static void
+heed_ttl(struct lookup *l, const struct dns_answer *a)
+{
+	uint32_t ttl = a->sec == DNS_SECURE || a->sec == DNS_INSECURE ? a->ttl : 0;
+
+	if (ttl < l->facts->ttl)
+		l->facts->ttl = ttl;
+}
+
 /* ---- TLSA ---- */
 
 static void on_tlsa(void *, const struct dns_answer *);
@@ -166,6 +176,7 @@ on_tlsa(void *arg, const struct dns_answer *a)
 	struct facts_host *fh = facts_of(h);
 
 	h->next = NULL;
+	heed_ttl(h->l, a);
 	if (a->sec == DNS_BOGUS || a->sec == DNS_FAILED) {
 		tlsa_failed(h, why_of(a));
 		return;
@@ -192,6 +203,7 @@ on_alias(void *arg, const struct dns_answer *a)
 	struct facts_host *fh = facts_of(h);
 
 	h->next = NULL;
+	heed_ttl(h->l, a);
 	switch (a->sec) {
 	case DNS_SECURE:
 		ask_tlsa(h, fh->name);
@@ -311,6 +323,7 @@ on_a(void *arg, const struct dns_answer *a)
 	struct host_lookup *h = arg;
 
 	h->a = NULL;
+	heed_ttl(h->l, a);
 	h->got_a = dns_answer_copy(a);
 	if (h->got_aaaa != NULL)
 		addresses_done(h);
@@ -322,6 +335,7 @@ on_aaaa(void *arg, const struct dns_answer *a)
 	struct host_lookup *h = arg;
 
 	h->aaaa = NULL;
+	heed_ttl(h->l, a);
 	h->got_aaaa = dns_answer_copy(a);
 	if (h->got_a != NULL)
 		addresses_done(h);
@@ -407,6 +421,7 @@ on_mx(void *arg, const struct dns_answer *a)
 	struct facts *facts = l->facts;
 
 	l->mx = NULL;
+	heed_ttl(l, a);
 	facts->mx_sec = a->sec;
 	if (a->sec == DNS_BOGUS || a->sec == DNS_FAILED) {
 		facts->mx = FACTS_MX_FAILED;

@@ -1185,20 +1185,22 @@ part_of(struct dispatch *d, const char *seq)
 	return d->part[slot];
 }
 
-/* planned SEQ PORT, the plan's lines */
+/* planned SEQ PORT TTL, the plan's lines */
 static void
 on_route_record(void *arg, struct order *o)
 {
 	struct dispatch *d = arg;
+	struct fail f = FAIL_INIT;
 	struct part *p;
+	long long ttl;
 
 	if (o->fd != -1)
 		close(o->fd);
-	if (o->n != 3 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL ||
-	    !p->asked)
+	if (o->n != 4 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL ||
+	    !p->asked || text_number(o->v[3], 0, UINT32_MAX, "ttl", &ttl, &f) == -1)
 		return;
 	p->asked = 0;
-	plans_keep(d->plans, p->plan_key, o->v[2], o->more, o->more_len, now());
+	plans_keep(d->plans, p->plan_key, o->v[2], o->more, o->more_len, ttl, now());
 	act_on_plan(p, o->v[2], o->more, o->more_len);
 }
 
@@ -1392,6 +1394,16 @@ take_moved(struct outlet *o, const struct order *r)
 	p->placed = 1;
 }
 
+/* doubt SEQ: its host could not be used as the plan asks, so the next one asks for a plan of its own. */
+static void
+take_doubt(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+
+	if (p != NULL && p->outlet == o)
+		plans_doubt(o->d->plans, p->plan_key, now());
+}
+
 /* Behind this word no order follows. */
 static void
 take_retire(struct outlet *o)
@@ -1415,6 +1427,8 @@ on_out_record(void *arg, struct order *r)
 		take_finished(arg, r);
 	else if (r->n == 4 && strcmp(r->v[0], "moved") == 0)
 		take_moved(arg, r);
+	else if (r->n == 2 && strcmp(r->v[0], "doubt") == 0)
+		take_doubt(arg, r);
 }
 
 /* Whatever it had is tried again soon, but what it wrote down: that it was told of. */

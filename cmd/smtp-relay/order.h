@@ -23,7 +23,7 @@
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished
  *	master -> queue	out NUMBER, route	+fd	likewise
  *	queue -> route	route SEQ DOMAIN ASKS	what is the plan?
- *	route -> queue	planned SEQ PORT	and the plan's lines (pack.h)
+ *	route -> queue	planned SEQ PORT TTL	and the plan's lines (pack.h); TTL: seconds for which its facts hold
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"
  *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", then the plan's
@@ -32,6 +32,7 @@
  *			retire			give me no more orders
  *			result SEQ INDEX STATE TEXT [unwritten]	of a recipient; final, and yet not in the journal
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
+ *			doubt SEQ		a host failed in a way that a newer plan might mend
  *			finished SEQ OUTCOME	of the order
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */

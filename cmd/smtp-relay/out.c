@@ -65,6 +65,7 @@ struct delivery {
 	char soft[SMTP_STATUS_MAX];	/* the status that goes before it; "": a reply has its own */
 	const char *status;		/* of a host that will not do for this message, ever; NULL: none so far */
 	int may_do;			/* another host may, later */
+	int doubted;			/* the queue was told that the plan may be out of date */
 	int worked, broke;		/* a host did its work; could not be used */
 	int host_worked, host_broke;	/* this one did; could not be asked */
 	unsigned tries;			/* addresses */
@@ -613,6 +614,19 @@ broke_off(struct delivery *d, struct line *ln)
 	try_next(d);
 }
 
+/* Its addresses may be others by now, its keys and TLSA records, or the domain's policy. */
+static void
+doubt(struct delivery *d)
+{
+	struct buf b = BUF_INIT;
+
+	if (d->doubted)
+		return;
+	d->doubted = 1;
+	table_put(&b, "doubt", d->seq, (char *)NULL);
+	tell(d->out, &b);
+}
+
 /* No session, or the plan does not let mail through it, or it broke off in the middle. */
 static void
 on_ended(struct contact *c, void *arg)
@@ -638,6 +652,7 @@ on_ended(struct contact *c, void *arg)
 	}
 	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
 	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
+	doubt(d);
 	if (c->verdict.status != NULL)
 		d->status = c->verdict.status;
 	else

@@ -13,14 +13,14 @@ struct entry {
 	TAILQ_ENTRY(entry) age;
 	char *domain, *port, *text;
 	size_t len;
-	int64_t until;
+	int64_t since, until;
 };
 
 TAILQ_HEAD(entries, entry);
 
 struct plans {
 	struct entries bucket[BUCKETS];
-	struct entries age;		/* the eldest first: all are kept equally long */
+	struct entries age;		/* the eldest first, which need not end first */
 	uint64_t seed;
 	size_t n, octets;
 };
@@ -92,13 +92,17 @@ plans_find(struct plans *p, const char *domain, int64_t now, struct plan_kept *o
 	forget_until(p, now);
 	if ((e = find(p, domain)) == NULL)
 		return 0;
+	if (e->until <= now) {
+		forget(p, e);
+		return 0;
+	}
 	*out = (struct plan_kept){ .port = e->port, .text = e->text, .len = e->len };
 	return 1;
 }
 
 void
 plans_keep(struct plans *p, const char *domain, const char *port, const char *text, size_t len,
-    int64_t now)
+    int64_t ttl, int64_t now)
 {
 	struct entry *e = find(p, domain);
 
@@ -109,12 +113,39 @@ plans_keep(struct plans *p, const char *domain, const char *port, const char *te
 	e->port = xstrdup(port);
 	e->text = xmemdup(text, len);
 	e->len = len;
-	e->until = now + PLANS_S;
+	e->since = now;
+	e->until = now + (ttl < PLANS_LEAST_S ? PLANS_LEAST_S : ttl > PLANS_MOST_S ? PLANS_MOST_S : ttl);
 	TAILQ_INSERT_HEAD(bucket_of(p, domain), e, bucket);
 	TAILQ_INSERT_TAIL(&p->age, e, age);
 	p->n++;
 	p->octets += len;
 	forget_until(p, now);
+}
+
+void
+plans_doubt(struct plans *p, const char *domain, int64_t now)
+{
+	struct entry *e = find(p, domain);
+
+	if (e != NULL && e->since + PLANS_LEAST_S <= now)
+		forget(p, e);
+	else if (e != NULL)
+		e->until = e->since + PLANS_LEAST_S;
+}
+
+size_t
+plans_count(const struct plans *p)
+{
+	return p->n;
+}
+
+void
+plans_free(struct plans *p)
+{
+	if (p == NULL)
+		return;
+	plans_forget(p);
+	free(p);
 }
 
 void

@@ -1,6 +1,7 @@
 #include "route.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,19 +42,32 @@ struct question {
 
 /* ---- questions ---- */
 
-/* planned SEQ PORT, then the plan */
+/* What is unsure, or said of a policy that may be withdrawn, is asked for again soon. */
+static uint32_t
+ttl_of(const struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nhost; i++)
+		if (p->host[i].act == PLAN_UNSURE)
+			return 0;
+	return p->kind == PLAN_DEFER ? 0 : p->facts->ttl;
+}
+
+/* planned SEQ PORT TTL, then the plan */
 static void
 answer(struct question *q, struct facts *facts)
 {
 	struct buf b = BUF_INIT;
 	struct plan plan;
-	char port[24], kind[24], mx[24];
+	char port[24], ttl[24], kind[24], mx[24];
 	size_t head;
 
 	conf_mark_own(q->r->start->conf, q->domain, q->port, facts);
 	policy_plan(&q->policy, facts, &plan);
 	snprintf(port, sizeof port, "%u", q->port);
-	table_put(&b, "planned", q->seq, port, (char *)NULL);
+	snprintf(ttl, sizeof ttl, "%" PRIu32, ttl_of(&plan));
+	table_put(&b, "planned", q->seq, port, ttl, (char *)NULL);
 	head = b.len;
 	pack_plan(&b, &plan);
 	/* Room is left for the recipients that go with it. */

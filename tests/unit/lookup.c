@@ -165,6 +165,9 @@ read_data(struct dns_answer *a, const char *data)
 	free(copy);
 }
 
+/* What the answers about MX, A, AAAA and others say. */
+static uint32_t ttl_of[4] = { 3600, 3600, 3600, 3600 };
+
 static struct dns_answer *
 answer_new(const struct dns_query *q, const struct answer *from)
 {
@@ -175,6 +178,7 @@ answer_new(const struct dns_query *q, const struct answer *from)
 	a->sec = from->sec;
 	a->canonical = xstrdup(from->canonical != NULL ? from->canonical : q->name);
 	a->aliases = from->canonical != NULL;
+	a->ttl = ttl_of[q->type == DNS_MX ? 0 : q->type == DNS_A ? 1 : q->type == DNS_AAAA ? 2 : 3];
 	if (from->sec == DNS_BOGUS || from->sec == DNS_FAILED)
 		a->why = xstrdup(from->data);
 	else
@@ -525,6 +529,42 @@ run_row(const struct row *row, int newest, int health)
 	facts_free(facts);
 }
 
+static uint32_t
+ttl_with(const struct row *row, const uint32_t ttl[4])
+{
+	struct dns dns = { .answers = row->answers, .asked = BUF_INIT };
+	struct facts *facts;
+	uint32_t got;
+
+	memcpy(ttl_of, ttl, sizeof ttl_of);
+	facts = run_lookup(&dns, row, 0, 0);
+	got = facts->ttl;
+	facts_free(facts);
+	buf_clear(&dns.asked);
+	return got;
+}
+
+static void
+test_ttl(void)
+{
+	static const struct row row = { "", "d.test", 25, { MX1, A("mx.test", DNS_SECURE, NULL),
+	    AAAA("mx.test", DNS_SECURE, NULL), TLSA("mx.test", DNS_SECURE, TLSA_DATA) }, "", "" };
+	static const struct row broken = { "", "d.test", 0, { MX1, A("mx.test", DNS_SECURE, NULL),
+	    { "AAAA mx.test", DNS_FAILED, "timeout", NULL } }, "", "" };
+	static const struct row literal = { "", "[mx.test]", 0, { A("mx.test", DNS_SECURE, NULL),
+	    AAAA("mx.test", DNS_SECURE, NULL) }, "", "" };
+	struct facts *facts = lookup_literal("[192.0.2.1]");
+
+	unit_int(ttl_with(&row, (uint32_t[]){ 10, 20, 30, 40 }), 10, "that of MX is the least");
+	unit_int(ttl_with(&row, (uint32_t[]){ 50, 20, 30, 40 }), 20, "of A");
+	unit_int(ttl_with(&row, (uint32_t[]){ 50, 60, 30, 40 }), 30, "of AAAA");
+	unit_int(ttl_with(&row, (uint32_t[]){ 50, 60, 70, 40 }), 40, "of TLSA");
+	unit_int(ttl_with(&broken, (uint32_t[]){ 50, 60, 70, 40 }), 0, "what failed holds no moment");
+	unit_int(ttl_with(&literal, (uint32_t[]){ 50, 60, 70, 40 }), 60, "no MX, no TLSA asked");
+	unit_ok(facts->ttl == FACTS_TTL_NONE, "nothing was asked");
+	facts_free(facts);
+}
+
 static void
 test_rows(void)
 {
@@ -642,6 +682,7 @@ int
 main(void)
 {
 	test_rows();
+	test_ttl();
 	test_many_hosts();
 	test_many_equal_hosts();
 	test_cancel();
