@@ -128,8 +128,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 # The records between the relay's roles.
 $(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
 
-# The plans that the queue keeps.
+# The plans that the queue keeps; the TLS sessions that an out does.
 $(BUILD)/unit/plans: $(BUILD)/cmd/smtp-relay/plans.o
+$(BUILD)/unit/tickets: $(BUILD)/cmd/smtp-relay/tickets.o
 
 # What tlscheck makes of evidence.
 $(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \

@@ -40,9 +40,20 @@ over(struct contact *c)
 	c->handlers->ended(c, c->arg);
 }
 
+/* What the connection still does it does without us. */
+static void
+disown_tls(struct contact *c)
+{
+	SSL *ssl = c->io != NULL ? io_ssl0(c->io) : NULL;
+
+	if (ssl != NULL)
+		SSL_set_app_data(ssl, NULL);
+}
+
 static void
 drop(struct contact *c)
 {
+	disown_tls(c);
 	io_abort(c->io);
 	c->io = NULL;
 }
@@ -55,6 +66,7 @@ let_go(struct contact *c)
 	if (c->client.out.len > 0)
 		io_write(c->io, c->client.out.p, c->client.out.len);
 	buf_drop(&c->client.out, c->client.out.len);
+	disown_tls(c);
 	io_close(c->io);
 	c->io = NULL;
 }
@@ -216,6 +228,11 @@ new_tls(struct contact *c, struct fail *f)
 		SSL_free(ssl);
 		ssl = NULL;
 	}
+	if (ssl != NULL)
+		SSL_set_app_data(ssl, c->conf.tls_arg);
+	/* One that cannot be offered here is not: the handshake is a full one. */
+	if (ssl != NULL && c->conf.session != NULL && SSL_set_session(ssl, c->conf.session) != 1)
+		ossl_clear();
 	return ssl;
 }
 
@@ -337,6 +354,7 @@ on_tls_done(struct io *io, void *arg)
 	tls_info_get(io_ssl0(io), &c->tls);
 	if (!verify_peer(c)) {
 		/* Nothing more is said to such a host. */
+		disown_tls(c);
 		io_close(c->io);
 		c->io = NULL;
 		seen_is(c, SEEN_READY, "");
@@ -436,6 +454,8 @@ contact_start(struct contact *c, const struct contact_conf *conf,
 {
 	memset(c, 0, sizeof *c);
 	c->conf = *conf;
+	if (c->conf.session != NULL && SSL_SESSION_up_ref(c->conf.session) != 1)
+		c->conf.session = NULL;
 	c->target = *target;
 	c->handlers = handlers;
 	c->arg = arg;
@@ -476,6 +496,8 @@ contact_clear(struct contact *c)
 	if (c->later != NULL)
 		event_free(c->later);
 	c->later = NULL;
+	SSL_SESSION_free(c->conf.session);
+	c->conf.session = NULL;
 	smtp_client_clear(&c->client);
 	tls_info_clear(&c->tls);
 	proof_clear(&c->proof);

@@ -48,6 +48,12 @@ struct contact_conf {
 	SSL_CTX *tls_strict;	/* TLS_STRICT: where a chain to a CA decides */
 	const struct trust *trust;	/* for plans that want a chain to a CA; NULL: nothing is trusted */
 	const char *ehlo;	/* outlives the contact */
+	/*
+	 * A session of the peer to be resumed, borrowed for contact_start(); NULL: none.  Its chain is verified all the same.
+	 * The SSL's app data is tls_arg, for the contexts' callbacks.
+	 */
+	SSL_SESSION *session;
+	void *tls_arg;
 	int timeout_ms;		/* for connecting, each reply and the handshake; 0: as a relay must */
 };
 

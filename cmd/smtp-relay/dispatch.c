@@ -106,7 +106,7 @@ struct dispatch {
 	struct active *stuck;		/* have results that the disk would not take */
 	int64_t stuck_until;
 	TAILQ_HEAD(, active) unwritten;	/* the longest so first, for DISPATCH_WRITE_MS at most */
-	struct event *write;
+	struct event *write, *cool;
 	TAILQ_HEAD(, warm) warm;	/* the longest so first */
 	size_t nwarm;
 	size_t fds;			/* messages that the descriptors of a role allow */
@@ -250,15 +250,28 @@ warm_of(const struct sched_message *m)
 	return m->arg != handed_back ? m->arg : NULL;
 }
 
-/* Those that came first are tried first, but for those whose destination sleeps: they make room after a while. */
-static int
-has_room_for_warm(struct dispatch *d)
+static void
+cool_soon(struct dispatch *d)
 {
-	struct warm *w = TAILQ_FIRST(&d->warm);
+	static const struct timeval tv = { DISPATCH_WARM_S, 0 };
 
-	if (d->nwarm >= d->conf.spool->keep && w != NULL && w->since + DISPATCH_WARM_S <= now())
+	if (!evtimer_pending(d->cool, NULL) && event_add(d->cool, &tv) == -1)
+		alloc_failed();
+}
+
+/* Their destination sleeps, or is busy: they are read anew when their turn comes. */
+static void
+on_cool(evutil_socket_t fd, short what, void *arg)
+{
+	struct dispatch *d = arg;
+	struct warm *w;
+
+	(void)fd;
+	(void)what;
+	while ((w = TAILQ_FIRST(&d->warm)) != NULL && w->since + DISPATCH_WARM_S <= now())
 		cool_down(d, w);
-	return d->nwarm < d->conf.spool->keep;
+	if (w != NULL)
+		cool_soon(d);
 }
 
 int
@@ -269,7 +282,7 @@ dispatch_add_new(struct dispatch *d, struct spool_item *item)
 
 	if (dispatch_add(d, &item->name) == -1)
 		return -1;
-	if (!has_room_for_warm(d) || !spool_item_take(item, &msg))
+	if (!d->conf.conf->deliver || d->nwarm >= d->conf.spool->keep || !spool_item_take(item, &msg))
 		return 0;
 	w = xcalloc(1, sizeof *w);
 	w->m = sched_find(d->sched, item->name.id);
@@ -278,6 +291,7 @@ dispatch_add_new(struct dispatch *d, struct spool_item *item)
 	w->since = now();
 	TAILQ_INSERT_TAIL(&d->warm, w, entry);
 	d->nwarm++;
+	cool_soon(d);
 	return 0;
 }
 
@@ -1833,7 +1847,8 @@ dispatch_new(const struct dispatch_conf *conf)
 	conf->spool->keep = d->fds / 2 < DISPATCH_WARM_MAX ? d->fds / 2 : DISPATCH_WARM_MAX;
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL ||
-	    (d->write = evtimer_new(conf->base, on_write, d)) == NULL)
+	    (d->write = evtimer_new(conf->base, on_write, d)) == NULL ||
+	    (d->cool = evtimer_new(conf->base, on_cool, d)) == NULL)
 		alloc_failed();
 	return d;
 }

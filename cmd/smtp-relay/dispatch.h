@@ -23,7 +23,7 @@
 #define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
 #define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
 #define DISPATCH_WARM_MAX 256	/* messages that stay open between their commit and their first try */
-#define DISPATCH_WARM_S 5	/* and so long at most where others want their place */
+#define DISPATCH_WARM_S 5	/* and so long at most */
 #define DISPATCH_WRITE_MS 1000	/* a result is in memory alone so long at most, the disk allowing */
 #define DISPATCH_STUCK_S 5	/* results that the disk would not take are written again */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */

@@ -23,6 +23,7 @@
 #include "pack.h"
 #include "spool_file.h"
 #include "table.h"
+#include "tickets.h"
 #include "tlsa.h"
 
 struct out;
@@ -35,6 +36,8 @@ struct line {
 	struct unpacked *plan;
 	char *key;			/* address, port and what the plan asks of the host */
 	struct delivery *user;		/* NULL: idle */
+	SSL_SESSION *given[2];		/* of the peer since the last message, or the handshake */
+	int64_t shaken;			/* when it, or the one that was resumed, had a full handshake */
 	unsigned uses;
 	struct event *idle;
 };
@@ -65,6 +68,7 @@ struct delivery {
 	char soft[SMTP_STATUS_MAX];	/* the status that goes before it; "": a reply has its own */
 	const char *status;		/* of a host that will not do for this message, ever; NULL: none so far */
 	int may_do;			/* another host may, later */
+	int in_full;			/* what a session of before holds did not verify: none is resumed */
 	int doubted;			/* the queue was told that the plan may be out of date */
 	int worked, broke;		/* a host did its work; could not be used */
 	int host_worked, host_broke;	/* this one did; could not be asked */
@@ -83,6 +87,7 @@ struct out {
 	struct channel *queue;
 	struct journal_pen journal;
 	struct line *lines;
+	struct tickets *tickets;
 	size_t deliveries;
 	int stopping;
 };
@@ -212,6 +217,8 @@ log_tls(struct log_line *l, const struct contact *c)
 		return;
 	log_key(l, "protocol", c->tls.protocol);
 	log_key(l, "cipher", c->tls.cipher);
+	if (c->tls.resumed)
+		log_key_num(l, "resumed", 1);
 	if (c->proof.dane.matched >= 0) {
 		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->proof.dane.matched]);
 
@@ -269,6 +276,55 @@ log_recipient(const struct delivery *d, const struct contact *c, const struct sm
 	log_send(&l);
 }
 
+/* ---- TLS sessions ---- */
+
+/* From within the handshake or a read.  Not believed before the chain has been verified: keep_sessions(). */
+static int
+on_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct line *ln = SSL_get_app_data(ssl);
+
+	if (ln == NULL || !SSL_SESSION_is_resumable(session))
+		return 0;
+	SSL_SESSION_free(ln->given[1]);
+	ln->given[1] = ln->given[0];
+	ln->given[0] = session;
+	return 1;
+}
+
+/* Of a line through which the plan lets mail go.  A session of TLS 1.2 is good for more than one use. */
+static void
+keep_sessions(struct line *ln)
+{
+	SSL *ssl = ln->contact.io != NULL ? io_ssl0(ln->contact.io) : NULL;
+	SSL_SESSION *used;
+	int i;
+
+	if (!ln->contact.tls.resumed && ln->uses == 0)
+		ln->shaken = time(NULL);
+	if (ssl != NULL && ln->contact.tls.resumed && ln->uses == 0 && SSL_version(ssl) < TLS1_3_VERSION &&
+	    ln->given[0] == NULL && (used = SSL_get1_session(ssl)) != NULL)
+		ln->given[0] = used;
+	for (i = 1; i >= 0; i--) {
+		if (ln->given[i] != NULL)
+			tickets_put(ln->out->tickets, ln->key, ln->given[i], ln->shaken);
+		ln->given[i] = NULL;
+	}
+}
+
+static void
+begin_sessions(struct out *o)
+{
+	SSL_CTX *const ctx[] = { o->start->tls, o->start->tls_strict };
+	size_t i;
+
+	o->tickets = tickets_new();
+	for (i = 0; i < sizeof ctx / sizeof ctx[0]; i++) {
+		SSL_CTX_set_session_cache_mode(ctx[i], SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(ctx[i], on_session);
+	}
+}
+
 /* ---- lines ---- */
 
 static void
@@ -279,6 +335,8 @@ line_free(struct line *ln)
 		ln->next->back = ln->back;
 	event_free(ln->idle);
 	contact_clear(&ln->contact);
+	SSL_SESSION_free(ln->given[0]);
+	SSL_SESSION_free(ln->given[1]);
 	unpacked_free(ln->plan);
 	free(ln->key);
 	free(ln);
@@ -520,6 +578,7 @@ on_ready(struct contact *c, void *arg)
 	struct line *ln = arg;
 
 	log_host(ln->user, c, "connected", LOG_LEVEL_INFO);
+	keep_sessions(ln);
 	start_transaction(ln->user, ln);
 }
 
@@ -583,6 +642,7 @@ on_result(struct contact *c, void *arg)
 	/* An idle connection on which the server began to talk. */
 	if (d == NULL)
 		return;
+	keep_sessions(ln);
 	left = take_results(d, ln, may_go_on(d));
 	d->worked = d->host_worked = 1;
 	ln->user = NULL;
@@ -650,6 +710,14 @@ on_ended(struct contact *c, void *arg)
 		broke_off(d, ln);
 		return;
 	}
+	/* The chain is that of an earlier handshake: another may hold a newer one. */
+	if (c->tls.resumed && !d->in_full) {
+		tickets_forget(ln->out->tickets, ln->key);
+		d->in_full = 1;
+		free_later(ln);
+		try_next(d);
+		return;
+	}
 	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
 	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
 	doubt(d);
@@ -696,6 +764,7 @@ connect_line(struct delivery *d, char *key)
 	struct contact_target target = { .port = d->port };
 	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
+	SSL_SESSION *session;
 
 	facts_sockaddr(&d->plan->facts->host[d->host].addr[d->addr], d->port, &ss);
 	quit_idle(o, &ss);
@@ -703,6 +772,7 @@ connect_line(struct delivery *d, char *key)
 	ln->out = o;
 	ln->user = d;
 	ln->key = key;
+	session = d->in_full ? NULL : tickets_take(o->tickets, key, time(NULL), &ln->shaken);
 	/* A copy of its own: it unpacked once, so it does again. */
 	if ((ln->plan = unpack_plan(d->plan_text.p, d->plan_text.len, &f)) == NULL ||
 	    (ln->idle = evtimer_new(o->role.base, on_idle, ln)) == NULL)
@@ -715,7 +785,10 @@ connect_line(struct delivery *d, char *key)
 	target.host = &ln->plan->plan.host[d->host];
 	target.facts = ln->plan->facts;
 	target.addr = &ln->plan->facts->host[d->host].addr[d->addr];
+	conf.session = session;
+	conf.tls_arg = ln;
 	contact_start(&ln->contact, &conf, &target, &handlers, ln);
+	SSL_SESSION_free(session);
 }
 
 static void
@@ -972,6 +1045,7 @@ out_main(const struct out_start *start)
 	role_begin(&o.role, &start->role);
 	channel_gather(o.role.master);
 	role_drop(&start->role);
+	begin_sessions(&o);
 	o.queue = channel_new(o.role.base, start->queue, &queue_handlers, &o);
 	channel_gather(o.queue);
 	role_ready(&o.role);
