@@ -126,7 +126,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 	    $(call tier_libs,$(TIERS_UNIT))
 
 # The records between the relay's roles.
-$(BUILD)/unit/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
+$(BUILD)/unit/record: $(patsubst %,$(BUILD)/cmd/smtp-relay/%.o,order pack tried)
 
 # The plans that the queue keeps; the TLS sessions that an out does.
 $(BUILD)/unit/plans: $(BUILD)/cmd/smtp-relay/plans.o

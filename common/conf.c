@@ -680,6 +680,38 @@ set_route(void *ctx, const struct table_line *line, struct fail *f)
 	return 0;
 }
 
+/* ---- alerts ---- */
+
+static int
+set_alert(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return conf_alert_to(&((struct conf *)ctx)->alert, l, f);
+}
+
+static int
+set_alert_hook(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return conf_alert_hook(&((struct conf *)ctx)->alert, l, f);
+}
+
+static int
+set_alert_user(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return conf_alert_user(&((struct conf *)ctx)->alert, l, f);
+}
+
+static int
+set_alert_interval(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return conf_alert_interval(&((struct conf *)ctx)->alert, l, f);
+}
+
+static int
+set_alert_before(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return conf_alert_before(&((struct conf *)ctx)->alert, l, f);
+}
+
 /* ---- which one applies ---- */
 
 /* How well a pattern fits: its length, so that the longest wins; -1 where it does not. */
@@ -888,6 +920,11 @@ static const struct table_row rows[] = {
 	{ "domain-map", 3, 3, 0, set_domain_map },
 	{ "destination", 1, 64, 0, set_destination },
 	{ "route", 2, 2, 0, set_route },
+	{ "alert", 1, CONF_ALERT_MAX, 0, set_alert },
+	{ "alert-hook", 1, 1, TABLE_ONCE, set_alert_hook },
+	{ "alert-user", 1, 1, TABLE_ONCE, set_alert_user },
+	{ "alert-interval", 1, 1, TABLE_ONCE, set_alert_interval },
+	{ "alert-before", 1, 1, TABLE_ONCE, set_alert_before },
 };
 
 static char *
@@ -908,6 +945,7 @@ conf_new(const char *file)
 	conf_notice_begin(c);
 	c->limits = limits_standard;
 	c->min_free = usual_floor;
+	conf_alert_init(&c->alert);
 	return c;
 }
 
@@ -983,6 +1021,7 @@ conf_free(struct conf *c)
 	free(c->resolver);
 	free(c->recipients);
 	free(c->double_bounce_to);
+	conf_alert_clear(&c->alert);
 	free(c->file);
 	free(c);
 }
@@ -1102,6 +1141,7 @@ print_all(const struct conf *c, struct buf *b)
 	buf_printf(b, "resolver %s, anchor %s, hosts of MX asked at port %u\n",
 	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
 	    c->mx_port);
+	conf_alert_print(&c->alert, b);
 	if (!c->deliver)
 		buf_printf(b, "nothing is delivered: mail waits in the queue\n");
 	if (c->loopback_mx)

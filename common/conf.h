@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "cidr.h"
+#include "conf_alert.h"
 #include "fail.h"
 #include "limit.h"
 #include "notice.h"
@@ -129,6 +130,7 @@ struct conf {
 	size_t ndestinations;
 	struct conf_route *route;
 	size_t nroutes;
+	struct conf_alert alert;
 };
 
 /*

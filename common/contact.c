@@ -96,6 +96,50 @@ contact_end_seen(const struct smtp_client *c)
 	}
 }
 
+static const char *const trouble_names[CONTACT_TROUBLES] = { [CONTACT_TROUBLE_NONE] = "none",
+	[CONTACT_TROUBLE_NO_ESMTP] = "no-esmtp", [CONTACT_TROUBLE_NO_STARTTLS] = "no-starttls",
+	[CONTACT_TROUBLE_STARTTLS_REFUSED] = "starttls-refused", [CONTACT_TROUBLE_HANDSHAKE] = "handshake",
+	[CONTACT_TROUBLE_VERIFICATION] = "verification" };
+
+const char *
+contact_trouble_name(enum contact_trouble trouble)
+{
+	return trouble_names[trouble];
+}
+
+int
+contact_trouble_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < CONTACT_TROUBLES; i++)
+		if (strcmp(trouble_names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+enum contact_trouble
+contact_trouble(const struct contact *c)
+{
+	if (c->was_ready || c->verdict.word != VERDICT_SKIP)
+		return CONTACT_TROUBLE_NONE;
+	switch (c->seen.end) {
+	case SEEN_READY:
+		/* Under a chain that is good REQUIRETLS is what is missing. */
+		return c->seen.tls && !proof_suffices(c->target.host, &c->proof) ? CONTACT_TROUBLE_VERIFICATION :
+		    CONTACT_TROUBLE_NONE;
+	case SEEN_NO_STARTTLS:
+		return c->client.esmtp ? CONTACT_TROUBLE_NO_STARTTLS : CONTACT_TROUBLE_NO_ESMTP;
+	case SEEN_STARTTLS_REFUSED:
+		return CONTACT_TROUBLE_STARTTLS_REFUSED;
+	case SEEN_HANDSHAKE_FAILED:
+	case SEEN_INJECTION:
+		return CONTACT_TROUBLE_HANDSHAKE;
+	default:
+		return CONTACT_TROUBLE_NONE;
+	}
+}
+
 /* A peer that took HELO only is told apart from one that has ESMTP without STARTTLS. */
 static void
 not_offered(struct contact *c)

@@ -102,6 +102,23 @@ void contact_quit(struct contact *);
 /* What the end of a session says to policy. */
 enum seen_end contact_end_seen(const struct smtp_client *);
 
+/* Why TLS that the plan requires is not to be had there. */
+enum contact_trouble {
+	CONTACT_TROUBLE_NONE,		/* it is, or is not required, or something else is wrong with the host */
+	CONTACT_TROUBLE_NO_ESMTP,	/* EHLO is not known, so STARTTLS is not */
+	CONTACT_TROUBLE_NO_STARTTLS,	/* EHLO is answered without STARTTLS */
+	CONTACT_TROUBLE_STARTTLS_REFUSED,	/* STARTTLS is answered with an error */
+	CONTACT_TROUBLE_HANDSHAKE,	/* the handshake failed, or could not begin */
+	CONTACT_TROUBLE_VERIFICATION	/* the certificate is not what the plan asks for */
+};
+#define CONTACT_TROUBLES (CONTACT_TROUBLE_VERIFICATION + 1)
+
+const char *contact_trouble_name(enum contact_trouble);	/* "none" "no-esmtp" ... "verification" */
+int contact_trouble_find(const char *);			/* -1: there is none of that name */
+
+/* Of a contact that has ended and was not ready. */
+enum contact_trouble contact_trouble(const struct contact *);
+
 /* Frees what the struct holds, whatever is under way. */
 void contact_clear(struct contact *);
 

@@ -83,6 +83,7 @@ struct part {
 	char *port;
 	size_t host;			/* the plan's, where it has a place */
 	int placed;
+	struct alerting_part tried;	/* what came of its hosts */
 };
 
 /* A message that was read for its commit and waits for its first try. */
@@ -919,6 +920,7 @@ part_done(struct part *p)
 	}
 	planned(p);
 	forget_plan(p);
+	alerting_part_clear(&p->tried);
 	free(p->domain);
 	free(p->plan_key);
 	free(p);
@@ -1199,7 +1201,7 @@ part_of(struct dispatch *d, const char *seq)
 	return d->part[slot];
 }
 
-/* planned SEQ PORT TTL, the plan's lines */
+/* planned SEQ PORT TTL, the plan's lines; dns sick|well WHY DOMAIN */
 static void
 on_route_record(void *arg, struct order *o)
 {
@@ -1210,6 +1212,10 @@ on_route_record(void *arg, struct order *o)
 
 	if (o->fd != -1)
 		close(o->fd);
+	if (o->n == 4 && strcmp(o->v[0], "dns") == 0) {
+		alerting_dns(d->conf.alerting, strcmp(o->v[1], "sick") == 0, o->v[2], o->v[3]);
+		return;
+	}
 	if (o->n != 4 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL ||
 	    !p->asked || text_number(o->v[3], 0, UINT32_MAX, "ttl", &ttl, &f) == -1)
 		return;
@@ -1372,6 +1378,29 @@ outcome_named(const char *word)
 	    strcmp(word, "broke") == 0 ? SCHED_BROKE : SCHED_SAYS_NOTHING;
 }
 
+/* tried SEQ HOST ADDRESS VERDICT TROUBLE RULE WHY */
+static void
+take_tried(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+	struct fail f = FAIL_INIT;
+	struct tried t;
+
+	if (p == NULL || p->outlet != o || p->plan == NULL || tried_unpack(&t, r, p->plan->plan.nhost, &f) == -1)
+		return;
+	alerting_tried(o->d->conf.alerting, &p->tried, &p->plan->plan, p->domain, &t);
+}
+
+static void
+tell_alerting(struct part *p, int worked)
+{
+	const struct active *a = p->a;
+	struct alerting_mail m = { .domain = p->domain, .env = &a->msg.env, .asks = a->asks, .worked = worked,
+		.shared = a->name.domain[0] == '\0', .expires = a->msg.env.arrived + SCHED_LIFETIME };
+
+	alerting_done(a->d->conf.alerting, &p->tried, &m);
+}
+
 static void
 take_finished(struct outlet *o, const struct order *r)
 {
@@ -1379,6 +1408,7 @@ take_finished(struct outlet *o, const struct order *r)
 
 	if (p == NULL || p->outlet != o)
 		return;
+	tell_alerting(p, strcmp(r->v[2], "worked") == 0);
 	p->a->worked |= strcmp(r->v[2], "worked") == 0;
 	p->a->broke |= strcmp(r->v[2], "broke") == 0;
 	p->a->damaged |= strcmp(r->v[2], "damaged") == 0;
@@ -1443,6 +1473,8 @@ on_out_record(void *arg, struct order *r)
 		take_moved(arg, r);
 	else if (r->n == 2 && strcmp(r->v[0], "doubt") == 0)
 		take_doubt(arg, r);
+	else if (r->n == 8 && strcmp(r->v[0], "tried") == 0)
+		take_tried(arg, r);
 }
 
 /* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
@@ -1558,6 +1590,41 @@ dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, stru
 		return CONTROL_FAILED;
 	sched_remove(d->sched, m);
 	return rc == 0 ? CONTROL_OK : CONTROL_ABSENT;
+}
+
+/* ---- what waits ---- */
+
+static void
+add_queued(struct alerting_queued *q, int64_t arrived)
+{
+	int64_t expires = arrived + SCHED_LIFETIME;
+
+	q->n++;
+	if (q->first == 0 || expires < q->first)
+		q->first = expires;
+}
+
+/* Under way are also messages that have recipients elsewhere. */
+void
+dispatch_queued(const struct dispatch *d, const char *domain, struct alerting_queued *q)
+{
+	struct spool_envelope env = { .from = NULL };
+	struct spool_name name = { .hash = 0 };
+	char key[SPOOL_DOMAIN_MAX + 32], *address = xasprintf("x@%s", domain);
+	size_t i, n;
+
+	*q = (struct alerting_queued){ .n = 0 };
+	spool_envelope_add_rcpt(&env, address);
+	free(address);
+	spool_name_domains(&name, &env);
+	spool_envelope_clear(&env);
+	key_of(&name, key, sizeof key);
+	n = sched_state(d->sched, key).waiting;
+	for (i = 0; i < n; i++)
+		add_queued(q, spool_id_time_us(sched_waiting(d->sched, key, i)->id) / 1000000);
+	for (i = 0; i < d->nparts; i++)
+		if (d->part[i] != NULL && strcmp(d->part[i]->domain, domain) == 0)
+			add_queued(q, d->part[i]->a->msg.env.arrived);
 }
 
 /* ---- the pump ---- */

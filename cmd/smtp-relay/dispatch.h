@@ -8,6 +8,7 @@
 #ifndef RELAY_DISPATCH_H
 #define RELAY_DISPATCH_H
 
+#include "alerting.h"
 #include "conf.h"
 #include "control.h"
 #include "journal.h"
@@ -36,6 +37,7 @@ struct dispatch_conf {
 	struct event_base *base;
 	struct spool *spool;
 	const struct journal_key *key;	/* of journal_replay() */
+	struct alerting *alerting;	/* hears what came of hosts; borrowed */
 	/*
 	 * Takes a finished file of new/ into the queue's next commit; committed is called with whether it
 	 * is safe.
@@ -56,6 +58,9 @@ int dispatch_add_new(struct dispatch *, struct spool_item *);
  * delivered, and gets there when that ends; a message that is done by then is done.
  */
 enum control_answer dispatch_change(struct dispatch *, enum control_verb, const char *id, struct fail *);
+
+/* Messages that wait for a domain alone or are under way there. */
+void dispatch_queued(const struct dispatch *, const char *domain, struct alerting_queued *);
 
 /* A new configuration, for what is decided from now on; the one before must stay until then.  Borrowed. */
 void dispatch_take_conf(struct dispatch *, const struct conf *);

@@ -1,7 +1,9 @@
 #include "doctor.h"
 
+#include <stdlib.h>
 #include <time.h>
 
+#include "alloc.h"
 #include "log.h"
 
 static int64_t
@@ -30,10 +32,13 @@ on_diagnosis(void *arg, enum dns_ill ill, const char *text)
 
 	d->under_way = 0;
 	/* That the resolver is well and the domain is not concerns that domain only. */
-	if (ill != DNS_WELL && ill != d->ill)
+	if (ill == DNS_WELL)
+		return;
+	if (ill != d->ill)
 		say(d, "dns-sick", LOG_LEVEL_ERROR, text);
-	if (ill != DNS_WELL)
-		d->ill = ill;
+	d->ill = ill;
+	d->told = -1;
+	d->tell(d->arg, 1, text, d->domain);
 }
 
 /* Nothing of it could be looked up; what fails further down is a host's own. */
@@ -56,6 +61,10 @@ doctor_look(struct doctor *d, const struct facts *f)
 {
 	int64_t now = seconds();
 
+	if (is_validated(f) && d->told != 1) {
+		d->told = 1;
+		d->tell(d->arg, 0, "", f->domain);
+	}
 	if (is_validated(f) && d->ill != DNS_WELL) {
 		d->ill = DNS_WELL;
 		d->asked = 0;
@@ -64,6 +73,8 @@ doctor_look(struct doctor *d, const struct facts *f)
 	if (!is_failure(f) || d->under_way || (d->asked != 0 && now - d->asked < DOCTOR_AGAIN_S))
 		return;
 	d->asked = now;
+	free(d->domain);
+	d->domain = xstrdup(f->domain);
 	d->under_way = 1;
 	dns_diagnose(d->dns, on_diagnosis, d);
 }

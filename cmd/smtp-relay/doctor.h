@@ -18,6 +18,11 @@ struct doctor {
 	int64_t asked;		/* monotonic seconds of the last diagnosis; 0: none yet */
 	int under_way;
 	enum dns_ill ill;	/* as last logged */
+	char *domain;		/* for which it asked last; owned */
+	int told;		/* what was told last: 1 well, -1 ill; 0: nothing yet */
+	/* Hears of each diagnosis that finds an illness, and once of its end, or that there is none. */
+	void (*tell)(void *arg, int sick, const char *why, const char *domain);
+	void *arg;
 };
 
 /* For all that was looked up: a failure as a whole has the resolver asked, a validated answer ends an illness. */

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <openssl/crypto.h>
@@ -24,7 +25,9 @@
 #include "auth.h"
 #include "clients.h"
 #include "dns.h"
+#include "ends.h"
 #include "file.h"
+#include "hook.h"
 #include "in.h"
 #include "log.h"
 #include "order.h"
@@ -45,8 +48,8 @@
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
 
-/* The first is the queue, the second route; then the workers: in, out; auth last, where there is one. */
-enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT, CHILD_AUTH };
+/* The first is the queue, the second route; then the workers: in, out; then hook; auth last: where there is one. */
+enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT, CHILD_HOOK, CHILD_AUTH };
 
 struct child {
 	enum child_kind kind;
@@ -67,8 +70,10 @@ struct master {
 	struct tls_secrets *secrets;	/* of session tickets */
 	SSL_CTX *client_tls, *client_strict;	/* of out */
 	int news;			/* a configuration that the queue has to be told of; -1: none */
+	struct buf ends;		/* of identities in use: the record for the queue */
+	pid_t ends_told;		/* the queue that has it */
 	int drop;			/* we are root: roles become users of their own */
-	struct sandbox_user user, queue_user;
+	struct sandbox_user user, queue_user, hook_user;
 	char *newdir, *stsdir, *nonedir;
 	int newfd;
 	int signals;
@@ -106,6 +111,23 @@ uptime(void)
 
 /* ---- users ---- */
 
+/* In a process of user's or queue-user's the program's children could look around. */
+static int
+find_hook_user(struct master *m, struct fail *f)
+{
+	const struct conf *c = m->conf;
+
+	if (c->alert.hook == NULL)
+		return 0;
+	if (c->alert.user == NULL)
+		return fail(f, FAIL_INPUT, "%.200s: started as root, alert-hook needs alert-user", c->file);
+	if (sandbox_user_find(c->alert.user, &m->hook_user, f) == -1)
+		return fail_prefix(f, "%.200s", c->file);
+	if (m->hook_user.uid == m->user.uid || m->hook_user.uid == m->queue_user.uid)
+		return fail(f, FAIL_INPUT, "%.200s: alert-user, user and queue-user must differ", c->file);
+	return 0;
+}
+
 static int
 find_users(struct master *m, struct fail *f)
 {
@@ -113,8 +135,8 @@ find_users(struct master *m, struct fail *f)
 
 	m->drop = geteuid() == 0;
 	if (!m->drop) {
-		m->user.uid = m->queue_user.uid = geteuid();
-		m->user.gid = m->queue_user.gid = getegid();
+		m->user.uid = m->queue_user.uid = m->hook_user.uid = geteuid();
+		m->user.gid = m->queue_user.gid = m->hook_user.gid = getegid();
 		return 0;
 	}
 	if (c->user == NULL || c->queue_user == NULL)
@@ -125,7 +147,7 @@ find_users(struct master *m, struct fail *f)
 		return fail_prefix(f, "%.200s", c->file);
 	if (m->user.uid == m->queue_user.uid)
 		return fail(f, FAIL_INPUT, "%.200s: user and queue-user must differ", c->file);
-	return 0;
+	return find_hook_user(m, f);
 }
 
 static int
@@ -175,6 +197,24 @@ check_passwords(const struct conf *c, struct fail *f)
 	return 0;
 }
 
+/* Whoever may change it says what the relay runs. */
+static int
+check_hook(const struct conf *c, struct fail *f)
+{
+	const char *path = c->alert.hook;
+	struct stat st;
+
+	if (path == NULL)
+		return 0;
+	if (stat(path, &st) == -1)
+		return fail_errno(f, "alert-hook: %.300s", path);
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+		return fail(f, FAIL_INPUT, "alert-hook: %.300s is not a program", path);
+	if (st.st_mode & S_IWOTH)
+		return fail(f, FAIL_INPUT, "alert-hook: everybody may write to %.300s", path);
+	return 0;
+}
+
 size_t
 master_check(const struct conf *c, void (*report)(const struct fail *))
 {
@@ -188,6 +228,7 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 		tell(report, &f, spool_check(c->spool, &f), &errors);
 	tell(report, &f, check_anchor(c, &f), &errors);
 	tell(report, &f, check_passwords(c, &f), &errors);
+	tell(report, &f, check_hook(c, &f), &errors);
 	return errors;
 }
 
@@ -215,13 +256,14 @@ master_new(const struct conf *c, const char *path, struct fail *f)
 	m->newfd = m->signals = m->news = -1;
 	m->next_number = 1;
 	m->secrets = tls_secrets_new();
-	if (find_users(m, f) == -1 || make_secret(m, f) == -1 ||
+	if (find_users(m, f) == -1 || check_hook(c, f) == -1 || make_secret(m, f) == -1 ||
 	    (m->setup = setup_open(c, m->secrets, NULL, f)) == NULL || open_spool(m, f) == -1 ||
 	    (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
 	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL) {
 		master_free(m);
 		return NULL;
 	}
+	ends_list(c, &m->ends);
 	return m;
 }
 
@@ -258,6 +300,7 @@ master_free(struct master *m)
 	tls_secrets_free(m->secrets);
 	if (m->low != NULL)
 		munmap(m->low, sizeof *m->low);
+	buf_clear(&m->ends);
 	free(m->child);
 	free(m->newdir);
 	free(m->stsdir);
@@ -298,7 +341,7 @@ close_others(struct master *m, const struct child *mine, int listeners)
 static void
 become_queue(struct master *m, const struct child *c, int sock)
 {
-	struct queue_start start = { .conf = m->conf, .spool = m->conf->spool };
+	struct queue_start start = { .conf = m->conf, .conf_path = m->path, .spool = m->conf->spool };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
@@ -357,6 +400,18 @@ become_auth(struct master *m, const struct child *c, int sock)
 	auth_main(&start);
 }
 
+/* Its root directory stays: the program is in it, and what the program needs. */
+static void
+become_hook(struct master *m, const struct child *c, int sock, int queue)
+{
+	struct hook_start start = { .conf = m->conf, .queue = queue };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = NULL,
+		.detach = m->detach, .user = m->drop ? &m->hook_user : NULL };
+	hook_main(&start);
+}
+
 static void
 become(struct master *m, const struct child *c, int sock, int queue, int names)
 {
@@ -372,6 +427,9 @@ become(struct master *m, const struct child *c, int sock, int queue, int names)
 		break;
 	case CHILD_OUT:
 		become_out(m, c, sock, queue);
+		break;
+	case CHILD_HOOK:
+		become_hook(m, c, sock, queue);
 		break;
 	case CHILD_AUTH:
 		become_auth(m, c, sock);
@@ -419,7 +477,7 @@ static int
 introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 {
 	static const char *const words[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route",
-		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_AUTH] = "" };
+		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_HOOK] = "hook", [CHILD_AUTH] = "" };
 	char text[64];
 	int n = snprintf(text, sizeof text, "%s %u\n", words[c->kind], c->number);
 
@@ -668,7 +726,7 @@ child_died(struct master *m, struct child *c, int status)
 		return;
 	if (is_retired(m, c) && status == 0)
 		log_retired_end(c);
-	else if (c->kind != CHILD_AUTH || status != 0)	/* it was told to end, for another with a new file */
+	else if (c->kind < CHILD_HOOK || status != 0)	/* it was told to end, for another with a new file */
 		log_death(c, status);
 	if (c->kind == CHILD_IN)
 		forget_sessions(m, c);
@@ -816,7 +874,7 @@ retire_all(struct master *m)
 	size_t i;
 
 	for (i = 1; i < m->nroles; i++)
-		if (m->child[i].state != CHILD_DOWN && m->child[i].kind != CHILD_AUTH)
+		if (m->child[i].state != CHILD_DOWN && m->child[i].kind < CHILD_HOOK)
 			retire(m, &m->child[i]);
 }
 
@@ -838,16 +896,17 @@ stop_oldest(struct master *m, enum child_kind kind)
 		tell_stop(oldest);
 }
 
-/* Another reads the file anew. */
+/* Another auth reads the file anew; another hook runs the program of now. */
 static void
-renew_auth(struct master *m)
+renew_others(struct master *m)
 {
-	struct child *auth = auth_child(m);
+	size_t i;
 
-	if (auth == NULL)
-		return;
-	auth->not_before = 0;
-	tell_stop(auth);
+	for (i = 1; i < m->nroles; i++)
+		if (m->child[i].kind >= CHILD_HOOK && m->child[i].state == CHILD_UP) {
+			m->child[i].not_before = 0;
+			tell_stop(&m->child[i]);
+		}
 }
 
 /* A relay that runs for longer than the demonstration certificate lasts shows the next one, unasked. */
@@ -931,6 +990,10 @@ needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
 		what = "workers";
 	else if (conf_has_auth(old) != conf_has_auth(new))
 		what = "auth";
+	else if ((old->alert.hook == NULL) != (new->alert.hook == NULL))
+		what = "alert-hook";
+	else if (!is_same(old->alert.user, new->alert.user))
+		what = "alert-user";
 	if (what == NULL)
 		return 0;
 	fail(f, FAIL_POLICY, "%s has another value: that needs a restart", what);
@@ -948,7 +1011,8 @@ read_again(const struct master *m, struct buf *text, struct fail *f)
 	c = conf_parse_text(m->conf->file, text->p, text->len, log_conf_error, NULL, &errors);
 	if (errors > 0)
 		fail(f, FAIL_INPUT, "%.300s: %zu error%s", m->conf->file, errors, errors == 1 ? "" : "s");
-	else if (!needs_restart(m->conf, c, f) && check_anchor(c, f) == 0 && check_passwords(c, f) == 0)
+	else if (!needs_restart(m->conf, c, f) && check_anchor(c, f) == 0 && check_passwords(c, f) == 0 &&
+	    check_hook(c, f) == 0)
 		return c;
 	conf_free(c);
 	return NULL;
@@ -981,6 +1045,26 @@ tell_queue(struct master *m)
 		return;
 	close(m->news);
 	m->news = -1;
+}
+
+/* At its start, and where identities were read anew. */
+static void
+tell_ends(struct master *m)
+{
+	struct child *queue = queue_child(m);
+	struct fail f = FAIL_INIT;
+
+	if (queue->state == CHILD_UP && queue->pid != m->ends_told &&
+	    order_send(queue->sock, m->ends.p, m->ends.len, -1, &f) == 1)
+		m->ends_told = queue->pid;
+}
+
+static void
+list_ends(struct master *m)
+{
+	buf_drop(&m->ends, m->ends.len);
+	ends_list(m->conf, &m->ends);
+	m->ends_told = 0;
 }
 
 static int
@@ -1035,9 +1119,10 @@ reload(struct master *m)
 		return;
 	}
 	m->generation++;
+	list_ends(m);
 	retire_all(m);
 	if (!demo_only)
-		renew_auth(m);
+		renew_others(m);
 	if (demo_only)
 		say(LOG_LEVEL_INFO, "renewed", "identity", SETUP_DEMO);
 	else
@@ -1165,13 +1250,24 @@ raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &l);
 }
 
+/* There is one where the configuration asks for it: behind the workers, in the order of their kinds. */
+static void
+add_single(struct master *m, enum child_kind kind, const char *name)
+{
+	struct child *c = &m->child[m->nroles++];
+
+	c->kind = kind;
+	snprintf(c->name, sizeof c->name, "%s", name);
+}
+
 static void
 make_children(struct master *m)
 {
 	size_t i;
 
-	m->nroles = 2 + 2 * (size_t)m->conf->workers + (conf_has_auth(m->conf) ? 1 : 0);
-	m->nchildren = m->nroles + (1 + 2 * m->conf->workers) * (size_t)MASTER_GENERATIONS;
+	m->nroles = 2 + 2 * (size_t)m->conf->workers;
+	m->nchildren = m->nroles + (conf_has_auth(m->conf) ? 1 : 0) + (m->conf->alert.hook != NULL ? 1 : 0) +
+	    (1 + 2 * m->conf->workers) * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	for (i = 0; i < m->nroles; i++) {
 		struct child *c = &m->child[i];
@@ -1179,10 +1275,10 @@ make_children(struct master *m)
 		c->kind = i == 0 ? CHILD_QUEUE : i == 1 ? CHILD_ROUTE : i % 2 == 0 ? CHILD_IN : CHILD_OUT;
 		name_child(m, c);
 	}
-	if (conf_has_auth(m->conf)) {
-		m->child[m->nroles - 1].kind = CHILD_AUTH;
-		snprintf(m->child[m->nroles - 1].name, sizeof m->child[0].name, "auth");
-	}
+	if (m->conf->alert.hook != NULL)
+		add_single(m, CHILD_HOOK, "hook");
+	if (conf_has_auth(m->conf))
+		add_single(m, CHILD_AUTH, "auth");
 }
 
 int
@@ -1203,6 +1299,7 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 		renew_secret(m);
 		reload(m);
 		tell_queue(m);
+		tell_ends(m);
 		start_missing(m);
 		wait_for_something(m);
 		introduce_auths(m);

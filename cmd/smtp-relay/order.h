@@ -16,6 +16,8 @@
  *	master -> route	retire			another comes: answer until the queue lets go, then end
  *	master -> in	ticket SECRET		session tickets are sealed with it from now on
  *	master -> queue	conf		+fd	a new configuration, the text of it
+ *			identities		and a line for each in use: "identity NAME END DEMO USE..."
+ *			hook NUMBER	+fd	a new hook
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	master -> route	names		+fd	a new in, which asks there (names.h)
  *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?
@@ -24,6 +26,7 @@
  *	master -> queue	out NUMBER, route	+fd	likewise
  *	queue -> route	route SEQ DOMAIN ASKS	what is the plan?
  *	route -> queue	planned SEQ PORT TTL	and the plan's lines (pack.h); TTL: seconds for which its facts hold
+ *			dns sick|well WHY DOMAIN	nothing can be looked up, that domain for one; or it can
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"
  *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", then the plan's
@@ -31,9 +34,12 @@
  *	out -> queue	switched		the journal before is done with
  *			retire			give me no more orders
  *			result SEQ INDEX STATE TEXT [unwritten]	of a recipient; final, and yet not in the journal
+ *			tried SEQ HOST ADDRESS VERDICT TROUBLE RULE WHY	what came of a host (tried.h)
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
  *			doubt SEQ		a host failed in a way that a newer plan might mend
  *			finished SEQ OUTCOME	of the order
+ *	queue -> hook	run SEQ KIND NAME EVENT	and what the program reads
+ *	hook -> queue	ran SEQ			it has ended, or could not begin
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */
 #ifndef RELAY_ORDER_H

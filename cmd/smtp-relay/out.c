@@ -25,6 +25,7 @@
 #include "table.h"
 #include "tickets.h"
 #include "tlsa.h"
+#include "tried.h"
 
 struct out;
 
@@ -210,30 +211,55 @@ finished(struct delivery *d)
 
 /* ---- the log ---- */
 
+/* "3 1 1 0123456789abcdef...": enough to find it among those that are published. */
+static void
+log_tlsa(struct log_line *l, const struct tlsa *t)
+{
+	char *rdata = tlsa_rdata(t), text[64];
+
+	snprintf(text, sizeof text, "%.*s%s", OUT_TLSA_SHORT, rdata, strlen(rdata) > OUT_TLSA_SHORT ? "..." : "");
+	log_key(l, "tlsa", text);
+	free(rdata);
+}
+
+/* By which policy the host was held against the names of its MX records, where one was. */
+static int
+by_sts(const struct contact *c)
+{
+	return c->target.host->need == PLAN_STS || c->target.host->testing != PLAN_TESTING_NONE;
+}
+
 static void
 log_tls(struct log_line *l, const struct contact *c)
 {
-	if (!c->seen.tls)
-		return;
-	log_key(l, "protocol", c->tls.protocol);
-	log_key(l, "cipher", c->tls.cipher);
-	if (c->tls.resumed)
-		log_key_num(l, "resumed", 1);
-	if (c->proof.dane.matched >= 0) {
-		char *rdata = tlsa_rdata(&c->target.host->host->tlsa[c->proof.dane.matched]);
-
-		log_key(l, "tlsa", rdata);
-		free(rdata);
+	if (c->seen.tls) {
+		log_key(l, "protocol", c->tls.protocol);
+		log_key(l, "cipher", c->tls.cipher);
+		log_key(l, "group", c->tls.group[0] != '\0' ? c->tls.group : NULL);
+		log_key(l, "resumed", c->tls.resumed ? "yes" : "no");
 	}
+	if (c->seen.tls && c->proof.dane.matched >= 0)
+		log_tlsa(l, &c->target.host->host->tlsa[c->proof.dane.matched]);
+	if (by_sts(c))
+		log_key(l, "sts", c->target.facts->sts_id);
+}
+
+/* What is wrong with TLS where it is required has a verb of its own: somebody has to do something about it. */
+static const char *
+verb_of(const struct contact *c)
+{
+	return contact_trouble(c) != CONTACT_TROUBLE_NONE ? "tls-unusable" : "not-delivered";
 }
 
 static void
 log_host(const struct delivery *d, const struct contact *c, const char *verb, enum log_level level)
 {
+	enum contact_trouble trouble = contact_trouble(c);
 	char addr[INET6_ADDRSTRLEN];
 	struct log_line l;
 
 	log_event(&l, level, d->id, verb);
+	log_key(&l, "condition", trouble != CONTACT_TROUBLE_NONE ? contact_trouble_name(trouble) : NULL);
 	log_key(&l, "domain", d->plan->facts->domain);
 	log_key(&l, "host", c->target.host->host->name);
 	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
@@ -256,6 +282,26 @@ static const char *const result_verbs[SMTP_RCPT_STATES] = {
 	[SMTP_RCPT_PERM] = "failed",
 	[SMTP_RCPT_UNKNOWN] = "unknown",
 };
+
+/* For what is counted and told of a destination. */
+static void
+tell_tried(struct delivery *d, const struct tried *t)
+{
+	struct buf b = BUF_INIT;
+
+	tried_pack(&b, d->seq, t);
+	tell(d->out, &b);
+}
+
+static void
+tell_contact(struct delivery *d, const struct contact *c)
+{
+	char addr[INET6_ADDRSTRLEN];
+	struct tried t = { .host = d->host, .address = facts_addr_text(c->target.addr, addr),
+		.word = c->verdict.word, .trouble = contact_trouble(c), .rule = c->verdict.rule, .why = c->verdict.why };
+
+	tell_tried(d, &t);
+}
 
 static void
 log_recipient(const struct delivery *d, const struct contact *c, const struct smtp_rcpt *r,
@@ -578,7 +624,7 @@ on_ready(struct contact *c, void *arg)
 	struct line *ln = arg;
 
 	log_host(ln->user, c, "connected", LOG_LEVEL_INFO);
-	keep_sessions(ln);
+	tell_contact(ln->user, c);
 	start_transaction(ln->user, ln);
 }
 
@@ -710,17 +756,11 @@ on_ended(struct contact *c, void *arg)
 		broke_off(d, ln);
 		return;
 	}
-	/* The chain is that of an earlier handshake: another may hold a newer one. */
-	if (c->tls.resumed && !d->in_full) {
-		tickets_forget(ln->out->tickets, ln->key);
-		d->in_full = 1;
-		free_later(ln);
-		try_next(d);
-		return;
-	}
-	log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
-	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
-	doubt(d);
+	log_host(d, c, verb_of(c), LOG_LEVEL_WARN);
+	tell_contact(d, c);
+	free(d->reason);
+	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
+	    c->verdict.rule);
 	if (c->verdict.status != NULL)
 		d->status = c->verdict.status;
 	else
@@ -794,7 +834,11 @@ connect_line(struct delivery *d, char *key)
 static void
 note_skip(struct delivery *d, const struct plan_host *h)
 {
+	struct tried t = { .host = d->host, .address = "",
+		.word = h->act == PLAN_SKIP ? VERDICT_SKIP : VERDICT_INCONCLUSIVE, .rule = h->rule, .why = h->why };
 	struct log_line l;
+
+	tell_tried(d, &t);
 
 	log_event(&l, LOG_LEVEL_WARN, d->id, "not-delivered");
 	log_key(&l, "domain", d->plan->facts->domain);

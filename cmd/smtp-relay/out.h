@@ -15,6 +15,7 @@
 #define OUT_USES_MAX 100	/* messages on one connection */
 #define OUT_TRIES_MAX 20	/* addresses tried for an order, and */
 #define OUT_TRIES_S 300		/* seconds */
+#define OUT_TLSA_SHORT 22	/* octets of a TLSA record in the log: 3 1 1 and 16 digits */
 #define OUT_PIECE 32768		/* octets of a message read at once */
 
 struct out_start {

@@ -18,7 +18,7 @@ number(char dst[24], long long n)
 	snprintf(dst, 24, "%lld", n);
 }
 
-/* plan KIND STATUS RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL RECIPIENT */
+/* plan KIND STATUS RULE WHY; facts DOMAIN MX SEC BOUND CANONICAL RECIPIENT; sts ID, of a policy that counts */
 static void
 pack_head(struct buf *b, const struct plan *p)
 {
@@ -32,6 +32,8 @@ pack_head(struct buf *b, const struct plan *p)
 	table_put(b, "facts", p->facts->domain, mx, sec, bound,
 	    p->facts->mx_canonical != NULL ? p->facts->mx_canonical : "",
 	    p->facts->recipient != NULL ? p->facts->recipient : "", (char *)NULL);
+	if (p->facts->sts_id != NULL)
+		table_put(b, "sts", p->facts->sts_id, (char *)NULL);
 }
 
 /* asks CHECK NAMES FQDN TLS-MIN FALLBACK TESTING REQUIRETLS BOUND */
@@ -142,6 +144,18 @@ take_facts(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+/* Behind the facts. */
+static int
+take_sts(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+
+	if (u->facts == NULL)
+		return fail(f, FAIL_INPUT, "no facts above");
+	u->facts->sts_id = xstrdup(l->v[0]);
+	return 0;
+}
+
 static struct facts_host *
 last_host(struct unpacked *u, struct fail *f)
 {
@@ -243,6 +257,7 @@ take_tlsa(void *ctx, const struct table_line *l, struct fail *f)
 static const struct table_row rows[] = {
 	{ "plan", 4, 4, TABLE_ONCE | TABLE_REQUIRED, take_plan },
 	{ "facts", 6, 6, TABLE_ONCE | TABLE_REQUIRED, take_facts },
+	{ "sts", 1, 1, TABLE_ONCE, take_sts },
 	{ "host", 9, 9, 0, take_host },
 	{ "asks", 8, 8, 0, take_asks },
 	{ "addr", 1, 1, 0, take_addr },

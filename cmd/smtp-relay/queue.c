@@ -14,9 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "alerting.h"
 #include "alloc.h"
 #include "dispatch.h"
 #include "ear.h"
+#include "file.h"
 #include "journal.h"
 #include "log.h"
 #include "spool.h"
@@ -48,6 +50,7 @@ struct queue {
 	struct spool_batch named;	/* in queue/, the names not synced */
 	struct worker *workers;
 	struct dispatch *dispatch;
+	struct alerting *alerting;
 	struct event *commit, *probe;
 	struct ear *ear;
 };
@@ -197,10 +200,11 @@ take_conf(struct queue *q, int fd)
 	}
 	q->conf = conf;
 	dispatch_take_conf(q->dispatch, conf);
+	alerting_take_conf(q->alerting, conf);
 	conf_free(old);
 }
 
-/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, conf +fd */
+/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, conf +fd; identities, and their lines */
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -212,6 +216,10 @@ on_master_record(void *arg, struct order *o)
 		take_conf(q, o->fd);
 		return;
 	}
+	if (o->n == 1 && o->fd == -1 && strcmp(o->v[0], "identities") == 0) {
+		alerting_identities(q->alerting, o->more, o->more_len);
+		return;
+	}
 	if (o->n != 2 || o->fd == -1 ||
 	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "number", &number, &f) == -1)
 		fail(&f, FAIL_SYS, "a record from the master makes no sense");
@@ -221,6 +229,8 @@ on_master_record(void *arg, struct order *o)
 		dispatch_out(q->dispatch, o->fd, number);
 	else if (strcmp(o->v[0], "route") == 0)
 		dispatch_route(q->dispatch, o->fd);
+	else if (strcmp(o->v[0], "hook") == 0)
+		alerting_hook(q->alerting, o->fd);
 	else
 		fail(&f, FAIL_SYS, "a record from the master is not known");
 	if (f.kind != FAIL_NONE)
@@ -459,8 +469,28 @@ on_stop(void *arg)
 	dispatch_stop(q->dispatch);
 	while (q->batch.n + q->named.n > 0)
 		on_commit(-1, 0, q);
+	alerting_stop(q->alerting);
 	spool_close(&q->spool);
 	role_end(&q->role);
+}
+
+static void
+count_queued(void *arg, const char *domain, struct alerting_queued *queued)
+{
+	const struct queue *q = arg;
+
+	dispatch_queued(q->dispatch, domain, queued);
+}
+
+/* The spool is the root directory, or stays where it is. */
+static struct alerting *
+new_alerting(struct queue *q, const struct queue_start *start)
+{
+	char *file = file_join(start->role.user != NULL ? "/" : start->spool, ALERTING_FILE);
+	struct alerting_conf conf = { .conf = start->conf, .conf_path = start->conf_path, .name = start->role.name,
+		.file = file, .base = q->role.base, .spool = &q->spool, .submit = submit, .queued = count_queued, .arg = q };
+
+	return alerting_new(&conf);
 }
 
 void
@@ -485,6 +515,7 @@ queue_main(const struct queue_start *start)
 	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)
 		alloc_failed();
 	dispatch.base = q.role.base;
+	dispatch.alerting = q.alerting = new_alerting(&q, start);
 	q.dispatch = dispatch_new(&dispatch);
 	replay(&q);
 	recover(&q);

@@ -12,6 +12,7 @@
 struct queue_start {
 	struct role_start role;
 	const struct conf *conf;
+	const char *conf_path;	/* absolute */
 	const char *spool;	/* its path, before the role changes its root directory */
 };
 

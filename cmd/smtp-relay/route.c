@@ -87,6 +87,19 @@ answer(struct question *q, struct facts *facts)
 	free(q);
 }
 
+/* For the operator; a queue that is gone needs to hear nothing. */
+static void
+tell_dns(void *arg, int sick, const char *why, const char *domain)
+{
+	struct route *r = arg;
+	struct buf b = BUF_INIT;
+
+	table_put(&b, "dns", sick ? "sick" : "well", why, domain, (char *)NULL);
+	if (!r->retired)
+		channel_send(r->queue, b.p, b.len, -1);
+	buf_clear(&b);
+}
+
 static void
 on_facts(void *arg, struct facts *facts)
 {
@@ -252,7 +265,8 @@ route_main(const struct route_start *start)
 	/* libcurl is a file, and so are the libraries behind it. */
 	if ((r.dns = dns_new(r.role.base, &conf, &f)) == NULL || fetch_load(&f) == -1)
 		role_fail(&f);
-	r.doctor = (struct doctor){ .dns = r.dns, .id = start->role.name, .ill = DNS_WELL };
+	r.doctor = (struct doctor){ .dns = r.dns, .id = start->role.name, .ill = DNS_WELL, .tell = tell_dns,
+		.arg = &r };
 	role_drop(&start->role);
 	open_sts(&r, start);
 	r.queue = channel_new(r.role.base, start->queue, &handlers, &r);

@@ -1,6 +1,7 @@
 /* Records between the relay's roles: what one packs another unpacks, and nonsense is refused. */
 #include "../../cmd/smtp-relay/order.h"
 #include "../../cmd/smtp-relay/pack.h"
+#include "../../cmd/smtp-relay/tried.h"
 
 #include <arpa/inet.h>
 
@@ -98,6 +99,7 @@ test_gathered(void)
 static const char plan[] =
     "plan 0 5.0.0 RFC%205321 all%20is%20well\n"
     "facts dest.test 0 0 1 alias.test mail.test\n"
+    "sts 20160831085700Z\n"
     "host mx1.dest.test 10 0 5 5 1 mx1.dest.test RFC%207672 its%20records\n"
     "asks 1 2 1 3 3 2 1 1\n"
     "tlsa " RDATA "\n"
@@ -121,6 +123,7 @@ test_plan(void)
 	unit_str(u->plan.why, "all is well", "why");
 	unit_int(u->plan.domain_bound, 1, "bound");
 	unit_str(u->facts->recipient, "mail.test", "recipient");
+	unit_str(u->facts->sts_id, "20160831085700Z", "the policy's id");
 	unit_int(u->plan.host[0].names, VERIFY_NAMES_SAN, "names");
 	unit_int(u->plan.host[0].tls_min, POLICY_TLS_MIN_1_3, "tls-min");
 	unit_int(u->plan.host[0].requiretls, 1, "REQUIRETLS");
@@ -141,7 +144,7 @@ test_bad_plans(void)
 {
 	static const char *const bad[] = { "", "plan 0 s r w\n", "facts d 0 0 1 c \"\"\n",
 		"plan 9 s r w\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\nfacts d 6 0 1 c \"\"\n",
-		"plan 0 s r w\nfacts d 0 0 2 c \"\"\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 2 c \"\"\n", "plan 0 s r w\nsts 1\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c \"\"\n",
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\naddr 192.0.2.1\n", "plan 0 s r w\nfacts d 0 0 1 c \"\"\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
 		"plan 0 s r w\nhost h 1 0 0 0 0 b r w\nfacts d 0 0 1 c \"\"\n",
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 65536 0 0 0 0 b r w\n",
@@ -158,6 +161,45 @@ test_bad_plans(void)
 	}
 }
 
+static void
+test_tried(void)
+{
+	static const struct {
+		const char *text;
+		int rc;
+	} rows[] = { { "tried 7 1 192.0.2.1 SKIP verification RFC%207672%202.2 no%20match\n", 0 },
+		{ "tried 7 0 \"\" INCONCLUSIVE none local because\n", 0 },
+		{ "tried 7 2 192.0.2.1 SKIP verification local because\n", -1 },
+		{ "tried 7 -1 192.0.2.1 SKIP verification local because\n", -1 },
+		{ "tried 7 1 192.0.2.1 FROB verification local because\n", -1 },
+		{ "tried 7 1 192.0.2.1 SKIP frob local because\n", -1 },
+		{ "tried 7 1 192.0.2.1 SKIP verification local\n", -1 } };
+	struct fail f = FAIL_INIT;
+	struct buf b = BUF_INIT;
+	struct tried t;
+	char why[2 * TRIED_WHY_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		order_send(pair[0], rows[i].text, strlen(rows[i].text), -1, &f);
+		unit_int(order_recv(pair[1], &o, &f), 1, "tried, row %zu", i);
+		unit_int(tried_unpack(&t, &o, 2, &f), rows[i].rc, "is taken, or not");
+		if (rows[i].rc == 0) {
+			tried_pack(&b, "7", &t);
+			unit_str(b.p, rows[i].text, "packed again it is the same");
+		}
+		buf_clear(&b);
+	}
+	unit_int(tried_unpack(&t, &o, 0, &f), -1, "of a plan without hosts nothing is taken");
+	memset(why, 'x', sizeof why - 1);
+	why[sizeof why - 1] = '\0';
+	tried_pack(&b, "7", &(struct tried){ .address = "", .rule = "local", .why = why });
+	order_send(pair[0], b.p, b.len, -1, &f);
+	unit_int(order_recv(pair[1], &o, &f), 1, "a long reason");
+	unit_int(tried_unpack(&t, &o, 1, &f), 0, "is cut");
+	buf_clear(&b);
+}
+
 int
 main(void)
 {
@@ -170,6 +212,7 @@ main(void)
 	test_gathered();
 	test_plan();
 	test_bad_plans();
+	test_tried();
 	close(pair[0]);
 	unit_int(order_recv(pair[1], &o, &f), -1, "the other end is gone");
 	close(pair[1]);
