@@ -232,17 +232,18 @@ install: all $(COMPLETIONS)
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; \
 		install -d $$d && install -m 644 $$m $$d || exit 1; \
 	done
-	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(SHARE)/mtatls/acme
+	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts
 	install -m 644 $(addprefix $(BUILD)/completion/bash/,$(TOOLS)) $(BASH_COMPLETIONS)
 	install -m 644 $(addprefix $(BUILD)/completion/zsh/_,$(TOOLS)) $(ZSH_COMPLETIONS)
 	install -m 755 $(filter-out %.md,$(wildcard contrib/acme/*)) $(SHARE)/mtatls/acme
 	install -m 644 contrib/acme/README.md $(SHARE)/mtatls/acme
+	install -m 755 contrib/alerts/mtatls-alert $(SHARE)/mtatls/alerts
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	for m in $(MANPAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 	rm -f $(addprefix $(BASH_COMPLETIONS)/,$(TOOLS)) $(addprefix $(ZSH_COMPLETIONS)/_,$(TOOLS))
-	rm -rf $(SHARE)/mtatls/acme
+	rm -rf $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts
 
 clean:
 	rm -rf build bin

@@ -110,6 +110,15 @@ conf_alert_before(struct conf_alert *c, const struct table_line *l, struct fail 
 	return 0;
 }
 
+static void
+put_span(struct buf *b, int64_t seconds)
+{
+	if (seconds % 86400 == 0)
+		buf_printf(b, "%lldd", (long long)seconds / 86400);
+	else
+		buf_printf(b, "%llds", (long long)seconds);
+}
+
 void
 conf_alert_print(const struct conf_alert *c, struct buf *b)
 {
@@ -126,6 +135,9 @@ conf_alert_print(const struct conf_alert *c, struct buf *b)
 	}
 	if (c->hook != NULL && c->user != NULL)
 		buf_printf(b, " as %s", c->user);
-	buf_printf(b, ", within %llds not again, of identities %lldd before their end\n", (long long)c->interval,
-	    (long long)c->before / 86400);
+	buf_puts(b, ", within ");
+	put_span(b, c->interval);
+	buf_puts(b, " not again, of identities ");
+	put_span(b, c->before);
+	buf_puts(b, " before their end\n");
 }

@@ -169,7 +169,7 @@ check_entry(int root, const char *name, struct fail *f)
 	int i;
 
 	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0 ||
-	    strcmp(name, SPOOL_STS) == 0 || strcmp(name, SPOOL_NONE) == 0)
+	    strcmp(name, SPOOL_STS) == 0 || strcmp(name, SPOOL_NONE) == 0 || strcmp(name, SPOOL_ALERTS) == 0)
 		return 0;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
 		if (strcmp(name, folders[i]) == 0)

@@ -44,6 +44,8 @@ enum spool_folder {
 #define SPOOL_STS "sts"	/* beside them, of the writer's user: what the relay keeps of MTA-STS (sts_cache.h) */
 #define SPOOL_NONE "none"	/* empty: the root directory of roles that need no file; the writer may not change it */
 
+#define SPOOL_ALERTS "alerts"	/* a file: what the operator was told (alert.h) */
+
 const char *spool_folder_name(enum spool_folder);
 
 #define SPOOL_KEY ".key"	/* in results/: journal.h */

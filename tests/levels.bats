@@ -99,7 +99,7 @@ judged()
 # DOMAIN: "HOST-VERDICT|CLAUSE" of the relay's log; a host that was not connected to has no verdict there.
 logged()
 {
-	grep -m 1 -E " (delivered to=u@$1|not-delivered domain=$1) " "$RELAY_LOG" |
+	grep -m 1 -E " (delivered to=u@$1|not-delivered domain=$1|tls-unusable condition=[a-z-]* domain=$1) " "$RELAY_LOG" |
 	    sed -E '/ reached=/! s/ rule=/ reached=SKIP rule=/; s/.* reached=([A-Z]*) rule=("[^"]*"|[^ ]*).*/\1|\2/; s/"//g'
 }
 
@@ -194,7 +194,7 @@ trace_of()
 	castore -d etc import "$LAB_CERTS/other-ca/cert.pem"
 	relay_start
 	mailer send "$RELAY_PORT" a@good.test "u@$domain" > sent
-	relay_await 20 grep -q "not-delivered domain=$domain .*rule=\"RFC 5280 6.1\"" "$RELAY_LOG"
+	relay_await 20 grep -q "tls-unusable condition=verification domain=$domain .*rule=\"RFC 5280 6.1\"" "$RELAY_LOG"
 	castore -d etc import right.pem
 	kill -HUP "$RELAY_PID"
 	relay_await 10 grep -q 'master reloaded' "$RELAY_LOG"

@@ -195,8 +195,9 @@ has_lines()
 # ---- alerts ----
 
 @test "DANE fails on all MX hosts: one mail, one run of the hook; no more for more failures; put right: told once" {
-	local mail run
+	local mail run i command
 	write_hook
+	relay_with_clock
 	alerting_relay "alert-hook $RELAY/hook" 'alert-user daemon'
 	mail_to u@wrong.test v@wrong.test w@wrong.test
 	relay_await 20 mails 1
@@ -211,7 +212,8 @@ has_lines()
 	# The command shows it.
 	run -1 tlscheck -c "$RELAY/conf" wrong.test
 	[[ $output == *'no TLSA record of mx.wrong.test matches'* ]]
-	run -1 $(sed -n 's/^  elsewhere  \([^\r]*\)\r*$/\1/p' "$mail") --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR"
+	read -ra command < <(sed -n 's/^  elsewhere  \([^\r]*\)\r*$/\1/p' "$mail")
+	run -1 "${command[@]}" --resolver "$LAB_DNS" --anchor "$LAB_ANCHOR"
 	[[ $output == *'no TLSA record of mx.wrong.test matches'* ]]
 	relay_await 20 hook_ran 1
 	await_log ' queue alert kind=dane event=raised name=wrong.test seen=[0-9]+ queued=[1-3] bounces=20[0-9T:Z-]* as=[0-9A-Za-z]{14} reason="mx.wrong.test \(127.0.0.25\)'
@@ -221,13 +223,20 @@ has_lines()
 	    'kind dane$' 'name wrong.test$' 'event raised$' 'since 20' 'seen [0-9]+$' 'queued [1-3]$' 'bounces 20' \
 	    'reason mx.wrong.test%20\(127.0.0.25\):' "command tlscheck%20-c%20$RELAY/conf%20wrong.test\$"
 	[ "$(grep -cE '^env (PATH|HOME|LC_ALL|PWD|OLDPWD|SHLVL|_)=' "$run")" -eq "$(grep -c '^env ' "$run")" ] || { grep ^env "$run"; return 1; }
-	# Three messages each second, and more: nothing is said of it any more.
+	# More messages, and more tries: nothing is said of it any more.
 	mail_to x@wrong.test y@wrong.test
-	relay_await 60 log_has 10 ' tls-unusable condition=verification domain=wrong.test'
+	for ((i = 0; i < 40; i++)); do
+		! log_has 12 ' tls-unusable condition=verification domain=wrong.test' || break
+		relay_clock_next
+	done
+	log_has 12 ' tls-unusable condition=verification domain=wrong.test'
 	exactly_mails 1
-	[ "$(ls "$RELAY/ran" | wc -l)" -eq 1 ]
+	[ "$(find "$RELAY/ran" -type f | wc -l)" -eq 1 ]
 	lab_tlsa mx.wrong.test "$(lab_rdata good 3 1 1)" "$(lab_rdata other 3 1 1)"
-	relay_await 90 mails 2
+	# Plans are kept for a moment, and so is the record.
+	relay_clock +10s
+	relay_clock_next
+	relay_await 60 mails 2
 	lab_tlsa mx.wrong.test "$(lab_rdata other 3 1 1)"
 	exactly_mails 2
 	mail=$(grep -l 'over: ' "$RELAY"/mail/*)
@@ -239,6 +248,7 @@ has_lines()
 
 @test "required-verify fails: an alert of kind tls; a restart does not repeat it, and its end is told behind it" {
 	castore -d "$RELAY/etc" import "$LAB_CERTS/ca/cert.pem" 2> /dev/null
+	relay_with_clock
 	alerting_relay 'destination .unknown.pkix.test tls required-verify'
 	mail_to u@x.unknown.pkix.test
 	relay_await 20 mails 1
@@ -249,27 +259,37 @@ has_lines()
 	[ "$(stat -c '%a %U' "$RELAY_SPOOL/alerts")" = '600 games' ]
 	grep -q '^alert tls x.unknown.pkix.test 1 1 ' "$RELAY_SPOOL/alerts"
 	relay_start
-	relay_await 60 log_has 2 ' tls-unusable condition=verification domain=x.unknown.pkix.test'
+	relay_clock_next
+	relay_await 60 log_has 1 ' tls-unusable condition=verification domain=x.unknown.pkix.test'
 	exactly_mails 1
 	# The level is lowered: mail goes, and that is told although it was another process that said it failed.
 	relay_stop
 	sed -i 's/required-verify$/required/' "$RELAY/conf"
 	relay_start
+	relay_clock_next
 	await_log ' delivered to=u@x.unknown.pkix.test ' 60
 	relay_await 20 mails 2
 	grep -q 'over: No host has the TLS that is required: x.unknown.pkix.test' "$RELAY/mail/2"
 }
 
-@test "a message that sets DANE aside ends no alert, and one that requires TLS of its own raises none" {
-	local status
+@test "a message that sets DANE aside ends no alert, and what one alone requires raises none" {
 	alerting_relay
+	sed -i "s/^listen in .*/& tls preferred/" "$RELAY/conf"
+	kill -HUP "$RELAY_PID"
+	relay_await 10 log_has 1 'master reloaded'
 	mail_to u@wrong.test
 	relay_await 20 mails 1
 	printf 'From: <a@good.test>\r\nTLS-Required: No\r\nSubject: x\r\n\r\nx\r\n' > message
-	mail_to -f message v@wrong.test
-	await_log "$ID delivered to=v@wrong.test"
+	mailer send -f message "$RELAY_PORT" a@good.test v@wrong.test > sent
+	await_log "$(cut -d' ' -f1 sent) delivered to=v@wrong.test"
+	# REQUIRETLS: there is no trusted CA, and the sender is told.
+	run say "$RELAY_PORT" = 'EHLO c.example\r\n' = 'STARTTLS\r\n' = tls 'EHLO c.example\r\n' = \
+	    'MAIL FROM:<a@good.test> REQUIRETLS\r\n' = 'RCPT TO:<u@unsigned.test>\r\n' = 'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
+	[ "${lines[0]}" = "220 250 220 250 250 250 354 250 221 closed" ]
+	await_log ' tls-unusable condition=verification domain=unsigned.test .*wanted=pkix'
+	await_log ' failed to=u@unsigned.test reason="5.7.30 '
 	sleep 3
-	run ! log_says 'event=recovered'
+	[ "$(grep -c ' queue alert ' "$RELAY_LOG")" -eq 1 ]
 	exactly_mails 1
 }
 
@@ -288,27 +308,72 @@ has_lines()
 	[ "$(grep -c ' queue alert ' "$RELAY_LOG")" -eq 1 ]
 }
 
-@test "an identity nears its end: told once, and worse when it is over; a new one and SIGHUP: recovered" {
-	local faketime
-	mkcert -d "$RELAY/etc" -n mine --days 10 relay.example > /dev/null
+@test "an identity nears its end: told, once a day, and at once when it is over; a new one and SIGHUP: recovered" {
+	mkcert -d "$RELAY/etc" -n mine --days 20 relay.example > /dev/null
+	relay_with_clock
 	alerting_relay "listen tls 127.0.0.1@$RELAY_PORT2 type private tls preferred cert mine"
+	relay_clock +5d
+	sleep 2
+	exactly_mails 0
+	relay_clock +36h
 	relay_await 20 mails 1
 	has_lines "$RELAY"/mail/1 'Subject: relay.example: An identity in use nears its end: mine$' \
-	    '  reason     its certificate, or one of its chain, ends at 20' '             used by listener tls$' \
+	    '  reason     its certificate, or one of its chain, ends at$' '             20[0-9TZ:-]*; used by listener tls$' \
 	    "  to see it  certstore -d $RELAY/etc --within 14d check mine\$"
-	run -1 certstore -d "$RELAY/etc" --within 14d check mine
+	run -1 "${RELAY_AT[@]}" "$BIN/certstore" -d "$RELAY/etc" --within 14d check mine
 	await_log ' queue alert kind=identity event=raised name=mine '
-	mkcert -d "$RELAY/etc" -f -n mine --days 90 relay.example > /dev/null
-	kill -HUP "$RELAY_PID"
+	relay_clock +23h
+	sleep 2
+	exactly_mails 1
+	relay_clock +2h
 	relay_await 20 mails 2
-	grep -q 'over: An identity in use nears its end: mine' "$RELAY/mail/2"
-	# One that nobody uses concerns nobody; nor does one for demonstration, which is made anew by itself.
-	mkcert -d "$RELAY/etc" -n other --days 1 other.example > /dev/null
+	grep -q 'still: An identity in use nears its end: mine' "$RELAY/mail/2"
+	relay_clock +295h
+	relay_await 20 mails 3
+	relay_clock +6h
+	relay_await 20 mails 4
+	grep -q 'still: An identity in use nears its end: mine' "$RELAY/mail/4"
+	grep -q ' ended at' "$RELAY/mail/4"
+	mkcert -d "$RELAY/etc" -f -n mine --days 200 relay.example > /dev/null
+	kill -HUP "$RELAY_PID"
+	relay_await 20 mails 5
+	grep -q 'over: An identity in use nears its end: mine' "$RELAY/mail/5"
+}
+
+@test "what nobody uses, and the demonstration identity, which is made anew by itself, are not told of" {
+	mkcert -d "$RELAY/etc" -n mine --days 2 relay.example > /dev/null
+	alerting_relay "listen tls 127.0.0.1@$RELAY_PORT2 type private tls preferred cert mine"
+	relay_await 20 mails 1
 	sed -i 's/ cert mine$//' "$RELAY/conf"
 	kill -HUP "$RELAY_PID"
-	relay_await 10 log_has 2 'master reloaded'
-	sleep 3
+	relay_await 10 log_has 1 'master reloaded'
+	relay_await 20 mails 2
+	grep -q 'over: An identity in use nears its end: mine' "$RELAY/mail/2"
+	[ -e "$RELAY/etc/certs/_demo" ]
+	sleep 2
 	exactly_mails 2
+}
+
+@test "what lasts is told once a day until it bounces, whatever the number of tries" {
+	local i
+	RELAY_RETRY=1h
+	relay_with_clock
+	start_sink 127.0.0.1 "$RELAY_PORT2" mail
+	relay_conf_to_lab 'alert ops@alerts.test' "route alerts.test 127.0.0.1@$RELAY_PORT2" 'destination .plain.test tls required'
+	relay_start
+	mail_to u@no-starttls.plain.test
+	relay_await 20 log_says ' waits '
+	relay_clock +31s
+	relay_await 20 mails 1
+	for ((i = 0; i < 30; i++)); do
+		relay_clock_next || break
+		! log_says "$ID bounced" || break
+	done
+	await_log "$ID bounced"
+	log_has 7 "$ID tls-unusable condition=no-starttls"
+	i=$(find "$RELAY/mail" -type f | wc -l)
+	[ "$i" -ge 3 ] && [ "$i" -le 6 ] || { echo "$i mails in 5 days"; return 1; }
+	[ "$(cat "$RELAY"/mail/* | grep -c '^still: No host has the TLS')" -eq $((i - 1)) ]
 }
 
 @test "a resolver that strips DNSSEC: an alert of kind dnssec; and its end" {
@@ -347,9 +412,9 @@ has_lines()
 	[ "$(grep -c '^No host has' "$RELAY/mail/1")" -eq 50 ]
 	await_log ' queue alerts-more not-named='
 	relay_await 60 grep -qlrs '^args 3|tls||more$' "$RELAY/ran"
-	n=$(ls "$RELAY/ran" | wc -l)
+	n=$(find "$RELAY/ran" -type f | wc -l)
 	[ "$n" -ge 51 ] && [ "$n" -le 72 ] || { echo "$n runs"; return 1; }
-	! ls -A "$RELAY_SPOOL/queue" | grep -q ',alerts.test'
+	[ -z "$(find "$RELAY_SPOOL/queue" -name '*,alerts.test')" ]
 }
 
 # ---- the hook ----
@@ -445,11 +510,30 @@ is_gone()
 	touch ran/open
 	chmod 777 ran/open
 	for row in "${rows[@]}"; do
-		printf "user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\n${row%%|*}\n" > conf
+		printf 'user news\nqueue-user games\nlisten a 127.0.0.1@25 type private\n%b\n' "${row%%|*}" > conf
 		run --separate-stderr smtp-relay -n -c conf
 		case ${row#*|} in
 		!*) [ "$status" -eq 1 ] && [[ $stderr == *"${row#*|!}"* ]] ;;
 		*) [ "$status" -eq 0 ] && [ -z "$stderr" ] && [[ $output == *"${row#*|}"* ]] ;;
 		esac || { echo "$row: $status $output $stderr"; return 1; }
 	done
+}
+
+@test "contrib's program hands an alert on as it is, to syslog and a web address" {
+	local script=$BATS_TEST_DIRNAME/../contrib/alerts/mtatls-alert
+	mkdir fake
+	printf '#!/bin/sh\nprintf "%%s\\n" "$@" > logged\n' > fake/logger
+	printf '#!/bin/sh\nprintf "%%s\\n" "$@" > fetched; cat > sent\n' > fake/curl
+	chmod 755 fake/*
+	printf '%s\n' 'kind dane' 'name $(touch%20owned)' 'reason `touch%20owned`' > lines
+	PATH=$PWD/fake:$PATH "$script" dane wrong.test raised < lines
+	[ ! -e fetched ]
+	[ "$(tail -n 1 logged)" = 'raised dane wrong.test: reason `touch%20owned`' ]
+	grep -qx 'mail.warning' logged
+	PATH=$PWD/fake:$PATH MTATLS_ALERT_URL=https://hook.example/x "$script" dnssec '' recovered < lines
+	diff lines sent
+	grep -qx 'mail.notice' logged
+	[ "$(tail -n 1 fetched)" = https://hook.example/x ]
+	[ ! -e owned ]
+	run -1 "$script" < lines
 }

@@ -137,7 +137,7 @@ postfix_has()
 stays_queued()
 {
 	mail_to "u@$1"
-	await_log "not-delivered domain=$1 .*$2"
+	await_log "(not-delivered|tls-unusable condition=[a-z-]*) domain=$1 .*$2"
 	await_log 'waits '
 	run ! log_says "$ID delivered to="
 	run relayq -s "$RELAY_SPOOL" list
@@ -397,7 +397,7 @@ action()
 	relay_await 120 quick_ones_tried
 	relay_await 30 tried_with_the_clock_ahead
 	sed 's/^/ /' "$RELAY_LOG" > lines
-	[ "$(grep -cE ' not-delivered domain=(banner-never|starttls-silent)\..* reason=".*timed out' lines)" -eq 4 ]
+	[ "$(grep -cE ' (not-delivered|tls-unusable condition=handshake) domain=(banner-never|starttls-silent)\..* reason=".*timed out' lines)" -eq 4 ]
 	while IFS='|' read -r domain exit word rule hosts first; do
 		case "$word $rule" in
 		AUTH*|ENC*|CLEAR*) want=$(grep -oE 'AUTH|ENC|CLEAR' <<< "$hosts" | head -n 1) ;;
@@ -471,7 +471,7 @@ under()
 	    'starttls-454.plain.test .*wanted=encrypt reached=SKIP .*reason="TLS is required, but STARTTLS was answered with an error: .*454 ' \
 	    'tls-alert.plain.test .*wanted=encrypt reached=SKIP .*reason="the TLS handshake failed: .*alert' \
 	    'swapped.test .*wanted=dane reached=SKIP .*reason="no TLSA record of mx.swapped.test matches: the server shows 3 1 1 '; do
-		grep -qE " not-delivered domain=$reason" log.all || { echo "not in the log: $reason"; return 1; }
+		grep -qE " (not-delivered|tls-unusable condition=[a-z-]*) domain=$reason" log.all || { echo "not in the log: $reason"; return 1; }
 	done
 }
 
@@ -507,7 +507,7 @@ connects()
 	mail_to u@open.test
 	await_log 'delivered to=.*reached=CLEAR'
 	mail_to u@secret.test
-	await_log 'not-delivered .*wanted=encrypt reached=SKIP .*STARTTLS is not offered'
+	await_log 'tls-unusable condition=no-starttls .*wanted=encrypt reached=SKIP .*STARTTLS is not offered'
 	run ! log_says ' delivered to=u@secret.test'
 	mail_to u@never.test
 	await_log 'delivered to=.*reached=CLEAR'

@@ -108,13 +108,18 @@ static void
 note_why(struct alerting_part *p, const struct plan_host *h, const struct tried *t)
 {
 	unsigned n = p->by_dane + p->by_tls + p->other;
+	const char *before = p->why != NULL ? p->why : "", *comma = p->why != NULL ? "; " : "";
 	char *all;
 
-	if (n > ALERTING_HOSTS_MAX)
+	if (n > ALERTING_HOSTS_MAX + 1)
 		return;
-	all = xasprintf("%s%s%.255s%s%.46s%s: %.200s [%.40s]", p->why != NULL ? p->why : "", p->why != NULL ? "; " : "",
-	    h->host->name, t->address[0] != '\0' ? " (" : "", t->address, t->address[0] != '\0' ? ")" : "",
-	    n == ALERTING_HOSTS_MAX ? "and others" : t->why, t->rule);
+	if (n == ALERTING_HOSTS_MAX + 1)
+		all = xasprintf("%s; and more hosts", before);
+	else if (t->address[0] != '\0')
+		all = xasprintf("%s%s%.255s (%.46s): %.200s [%.40s]", before, comma, h->host->name, t->address, t->why,
+		    t->rule);
+	else
+		all = xasprintf("%s%s%.255s: %.200s [%.40s]", before, comma, h->host->name, t->why, t->rule);
 	free(p->why);
 	p->why = all;
 }

@@ -20,7 +20,6 @@
 #include "spool.h"
 #include "tried.h"
 
-#define ALERTING_FILE "alerts"		/* in the spool */
 #define ALERTING_FILE_MAX (32UL * 1024 * 1024)
 #define ALERTING_LISTENER "alert"	/* of such mail's envelope, which has no client */
 #define ALERTING_HOSTS_MAX 4		/* hosts of a destination whose reasons are told */
@@ -40,7 +39,7 @@ struct alerting_conf {
 	const struct conf *conf;
 	const char *conf_path;		/* absolute */
 	const char *name;		/* of the role, for the log */
-	const char *file;		/* path of ALERTING_FILE, as it is for the role */
+	const char *file;		/* path of SPOOL_ALERTS, as it is for the role */
 	struct event_base *base;
 	struct spool *spool;
 	void (*submit)(void *arg, const char *id, void (*committed)(void *, int ok), void *committed_arg);

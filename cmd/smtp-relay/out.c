@@ -244,13 +244,6 @@ log_tls(struct log_line *l, const struct contact *c)
 		log_key(l, "sts", c->target.facts->sts_id);
 }
 
-/* What is wrong with TLS where it is required has a verb of its own: somebody has to do something about it. */
-static const char *
-verb_of(const struct contact *c)
-{
-	return contact_trouble(c) != CONTACT_TROUBLE_NONE ? "tls-unusable" : "not-delivered";
-}
-
 static void
 log_host(const struct delivery *d, const struct contact *c, const char *verb, enum log_level level)
 {
@@ -756,7 +749,11 @@ on_ended(struct contact *c, void *arg)
 		broke_off(d, ln);
 		return;
 	}
-	log_host(d, c, verb_of(c), LOG_LEVEL_WARN);
+	/* TLS that is required and not to be had has a verb of its own: somebody has to do something about it. */
+	if (contact_trouble(c) != CONTACT_TROUBLE_NONE)
+		log_host(d, c, "tls-unusable", LOG_LEVEL_WARN);
+	else
+		log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
 	tell_contact(d, c);
 	free(d->reason);
 	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,

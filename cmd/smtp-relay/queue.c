@@ -486,7 +486,7 @@ count_queued(void *arg, const char *domain, struct alerting_queued *queued)
 static struct alerting *
 new_alerting(struct queue *q, const struct queue_start *start)
 {
-	char *file = file_join(start->role.user != NULL ? "/" : start->spool, ALERTING_FILE);
+	char *file = file_join(start->role.user != NULL ? "/" : start->spool, SPOOL_ALERTS);
 	struct alerting_conf conf = { .conf = start->conf, .conf_path = start->conf_path, .name = start->role.name,
 		.file = file, .base = q->role.base, .spool = &q->spool, .submit = submit, .queued = count_queued, .arg = q };
 
