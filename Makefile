@@ -70,7 +70,7 @@ HARNESSES = $(patsubst tests/fuzz/%.c,$(BUILD)/harness/%,$(filter-out tests/fuzz
 PROGRAMS = $(addprefix $(BIN)/,$(TOOLS))
 MANPAGES = $(wildcard man/*.[1-8])
 
-.PHONY: all help deps check soak unit demo bench asan lint fuzz harnesses install uninstall clean distclean aids
+.PHONY: all help deps check soak unit demo bench asan lint fuzz harnesses install install-sendmail uninstall clean distclean aids
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
@@ -87,6 +87,7 @@ help:
 	@echo 'fuzz     run each fuzz harness (or FUZZ="NAME ...") over its corpus and for FUZZ_SECONDS more,'
 	@echo '         with FUZZ_ENGINE libfuzzer (the default) or afl (AFL++)'
 	@echo 'install  into DESTDIR and PREFIX; uninstall takes it away'
+	@echo 'install-sendmail  the names sendmail, mailq and newaliases for it, where nothing else has them'
 	@echo 'clean    remove what was built; distclean also the peers that deps fetched'
 
 # Rebuild all when the compiler or its flags change.
@@ -239,7 +240,26 @@ install: all $(COMPLETIONS)
 	install -m 644 contrib/acme/README.md $(SHARE)/mtatls/acme
 	install -m 755 contrib/alerts/mtatls-alert $(SHARE)/mtatls/alerts
 
+# The relay under the names of a sendmail: by wish alone, and never in place of what is there.
+SENDMAIL_LINKS = sbin/sendmail:../bin/smtp-relay bin/mailq:smtp-relay bin/newaliases:smtp-relay \
+	share/man/man8/sendmail.8:mtatls-sendmail.8
+
+install-sendmail:
+	@for l in $(SENDMAIL_LINKS); do \
+		at=$(DESTDIR)$(PREFIX)/$${l%%:*}; \
+		[ "$$(readlink $$at)" = $${l#*:} ] || { [ ! -e $$at ] && [ ! -L $$at ]; } || \
+		    { echo "$$at is there and not ours: nothing is done" >&2; exit 1; }; \
+	done
+	@for l in $(SENDMAIL_LINKS); do \
+		at=$(DESTDIR)$(PREFIX)/$${l%%:*}; \
+		install -d $${at%/*} && ln -sfn $${l#*:} $$at || exit 1; \
+	done
+
 uninstall:
+	for l in $(SENDMAIL_LINKS); do \
+		at=$(DESTDIR)$(PREFIX)/$${l%%:*}; \
+		[ "$$(readlink $$at)" != $${l#*:} ] || rm -f $$at; \
+	done
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	for m in $(MANPAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 	rm -f $(addprefix $(BASH_COMPLETIONS)/,$(TOOLS)) $(addprefix $(ZSH_COMPLETIONS)/_,$(TOOLS))

@@ -80,6 +80,33 @@ set_passwords(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_aliases(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->aliases, l->key, l->v[0], f);
+}
+
+static int
+set_submit(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct conf *c = ctx;
+	struct endpoint at;
+
+	if (l->v[0][0] == '/') {
+		if (strlen(l->v[0]) > CONF_SOCKET_MAX)
+			return fail(f, FAIL_INPUT, "submit: the path has more than %d octets", CONF_SOCKET_MAX);
+		set_text(&c->submit_path, l->v[0]);
+		return 0;
+	}
+	if (text_endpoint(l->v[0], 0, &at, f) == -1)
+		return fail_prefix(f, "submit");
+	if (!text_is_address(at.host))
+		return fail(f, FAIL_INPUT, "submit: expected ADDR@PORT or the path of a socket, not \"%.200s\"",
+		    l->v[0]);
+	c->submit = at;
+	return 0;
+}
+
+static int
 set_anchor(void *ctx, const struct table_line *l, struct fail *f)
 {
 	return set_path(&((struct conf *)ctx)->anchor, l->key, l->v[0], f);
@@ -897,6 +924,8 @@ static const struct table_row rows[] = {
 	{ "user", 1, 1, TABLE_ONCE, set_user },
 	{ "queue-user", 1, 1, TABLE_ONCE, set_queue_user },
 	{ "passwords", 1, 1, TABLE_ONCE, set_passwords },
+	{ "aliases", 1, 1, TABLE_ONCE, set_aliases },
+	{ "submit", 1, 1, TABLE_ONCE, set_submit },
 	{ "anchor", 1, 1, TABLE_ONCE, set_anchor },
 	{ "resolver", 1, 1, TABLE_ONCE, set_resolver },
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
@@ -1017,6 +1046,8 @@ conf_free(struct conf *c)
 	free(c->user);
 	free(c->queue_user);
 	free(c->passwords);
+	free(c->aliases);
+	free(c->submit_path);
 	free(c->anchor);
 	free(c->resolver);
 	free(c->recipients);
@@ -1142,6 +1173,12 @@ print_all(const struct conf *c, struct buf *b)
 	    c->resolver != NULL ? c->resolver : "of /etc/resolv.conf", c->anchor != NULL ? c->anchor : DNS_ROOT_ANCHOR,
 	    c->mx_port);
 	conf_alert_print(&c->alert, b);
+	if (c->submit_path != NULL)
+		buf_printf(b, "local programs hand mail in at %s\n", c->submit_path);
+	else if (c->submit.host[0] != '\0')
+		buf_printf(b, "local programs hand mail in at %s@%u\n", c->submit.host, c->submit.port);
+	if (c->aliases != NULL)
+		buf_printf(b, "aliases in %s\n", c->aliases);
 	if (!c->deliver)
 		buf_printf(b, "nothing is delivered: mail waits in the queue\n");
 	if (c->loopback_mx)

@@ -109,6 +109,9 @@ struct conf {
 	char *spool;
 	char *user, *queue_user;	/* NULL: not named */
 	char *passwords;		/* file of passwd.h */
+	char *aliases;			/* file of aliases.h; NULL: none */
+	struct endpoint submit;		/* where local programs hand mail in (conf_submit.h); host "": not said */
+	char *submit_path;		/* a unix socket in its stead; NULL: none */
 	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
 	uint16_t mx_port;
 	unsigned workers;

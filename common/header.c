@@ -36,35 +36,63 @@ header_length(const char *s, size_t n)
 	return 0;
 }
 
-/* "Name", white space (RFC 5322 4.5: obsolete, and many send it), ":"; returns what is behind, or NULL. */
-static const char *
-match_name(const char *p, const char *end, const char *name)
+/* "Name", white space (RFC 5322 4.5: obsolete, and many send it), ":". */
+static int
+split(struct header_field *f, const char *p, const char *end)
 {
-	size_t len = strlen(name);
+	const char *colon = memchr(p, ':', end - p);
 
-	if ((size_t)(end - p) <= len || strncasecmp(p, name, len) != 0)
-		return NULL;
-	for (p += len; p < end && (*p == ' ' || *p == '\t'); p++)
-		;
-	return p < end && *p == ':' ? p + 1 : NULL;
+	if (colon == NULL)
+		return 0;
+	f->whole = f->name = p;
+	f->whole_len = end - p;
+	f->value = colon + 1;
+	f->value_len = end - f->value;
+	for (f->name_len = colon - p; f->name_len > 0; f->name_len--)
+		if (p[f->name_len - 1] != ' ' && p[f->name_len - 1] != '\t')
+			break;
+	return f->name_len > 0;
+}
+
+int
+header_next(const char *s, size_t n, size_t *at, struct header_field *f)
+{
+	const char *p, *end, *next;
+
+	if (*at >= n)
+		return 0;
+	end = s + n;
+	for (p = s + *at; p < end && !ends_header(p, end); p = next) {
+		next = next_line(p, end);
+		while (next < end && (*next == ' ' || *next == '\t'))
+			next = next_line(next, end);
+		*at = next - s;
+		if (split(f, p, next))
+			return 1;
+	}
+	return 0;
+}
+
+int
+header_is(const struct header_field *f, const char *name)
+{
+	return strlen(name) == f->name_len && strncasecmp(f->name, name, f->name_len) == 0;
 }
 
 size_t
 header_find(const char *s, size_t n, const char *name, const char **value, size_t *len)
 {
-	const char *p = s, *end = s + n, *next, *at;
-	size_t found = 0;
+	struct header_field f;
+	size_t found = 0, at = 0;
 
-	for (; p < end && !ends_header(p, end); p = next) {
-		next = next_line(p, end);
-		while (next < end && (*next == ' ' || *next == '\t'))
-			next = next_line(next, end);
-		if ((at = match_name(p, next, name)) == NULL || found++ > 0)
+	while (header_next(s, n, &at, &f)) {
+		if (!header_is(&f, name) || found++ > 0)
 			continue;
-		for (*value = at; *value < next && is_blank(**value); (*value)++)
+		for (*value = f.value; *value < f.value + f.value_len && is_blank(**value); (*value)++)
 			;
-		for (*len = next - *value; *len > 0 && is_blank((*value)[*len - 1]); (*len)--)
-			;
+		*len = f.value + f.value_len - *value;
+		while (*len > 0 && is_blank((*value)[*len - 1]))
+			--*len;
 	}
 	return found;
 }

@@ -171,6 +171,19 @@ is_ours(const struct guest *g, const struct mailbox *m)
 	return m->domain[0] == '\0' || conf_has_domain(g->house->listen, m->domain);
 }
 
+/* The list says who there is in the domains of all listeners, whichever the mail comes in by. */
+static int
+is_listed_domain(const struct guest *g, const struct mailbox *m)
+{
+	const struct conf *c = g->house->conf;
+	size_t i;
+
+	for (i = 0; i < c->nlisten && m->domain[0] != '\0'; i++)
+		if (conf_has_domain(&c->listen[i], m->domain))
+			return 1;
+	return 0;
+}
+
 /* Never an open relay: the listener's own domains, or a host that may relay. */
 int
 guest_rcpt(struct guest *g, const struct mailbox *m, int authenticated, int64_t now, struct guest_refusal *r)
@@ -184,7 +197,7 @@ guest_rcpt(struct guest *g, const struct mailbox *m, int authenticated, int64_t 
 		return refuse(r, 550, "5.7.1", "relaying is not allowed");
 	if (!spend(g, CLIENTS_RECIPIENTS, LIMIT_RECIPIENT_RATE, now))
 		return refuse(r, 450, "4.7.1", "too many recipients from your address; try later");
-	if (list != NULL && m->domain[0] != '\0' && is_ours(g, m) &&
+	if (list != NULL && is_listed_domain(g, m) &&
 	    !recipients_has(list, m, g->house->conf->delimiter))
 		return refuse(r, 550, "5.1.1", "no such recipient here");
 	return 0;

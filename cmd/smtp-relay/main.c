@@ -21,6 +21,7 @@
 #include "ossl.h"
 #include "passwd.h"
 #include "secret.h"
+#include "sendmail.h"
 #include "text.h"
 #include "tool.h"
 
@@ -181,7 +182,7 @@ read_conf(const struct settings *s, enum tool_exit *status)
 		return NULL;
 	}
 	if (s->explain == NULL && s->user == NULL && (s->check || errors > 0))
-		errors += master_check(conf, print_fail);
+		errors += master_check(conf, print_fail) + (s->check ? sendmail_check_aliases(conf) : 0);
 	if (errors == 0) {
 		*status = TOOL_YES;
 		return conf;
@@ -421,6 +422,8 @@ main(int argc, char **argv)
 	enum tool_exit status;
 	struct conf *conf;
 
+	if (argc > 0 && sendmail_is(argv[0]))
+		return sendmail_main(argc, argv);
 	tool_init("smtp-relay", usage);
 	ossl_init();
 	read_options(argc, argv, &s);

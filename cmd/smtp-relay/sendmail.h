@@ -1,0 +1,18 @@
+/*
+ * sendmail - smtp-relay under the names sendmail, mailq and newaliases: what a host's programs hand mail in with.
+ */
+#ifndef RELAY_SENDMAIL_H
+#define RELAY_SENDMAIL_H
+
+#include "conf.h"
+
+/* Whether the program was called by one of these names. */
+int sendmail_is(const char *argv0);
+
+/* All of it; the status is one of sysexits.h. */
+int sendmail_main(int argc, char **argv);
+
+/* Tells the faults of the aliases file that the configuration names, how many; for smtp-relay -n too. */
+size_t sendmail_check_aliases(const struct conf *);
+
+#endif
