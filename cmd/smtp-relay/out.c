@@ -618,6 +618,7 @@ on_ready(struct contact *c, void *arg)
 
 	log_host(ln->user, c, "connected", LOG_LEVEL_INFO);
 	tell_contact(ln->user, c);
+	keep_sessions(ln);
 	start_transaction(ln->user, ln);
 }
 
@@ -749,15 +750,22 @@ on_ended(struct contact *c, void *arg)
 		broke_off(d, ln);
 		return;
 	}
+	/* The chain is that of an earlier handshake: another may hold a newer one. */
+	if (c->tls.resumed && !d->in_full) {
+		tickets_forget(ln->out->tickets, ln->key);
+		d->in_full = 1;
+		free_later(ln);
+		try_next(d);
+		return;
+	}
 	/* TLS that is required and not to be had has a verb of its own: somebody has to do something about it. */
 	if (contact_trouble(c) != CONTACT_TROUBLE_NONE)
 		log_host(d, c, "tls-unusable", LOG_LEVEL_WARN);
 	else
 		log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
 	tell_contact(d, c);
-	free(d->reason);
-	d->reason = xasprintf("%s: %s [%s]", c->target.host->host->name, c->verdict.why,
-	    c->verdict.rule);
+	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
+	doubt(d);
 	if (c->verdict.status != NULL)
 		d->status = c->verdict.status;
 	else
