@@ -200,10 +200,16 @@ python_in_tls()
 		def say(line, code):
 		    s.sendall(line + b"\r\n")
 		    expect(f, code)
+		# Behind the second banner the worker has read what was sent before the first.
+		def banners():
+		    for i in range(2):
+		        with socket.create_connection(("127.0.0.1", port), 20) as other:
+		            expect(other.makefile("rb"), b"220")
 		def ahead(seconds):
+		    banners()
 		    with open(faults, "r+b") as f:
 		        f.write((b"clock * 0 ahead=%d" % seconds).ljust(4096, b"\0"))
-		    socket.create_connection(("127.0.0.1", port), 20).close()	# wakes the worker
+		    banners()
 		s = socket.create_connection(("127.0.0.1", port), 20)
 		f = s.makefile("rb")
 		expect(f, b"220")
