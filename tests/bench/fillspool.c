@@ -1,10 +1,10 @@
 /*
  * fillspool - fills a spool with messages that wait, as mtatls-spool(5) describes them.
  *
- *	fillspool [-d DOMAINS] [-u UID] SPOOL N		the spool exists and no relay works on it
+ *	fillspool [-o] [-d DOMAINS] [-u UID] SPOOL N	the spool exists and no relay works on it
  *
- * Each has one recipient; one in five is for big.bench.test, the others for so many domains (10000) in turn.  All
- * are due.  Nothing is synced.
+ * Each has one recipient; one in five is for big.bench.test (-o: each is), the others for so many domains (10000)
+ * in turn.  All are due.  Nothing is synced.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -72,17 +72,19 @@ main(int argc, char **argv)
 	unsigned long domains = 10000, i, n;
 	char dir[1000], domain[64];
 	uid_t uid = -1;
-	int c, queue;
+	int c, queue, one = 0;
 
-	while ((c = getopt(argc, argv, "d:u:")) != -1)
+	while ((c = getopt(argc, argv, "d:ou:")) != -1)
 		if (c == 'd')
 			domains = strtoul(optarg, NULL, 10);
+		else if (c == 'o')
+			one = 1;
 		else if (c == 'u')
 			uid = strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	if (argc - optind != 2 || domains == 0) {
-		fprintf(stderr, "usage: fillspool [-d domains] [-u uid] SPOOL N\n");
+		fprintf(stderr, "usage: fillspool [-o] [-d domains] [-u uid] SPOOL N\n");
 		return 2;
 	}
 	n = strtoul(argv[optind + 1], NULL, 10);
@@ -91,7 +93,7 @@ main(int argc, char **argv)
 		die(dir);
 	spool_ids_init(&ids, 61);
 	for (i = 0; i < n; i++) {
-		if (i % 5 == 0)
+		if (one || i % 5 == 0)
 			snprintf(domain, sizeof domain, "big.bench.test");
 		else
 			snprintf(domain, sizeof domain, "d%lu.bench.test", i % domains);

@@ -1,12 +1,14 @@
 /*
  * relayload - both ends of a relay: clients that hand messages in, and the sink that they arrive at.
  *
- *	relayload [-c clients] [-l octets] [-m messages-per-connection] [-n messages] [-t] [-C cert -K key]
- *	    RELAY-PORT SINK-PORT
+ *	relayload [-c clients] [-d domains] [-l octets] [-m messages-per-connection] [-n messages] [-p per-second]
+ *	    [-r recipients] [-t] [-w milliseconds] [-C cert -K key] RELAY-PORT SINK-PORT
  *
- * -t: clients use STARTTLS; -C, -K: the sink offers it.  Prints messages/s from the first submission to
- * the last arrival, then p50 and p99 of the milliseconds from submission to arrival.  Loopback only; ends with 1 where a message
- * was taken and did not arrive.
+ * -d: messages are for b@d1.dest.test, b@d2.dest.test ... in turn, else all for dest.test; -p: all clients together
+ * hand in so many a second, else as many as they can; -r: of each message; -t: clients use
+ * STARTTLS; -w: before the sink answers a message; -C, -K: it offers STARTTLS.  Prints messages/s from the first
+ * submission to the last arrival (of its last recipient), then p50 and p99 of the milliseconds from submission to
+ * arrival.  The sink has all addresses of loopback; ends with 1 where a message was taken and did not arrive.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -33,10 +35,13 @@ struct conn {
 };
 
 static int clients = 20, octets = 4096, per_conn = 10, total = 2000, use_tls;
+static int domains, per_second, recipients = 1, wait_ms;
+static double began;
 static int relay_port, sink_port;
 static SSL_CTX *client_ctx, *sink_ctx;
 static atomic_int next_message, taken, arrived;
 static double *sent_at, *arrived_at;
+static atomic_int *left;	/* recipients that it has not arrived for */
 static char *body;
 static size_t body_len;
 
@@ -125,7 +130,7 @@ hang_up(struct conn *c)
 /* ---- the sink ---- */
 
 static int
-sink_data(struct conn *c)
+sink_data(struct conn *c, int nrcpts)
 {
 	char line[4096];
 	int n, id = -1;
@@ -135,9 +140,11 @@ sink_data(struct conn *c)
 	while ((n = get_line(c, line, sizeof line)) >= 0 && strcmp(line, ".") != 0)
 		if (strncmp(line, "X-Number: ", 10) == 0)
 			id = (int)strtol(line + 10, NULL, 10);
+	if (wait_ms > 0)
+		usleep((useconds_t)wait_ms * 1000);
 	if (n < 0 || say(c, "250 2.0.0 taken\r\n") == -1)
 		return -1;
-	if (id >= 0 && id < total && arrived_at[id] == 0) {
+	if (id >= 0 && id < total && atomic_fetch_sub(&left[id], nrcpts) == nrcpts) {
 		arrived_at[id] = now();
 		atomic_fetch_add(&arrived, 1);
 	}
@@ -158,7 +165,7 @@ sink_session(void *arg)
 {
 	struct conn *c = arg;
 	char line[4096];
-	int rc = say(c, "220 sink.test ESMTP\r\n");
+	int rc = say(c, "220 sink.test ESMTP\r\n"), nrcpts = 0;
 
 	while (rc == 0 && get_line(c, line, sizeof line) >= 0)
 		if (strncmp(line, "EHLO", 4) == 0)
@@ -167,8 +174,13 @@ sink_session(void *arg)
 			    "250-sink.test\r\n250 PIPELINING\r\n");
 		else if (strncmp(line, "STARTTLS", 8) == 0 && sink_ctx != NULL)
 			rc = sink_tls(c);
-		else if (strncmp(line, "DATA", 4) == 0)
-			rc = sink_data(c);
+		else if (strncmp(line, "DATA", 4) == 0) {
+			rc = sink_data(c, nrcpts);
+			nrcpts = 0;
+		} else if (strncmp(line, "RCPT", 4) == 0) {
+			nrcpts++;
+			rc = say(c, "250 2.1.5 ok\r\n");
+		}
 		else if (strncmp(line, "QUIT", 4) == 0)
 			rc = -1;
 		else
@@ -179,7 +191,7 @@ sink_session(void *arg)
 }
 
 static struct sockaddr_in
-loopback(int port)
+loopback(int port)	/* to which one connects */
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
 
@@ -237,14 +249,39 @@ dial(struct conn *c)
 }
 
 static int
+name_recipients(struct conn *c, int id)
+{
+	char command[128], domain[64] = "dest.test";
+	int i;
+
+	if (domains > 0)
+		snprintf(domain, sizeof domain, "d%d.dest.test", id % domains + 1);
+	for (i = 0; i < recipients; i++) {
+		snprintf(command, sizeof command, "RCPT TO:<b%d@%s>\r\n", i, domain);
+		if (say(c, command) == -1 || reply(c) != 2)
+			return -1;
+	}
+	return 0;
+}
+
+/* Its turn, where so many a second are wanted. */
+static void
+await_turn(int id)
+{
+	double left_s = per_second > 0 ? began + (double)id / per_second - now() : 0;
+
+	if (left_s > 0)
+		usleep((useconds_t)(left_s * 1e6));
+}
+
+static int
 submit(struct conn *c, int id)
 {
 	char head[256];
 	int n = snprintf(head, sizeof head, "Subject: load\r\nX-Number: %d\r\n\r\n", id);
 
-	if (say(c, "MAIL FROM:<a@source.test>\r\n") == -1 || reply(c) != 2 ||
-	    say(c, "RCPT TO:<b@dest.test>\r\n") == -1 || reply(c) != 2 || say(c, "DATA\r\n") == -1 ||
-	    reply(c) != 3)
+	if (say(c, "MAIL FROM:<a@source.test>\r\n") == -1 || reply(c) != 2 || name_recipients(c, id) == -1 ||
+	    say(c, "DATA\r\n") == -1 || reply(c) != 3)
 		return -1;
 	if (put(c, head, (size_t)n) == -1 || put(c, body, body_len) == -1 || say(c, ".\r\n") == -1)
 		return -1;
@@ -259,6 +296,7 @@ client(void *arg)
 
 	(void)arg;
 	while ((id = atomic_fetch_add(&next_message, 1)) < total) {
+		await_turn(id);
 		if (c.fd == -1 && dial(&c) == -1) {
 			hang_up(&c);
 			continue;
@@ -328,7 +366,7 @@ make_body(void)
 static int
 listen_sink(void)
 {
-	struct sockaddr_in sin = loopback(sink_port);
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((unsigned short)sink_port) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -345,9 +383,13 @@ read_options(int argc, char **argv)
 	const char *cert = NULL, *key = NULL;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "c:l:m:n:tC:K:")) != -1)
+	while ((ch = getopt(argc, argv, "c:d:l:m:n:p:r:tw:C:K:")) != -1)
 		switch (ch) {
 		case 'c': clients = (int)strtol(optarg, NULL, 10); break;
+		case 'd': domains = (int)strtol(optarg, NULL, 10); break;
+		case 'p': per_second = (int)strtol(optarg, NULL, 10); break;
+		case 'r': recipients = (int)strtol(optarg, NULL, 10); break;
+		case 'w': wait_ms = (int)strtol(optarg, NULL, 10); break;
 		case 'l': octets = (int)strtol(optarg, NULL, 10); break;
 		case 'm': per_conn = (int)strtol(optarg, NULL, 10); break;
 		case 'n': total = (int)strtol(optarg, NULL, 10); break;
@@ -356,7 +398,7 @@ read_options(int argc, char **argv)
 		case 'K': key = optarg; break;
 		default: exit(2);
 		}
-	if (argc - optind != 2 || clients < 1 || total < 1) {
+	if (argc - optind != 2 || clients < 1 || total < 1 || recipients < 1) {
 		fprintf(stderr, "usage: relayload [options] RELAY-PORT SINK-PORT\n");
 		exit(2);
 	}
@@ -385,12 +427,15 @@ main(int argc, char **argv)
 	make_body();
 	sent_at = calloc((size_t)total, sizeof *sent_at);
 	arrived_at = calloc((size_t)total, sizeof *arrived_at);
+	left = calloc((size_t)total, sizeof *left);
 	t = calloc((size_t)clients, sizeof *t);
-	if (body == NULL || sent_at == NULL || arrived_at == NULL || t == NULL)
+	if (body == NULL || sent_at == NULL || arrived_at == NULL || left == NULL || t == NULL)
 		exit(2);
+	for (i = 0; i < total; i++)
+		left[i] = recipients;
 	fd = listen_sink();
 	pthread_create(&sink_thread, NULL, sink, &fd);
-	start = now();
+	began = start = now();
 	for (i = 0; i < clients; i++)
 		pthread_create(&t[i], NULL, client, NULL);
 	for (i = 0; i < clients; i++)
@@ -400,5 +445,6 @@ main(int argc, char **argv)
 		usleep(5000);
 	print_figures(start);
 	free(t);
+	free(left);
 	return atomic_load(&arrived) < atomic_load(&taken);
 }
