@@ -18,6 +18,8 @@
 #include "text.h"
 
 #define LINE_PIECE 4096	/* octets of the message looked at for a line end at once */
+#define CHUNK_SIZE 65536	/* octets; a chunk has so many at least, but for the last */
+#define COMMAND_MAX 510		/* octets of a command, without its end (RFC 5321 4.5.3.1.4) */
 
 static const char *const stage_names[SMTP_STAGES] = {
 	[SMTP_STAGE_BANNER] = "banner",
@@ -26,6 +28,7 @@ static const char *const stage_names[SMTP_STAGES] = {
 	[SMTP_STAGE_STARTTLS] = "STARTTLS",
 	[SMTP_STAGE_HANDSHAKE] = "TLS handshake",
 	[SMTP_STAGE_EHLO_TLS] = "EHLO inside TLS",
+	[SMTP_STAGE_AUTH] = "AUTH",
 	[SMTP_STAGE_ORDER] = "idle session",
 	[SMTP_STAGE_RSET] = "RSET",
 	[SMTP_STAGE_MAIL] = "MAIL",
@@ -47,6 +50,7 @@ static const char *const end_names[SMTP_ENDS] = {
 	[SMTP_END_STARTTLS_REFUSED] = "starttls-refused",
 	[SMTP_END_INJECTION] = "injection",
 	[SMTP_END_HANDSHAKE] = "handshake",
+	[SMTP_END_AUTH] = "auth",
 	[SMTP_END_PROTOCOL] = "protocol",
 	[SMTP_END_EOF] = "eof",
 	[SMTP_END_LOST] = "lost",
@@ -89,6 +93,7 @@ txn_clear(struct smtp_txn *t)
 	smtp_reply_clear(&t->mail);
 	smtp_reply_clear(&t->data);
 	smtp_reply_clear(&t->dot);
+	buf_clear(&t->chunk);
 	memset(t, 0, sizeof *t);
 }
 
@@ -100,6 +105,11 @@ smtp_client_init(struct smtp_client *c, const struct smtp_client_conf *conf)
 	c->stage = SMTP_STAGE_BANNER;
 	c->want = SMTP_WANT_INPUT;
 	c->awaited = 1;
+	if (!conf->implicit_tls)
+		return;
+	c->stage = SMTP_STAGE_HANDSHAKE;
+	c->want = SMTP_WANT_TLS;
+	c->awaited = 0;
 }
 
 void
@@ -156,6 +166,14 @@ is_552_to_rcpt(const struct smtp_client *c)
 	return c->stage == SMTP_STAGE_RCPT && c->last.code == 552;
 }
 
+/* CHUNKING was offered, and BDAT is no command there: that says nothing of the message. */
+static int
+is_bdat_unknown(const struct smtp_client *c)
+{
+	return c->txn.chunking && (c->stage == SMTP_STAGE_BODY || c->stage == SMTP_STAGE_DOT) &&
+	    c->last.code >= 500 && c->last.code <= 504;
+}
+
 static enum smtp_rcpt_state
 state_of_answer(const struct smtp_client *c)
 {
@@ -163,7 +181,7 @@ state_of_answer(const struct smtp_client *c)
 	case 2:
 		return SMTP_RCPT_ACCEPTED;
 	case 5:
-		return is_552_to_rcpt(c) ? SMTP_RCPT_TEMP : SMTP_RCPT_PERM;
+		return is_552_to_rcpt(c) || is_bdat_unknown(c) ? SMTP_RCPT_TEMP : SMTP_RCPT_PERM;
 	default:
 		return SMTP_RCPT_TEMP;
 	}
@@ -176,7 +194,7 @@ status_of_answer(const struct smtp_client *c)
 
 	if (status.class == 0 && is_552_to_rcpt(c))
 		return (struct smtp_status){ 4, 5, 3 };
-	status.class = is_552_to_rcpt(c) ? 4 : c->last.code / 100;
+	status.class = is_552_to_rcpt(c) || is_bdat_unknown(c) ? 4 : c->last.code / 100;
 	return status;
 }
 
@@ -336,6 +354,11 @@ on_ehlo(struct smtp_client *c)
 	switch (c->last.code / 100) {
 	case 2:
 		c->esmtp = 1;
+		if (c->tls) {
+			smtp_reply_copy(&c->ehlo_tls, &c->last);
+			smtp_caps_parse(&c->caps_tls, &c->last);
+			return be_ready(c);
+		}
 		smtp_caps_parse(&c->caps, &c->last);
 		return after_ehlo(c);
 	case 4:
@@ -345,7 +368,7 @@ on_ehlo(struct smtp_client *c)
 		refusal(c, hello_verb(c));
 		if (c->conf.lmtp)
 			return stop_quit(c, SMTP_END_EHLO_REFUSED);
-		if (c->conf.use_tls == SMTP_TLS_REQUIRED)
+		if (c->conf.use_tls == SMTP_TLS_REQUIRED && !c->tls)
 			return stop_quit(c, SMTP_END_NO_ESMTP);
 		/* RFC 5321 3.2: a peer without service extensions. */
 		c->fail = (struct fail)FAIL_INIT;
@@ -409,6 +432,116 @@ on_ehlo_tls(struct smtp_client *c)
 	}
 }
 
+/* ---- AUTH: RFC 4954 ---- */
+
+enum auth_step { AUTH_PLAIN, AUTH_LOGIN, AUTH_LOGIN_PASSWORD, AUTH_SAID };
+
+static int
+has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	const char *at;
+
+	for (at = list; at != NULL && (at = strstr(at, word)) != NULL; at += n)
+		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+			return 1;
+	return 0;
+}
+
+static enum smtp_want
+no_auth(struct smtp_client *c, const char *why)
+{
+	fail(&c->fail, FAIL_TEMP, "%s", why);
+	return stop_quit(c, SMTP_END_AUTH);
+}
+
+/* RFC 4616 2, without an authorisation identity. */
+static void
+plain_response(struct buf *b, const struct smtp_auth *a)
+{
+	struct buf words = BUF_INIT;
+
+	buf_putc(&words, '\0');
+	buf_puts(&words, a->user);
+	buf_putc(&words, '\0');
+	buf_puts(&words, a->password);
+	text_base64(b, words.p, words.len);
+	buf_wipe(&words);
+}
+
+/* What answers the 334 that came. */
+static enum smtp_want
+say_auth_line(struct smtp_client *c)
+{
+	struct smtp_auth *a = &c->auth;
+
+	switch ((enum auth_step)a->step) {
+	case AUTH_PLAIN:
+		plain_response(&c->out, a);
+		a->step = AUTH_SAID;
+		break;
+	case AUTH_LOGIN:
+		text_base64(&c->out, a->user, strlen(a->user));
+		a->step = AUTH_LOGIN_PASSWORD;
+		break;
+	case AUTH_LOGIN_PASSWORD:
+		text_base64(&c->out, a->password, strlen(a->password));
+		a->step = AUTH_SAID;
+		break;
+	case AUTH_SAID:
+		return stop_protocol(c);
+	}
+	buf_puts(&c->out, "\r\n");
+	c->awaited++;
+	return c->want = SMTP_WANT_INPUT;
+}
+
+static enum smtp_want
+on_auth(struct smtp_client *c)
+{
+	if (c->last.code == 334)
+		return say_auth_line(c);
+	if (c->last.code / 100 == 3)
+		return stop_protocol(c);
+	if (c->last.code / 100 == 2) {
+		c->authenticated = 1;
+		return be_ready(c);
+	}
+	refusal(c, "AUTH");
+	c->fail.kind = FAIL_TEMP;
+	return stop_quit(c, SMTP_END_AUTH);
+}
+
+enum smtp_want
+smtp_client_auth(struct smtp_client *c, const char *user, const char *password)
+{
+	const struct smtp_caps *caps = smtp_client_caps0(c);
+	struct buf response = BUF_INIT;
+
+	if (c->stage != SMTP_STAGE_ORDER)
+		abort();
+	if (!c->tls)
+		return no_auth(c, "without TLS no password is sent");
+	c->auth = (struct smtp_auth){ user, password, AUTH_PLAIN };
+	if (has_word(caps->auth, "PLAIN")) {
+		plain_response(&response, &c->auth);
+		if (strlen("AUTH PLAIN ") + response.len <= COMMAND_MAX) {
+			c->auth.step = AUTH_SAID;
+			send_command(c, SMTP_STAGE_AUTH, "AUTH PLAIN", response.p);
+		} else
+			send_command(c, SMTP_STAGE_AUTH, "AUTH PLAIN", NULL);
+		buf_wipe(&response);
+		return c->want;
+	}
+	if (!has_word(caps->auth, "LOGIN"))
+		return no_auth(c, caps->auth == NULL ? "AUTH is not offered" : "AUTH is offered neither with PLAIN nor "
+		    "with LOGIN");
+	c->auth.step = AUTH_LOGIN;
+	return send_command(c, SMTP_STAGE_AUTH, "AUTH LOGIN", NULL);
+}
+
+/* ---- an order ---- */
+
 /* The order is settled; what became of the session is another matter. */
 static enum smtp_want
 finish(struct smtp_client *c)
@@ -416,7 +549,7 @@ finish(struct smtp_client *c)
 	struct smtp_txn *t = &c->txn;
 
 	if (t->mail.code != 0)
-		c->broken_off = t->dot.code == 0;
+		c->broken_off = t->dot.code == 0 || t->chunk_failed;
 	t->under_way = 0;
 	c->stage = SMTP_STAGE_ORDER;
 	return c->want = SMTP_WANT_RESULT;
@@ -631,6 +764,13 @@ is_hopeless(const struct smtp_client *c)
 	    (t->to_send == SMTP_STAGE_DATA && c->awaited == 0 && t->taken == 0);
 }
 
+/* RFC 3030 2: no DATA comes before the first chunk, nor anything to wait for but the recipients' answers. */
+static int
+may_say_chunks(const struct smtp_client *c)
+{
+	return c->txn.chunking && c->txn.to_send == SMTP_STAGE_DATA;
+}
+
 static int
 say_next(struct smtp_client *c)
 {
@@ -640,7 +780,7 @@ say_next(struct smtp_client *c)
 		[SMTP_STAGE_DATA] = say_data,
 	};
 
-	if (say[c->txn.to_send] == NULL || is_hopeless(c))
+	if (say[c->txn.to_send] == NULL || is_hopeless(c) || may_say_chunks(c))
 		return 0;
 	say[c->txn.to_send](c);
 	c->awaited++;
@@ -655,9 +795,12 @@ say_more(struct smtp_client *c)
 
 	while (c->awaited < ahead && say_next(c))
 		;
-	if (c->awaited == 0)
+	if (c->awaited > 0)
+		return c->want = SMTP_WANT_INPUT;
+	if (!may_say_chunks(c) || is_hopeless(c))
 		return finish(c);
-	return c->want = SMTP_WANT_INPUT;
+	c->txn.to_send = c->stage = SMTP_STAGE_BODY;
+	return c->want = SMTP_WANT_BODY;
 }
 
 enum smtp_want
@@ -671,6 +814,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_transaction *order)
 	t->order = *order;
 	t->rcpt = xcalloc(order->nrcpts, sizeof *t->rcpt);
 	t->dsn = (smtp_client_caps0(c)->bits & SMTP_CAP_DSN) != 0;
+	t->chunking = c->conf.chunking && !c->no_chunking && (smtp_client_caps0(c)->bits & SMTP_CAP_CHUNKING);
 	refuse_sender(t);
 	refuse_extensions(c);
 	refuse_message(t, smtp_client_caps0(c));
@@ -791,7 +935,7 @@ add_line(struct smtp_txn *t, struct buf *b, const char *s, size_t n)
 	len = end != NULL ? (size_t)(end - s) : n;
 	if ((end = memchr(s, '\r', len)) != NULL)
 		len = end - s;
-	if (len > 0 && !t->in_line && s[0] == '.')
+	if (len > 0 && !t->in_line && s[0] == '.' && !t->chunking)
 		buf_putc(b, '.');
 	buf_add(b, s, len);
 	if (len > 0)
@@ -807,16 +951,74 @@ add_line(struct smtp_txn *t, struct buf *b, const char *s, size_t n)
 	return len + 1;
 }
 
+static void
+say_chunk(struct smtp_client *c, int last)
+{
+	struct buf *chunk = &c->txn.chunk;
+
+	buf_printf(&c->out, "BDAT %zu%s\r\n", chunk->len, last ? " LAST" : "");
+	if (chunk->len > 0)
+		buf_add(&c->out, chunk->p, chunk->len);
+	buf_drop(chunk, chunk->len);
+	if (last)
+		return;
+	c->awaited++;
+	c->txn.chunks_due++;
+}
+
+/* LMTP answers the last chunk for each recipient: which answers are those must not be in doubt. */
+static enum smtp_want
+want_more(struct smtp_client *c)
+{
+	int one = c->conf.lmtp || !(smtp_client_caps0(c)->bits & SMTP_CAP_PIPELINING);
+
+	if (c->txn.chunk_failed || (one && c->awaited > 0))
+		return c->want = SMTP_WANT_INPUT;
+	return c->want = SMTP_WANT_BODY;
+}
+
 enum smtp_want
 smtp_client_body(struct smtp_client *c, const char *s, size_t n)
 {
+	struct smtp_txn *t = &c->txn;
 	size_t used;
 
 	if (c->stage != SMTP_STAGE_BODY)
 		abort();
 	for (; n > 0; s += used, n -= used)
-		used = add_line(&c->txn, &c->out, s, n);
-	return c->want;
+		used = add_line(t, t->chunking ? &t->chunk : &c->out, s, n);
+	if (t->chunk.len < CHUNK_SIZE)
+		return c->want;
+	say_chunk(c, 0);
+	return want_more(c);
+}
+
+/* What is wrong with a chunk is so with the whole message: the first answer that says so decides. */
+static enum smtp_want
+refused_chunk(struct smtp_client *c)
+{
+	struct smtp_txn *t = &c->txn;
+
+	if (is_bdat_unknown(c))
+		c->no_chunking = 1;
+	settle_answer(c, 0, t->order.nrcpts);
+	t->chunk_failed = 1;
+	buf_clear(&t->chunk);
+	return c->want = SMTP_WANT_INPUT;
+}
+
+/* The answer to a chunk, while the message is on its way; those to chunks that were said behind it are awaited. */
+static enum smtp_want
+on_chunk(struct smtp_client *c)
+{
+	c->txn.chunks_due--;
+	if (c->last.code / 100 == 3)
+		return stop_protocol(c);
+	if (c->last.code >= 400)
+		refused_chunk(c);
+	if (c->txn.chunk_failed && c->awaited == 0)
+		return finish(c);
+	return want_more(c);
 }
 
 enum smtp_want
@@ -827,9 +1029,23 @@ smtp_client_body_end(struct smtp_client *c)
 	if (c->stage != SMTP_STAGE_BODY)
 		abort();
 	if (t->in_line || t->cr)
-		buf_puts(&c->out, "\r\n");
+		buf_puts(t->chunking ? &t->chunk : &c->out, "\r\n");
 	t->answer = next_open(t, 0);
-	return await_dot(c, c->conf.lmtp ? t->taken : 1);
+	if (!t->chunking)
+		return await_dot(c, c->conf.lmtp ? t->taken : 1);
+	say_chunk(c, 1);
+	c->awaited += c->conf.lmtp ? t->taken : 1;
+	c->stage = SMTP_STAGE_DOT;
+	return c->want = SMTP_WANT_INPUT;
+}
+
+static enum smtp_want
+on_chunk_before_last(struct smtp_client *c)
+{
+	c->txn.chunks_due--;
+	if (c->last.code / 100 == 3)
+		return stop_protocol(c);
+	return c->last.code >= 400 ? refused_chunk(c) : c->want;
 }
 
 /* RFC 2033 4.2: one answer for each recipient that was accepted, in the sequence of RCPT. */
@@ -838,9 +1054,14 @@ on_dot(struct smtp_client *c)
 {
 	struct smtp_txn *t = &c->txn;
 
+	if (t->chunks_due > 0)
+		return on_chunk_before_last(c);
 	smtp_reply_copy(&t->dot, &c->last);
 	if (c->last.code / 100 == 3)
 		return stop_protocol(c);
+	/* RFC 3030 2: what a refused BDAT leaves is undefined until RSET. */
+	t->chunk_failed |= t->chunking && c->last.code >= 400;
+	c->no_chunking |= is_bdat_unknown(c);
 	if (!c->conf.lmtp) {
 		settle_answer(c, 0, t->order.nrcpts);
 		return finish(c);
@@ -869,10 +1090,12 @@ static enum smtp_want (*const answers[SMTP_STAGES])(struct smtp_client *) = {
 	[SMTP_STAGE_HELO] = on_helo,
 	[SMTP_STAGE_STARTTLS] = on_starttls,
 	[SMTP_STAGE_EHLO_TLS] = on_ehlo_tls,
+	[SMTP_STAGE_AUTH] = on_auth,
 	[SMTP_STAGE_RSET] = on_rset,
 	[SMTP_STAGE_MAIL] = on_mail,
 	[SMTP_STAGE_RCPT] = on_rcpt,
 	[SMTP_STAGE_DATA] = on_data,
+	[SMTP_STAGE_BODY] = on_chunk,
 	[SMTP_STAGE_DOT] = on_dot,
 };
 
@@ -927,7 +1150,10 @@ is_answer_due(const struct smtp_client *c)
 	size_t i;
 
 	if (c->stage == SMTP_STAGE_DOT)
-		return c->out.len == 0;
+		return c->out.len == 0 || c->txn.chunks_due > 0;
+	/* A chunk may be refused before all of it was sent. */
+	if (c->stage == SMTP_STAGE_BODY)
+		return c->awaited > 0;
 	for (i = 0; i < c->out.len; i++)
 		unsent += c->out.p[i] == '\n';
 	return c->awaited > unsent;
@@ -971,6 +1197,11 @@ smtp_client_tls_done(struct smtp_client *c)
 		abort();
 	c->tls = 1;
 	smtp_parser_clear(&c->parser);
+	if (c->conf.implicit_tls) {
+		c->stage = SMTP_STAGE_BANNER;
+		c->awaited = 1;
+		return c->want = SMTP_WANT_INPUT;
+	}
 	return send_ehlo(c, SMTP_STAGE_EHLO_TLS);
 }
 

@@ -13,7 +13,8 @@
  *			 recipients are settled as with RESULT
  *
  * Banner, EHLO (HELO where that is refused with 5xx), STARTTLS, EHLO again (RFC 3207 4.2: what was
- * said before TLS is forgotten).  One command at a time up to ORDER.  Bytes that nobody asked for
+ * said before TLS is forgotten); or TLS first (RFC 8314 3.3), where implicit_tls is set.  AUTH is said where the
+ * caller has looked at whom the certificate shows, and asks for it with smtp_client_auth().  One command at a time up to ORDER.  Bytes that nobody asked for
  * end the session; behind the 220 to STARTTLS they are an injection (RFC 3207 4.2, CVE-2011-0411)
  * and the connection must be dropped without another word.
  *
@@ -43,6 +44,8 @@ struct smtp_client_conf {
 	const char *ehlo;	/* our name (RFC 5321 4.1.1.1), or [address]; outlives the client */
 	enum smtp_use_tls use_tls;
 	int lmtp;		/* LHLO, no HELO behind it (RFC 2033) */
+	int implicit_tls;	/* TLS comes before the banner; use_tls means nothing then */
+	int chunking;		/* BDAT in place of DATA, where CHUNKING is offered (RFC 3030) */
 };
 
 enum smtp_want {
@@ -62,12 +65,13 @@ enum smtp_stage {
 	SMTP_STAGE_STARTTLS,	/* the answer to STARTTLS */
 	SMTP_STAGE_HANDSHAKE,	/* the caller's: nothing may be fed */
 	SMTP_STAGE_EHLO_TLS,
+	SMTP_STAGE_AUTH,	/* an answer to AUTH, or to what followed it */
 	SMTP_STAGE_ORDER,	/* the caller's: an order, or the end */
 	SMTP_STAGE_RSET,	/* before MAIL, where the last transaction was broken off */
 	SMTP_STAGE_MAIL,
 	SMTP_STAGE_RCPT,
 	SMTP_STAGE_DATA,
-	SMTP_STAGE_BODY,	/* the caller's: the message */
+	SMTP_STAGE_BODY,	/* the caller's: the message; answers to its chunks may come */
 	SMTP_STAGE_DOT,		/* the answer to the message; LMTP: to each recipient */
 	SMTP_STAGE_DONE
 };
@@ -85,6 +89,7 @@ enum smtp_end {
 	SMTP_END_STARTTLS_REFUSED,	/* TLS is required and STARTTLS got an error */
 	SMTP_END_INJECTION,		/* clear text behind the 220 to STARTTLS */
 	SMTP_END_HANDSHAKE,		/* smtp_client_tls_failed() */
+	SMTP_END_AUTH,			/* AUTH is not offered as is needed, or was refused */
 	SMTP_END_PROTOCOL,		/* not SMTP, or an answer that no rule allows there */
 	SMTP_END_EOF,			/* closed by the peer: c->stage_at_end */
 	SMTP_END_LOST			/* smtp_client_lost(): reset, refused, timed out */
@@ -144,6 +149,10 @@ struct smtp_txn {
 	size_t next;			/* recipient whose RCPT is to be sent */
 	size_t answer;			/* recipient whose answer comes next */
 	size_t taken;			/* 2xx to RCPT */
+	int chunking;			/* it goes by BDAT */
+	struct buf chunk;		/* of the message, not said yet */
+	unsigned chunks_due;		/* answers to chunks but the last one */
+	int chunk_failed;
 	int cr;				/* the message so far ends in a CR, which was held back */
 	int in_line;			/* it ends inside a line */
 };
@@ -166,6 +175,12 @@ struct smtp_client {
 	struct smtp_caps caps;		/* in clear text */
 	struct smtp_caps caps_tls;	/* inside TLS */
 	struct smtp_txn txn;
+	int authenticated;
+	struct smtp_auth {		/* the machine's own: of smtp_client_auth() */
+		const char *user, *password;
+		int step;
+	} auth;
+	int no_chunking;		/* offered, but BDAT is not known there */
 	int broken_off;			/* the next order begins with RSET */
 	unsigned awaited;		/* answers to what was said, in c->out or sent */
 	int early;			/* the reply under way began before anything was asked */
@@ -185,6 +200,13 @@ enum smtp_want smtp_client_tls_done(struct smtp_client *);
 enum smtp_want smtp_client_tls_failed(struct smtp_client *, const struct fail *);
 
 /*
+ * After ORDER, before the first order: AUTH with PLAIN (RFC 4616), or LOGIN where that is all there is.  Leads to ORDER
+ * again, or to CLOSE with SMTP_END_AUTH, c->fail being FAIL_TEMP: a wrong password is ours to mend.  Without TLS nothing
+ * is said but that it ends so.  Both strings are borrowed until then; whom they may be sent to is the caller's to know.
+ */
+enum smtp_want smtp_client_auth(struct smtp_client *, const char *user, const char *password);
+
+/*
  * After ORDER or RESULT: MAIL with SIZE and BODY=8BITMIME where they are offered, RCPT, DATA; in
  * groups where PIPELINING is (RFC 2920).  Decided here, without a word to the server (RESULT may
  * come at once): an address that RFC 5321 does not know (PERM 5.1.7, 5.1.3; 5.6.7 where it is not
@@ -195,6 +217,10 @@ enum smtp_want smtp_client_tls_failed(struct smtp_client *, const struct fail *)
  * RFC 8689 4.2.1).  What was asked for with DSN goes on where DSN is offered: txn.dsn says whether.
  * 552 to RCPT is TEMP, as 452 is (RFC 5321 4.5.3.1.10).
  *
+ * Where CHUNKING is offered (and conf.chunking set) the message goes in chunks, by BDAT, and DATA is never said: what is
+ * settled by a refused chunk stays so, and nothing of the message is said any more.  Several chunks are under way
+ * where PIPELINING is offered too, one in LMTP.  A server that offers CHUNKING and does not know BDAT (500 to 504) is TEMP.
+ *
  * 421 and the loss of the connection lead to CLOSE: recipients without a refusal are TEMP, or
  * UNKNOWN where all of the final dot had left c->out and no answer came.
  */
@@ -204,7 +230,7 @@ enum smtp_want smtp_client_send(struct smtp_client *, const struct smtp_transact
  * After SMTP_WANT_BODY: appends a piece to c->out, dot-stuffed, however it was split; the caller
  * holds back while c->out is full.  Only CRLF goes out as line end: a CR or LF alone becomes one,
  * so that no server sees another end of the message than we do.  _end adds a missing line end and
- * the dot.  A caller that cannot go on reading its message calls smtp_client_lost(): nobody may
+ * the dot.  By BDAT no dot is stuffed or added.  A caller that cannot go on reading its message calls smtp_client_lost(): nobody may
  * take half of it.
  */
 enum smtp_want smtp_client_body(struct smtp_client *, const char *, size_t n);

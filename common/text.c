@@ -425,10 +425,28 @@ text_is_address(const char *s)
 	return text_address(s, octets) != 0;
 }
 
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void
+text_base64(struct buf *b, const void *data, size_t n)
+{
+	const uint8_t *p = data;
+	uint32_t bits;
+	size_t i, left;
+
+	for (i = 0; i < n; i += 3) {
+		left = n - i;
+		bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (left > 2 ? p[i + 2] : 0);
+		buf_putc(b, base64_digits[bits >> 18]);
+		buf_putc(b, base64_digits[bits >> 12 & 63]);
+		buf_putc(b, left > 1 ? base64_digits[bits >> 6 & 63] : '=');
+		buf_putc(b, left > 2 ? base64_digits[bits & 63] : '=');
+	}
+}
+
 long
 text_unbase64(const char *s, uint8_t *dst, size_t size)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t len = strlen(s), used = strcspn(s, "="), i, n = 0;
 	uint32_t bits = 0;
 	const char *at;
@@ -437,9 +455,9 @@ text_unbase64(const char *s, uint8_t *dst, size_t size)
 	if (len % 4 != 0 || len - used > 2 || strspn(s + used, "=") != len - used)
 		return -1;
 	for (i = 0; i < used; i++) {
-		if ((at = strchr(digits, s[i])) == NULL)
+		if ((at = strchr(base64_digits, s[i])) == NULL)
 			return -1;
-		bits = bits << 6 | (uint32_t)(at - digits);
+		bits = bits << 6 | (uint32_t)(at - base64_digits);
 		if (i % 4 == 0)
 			continue;
 		if (n == size)

@@ -103,4 +103,7 @@ int text_address(const char *, uint8_t dst[16]);
 /* Decodes base64 (RFC 4648 4) into at most size octets: how many, or -1 where it is none or more of it. */
 long text_unbase64(const char *, uint8_t *dst, size_t size);
 
+/* Appends n octets as base64, in one line. */
+void text_base64(struct buf *, const void *, size_t n);
+
 #endif
