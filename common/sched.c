@@ -180,6 +180,7 @@ enum where {
 struct gauge {
 	int64_t until;				/* sleeps; 0: does not */
 	unsigned out, places, worked, broke;
+	unsigned most;				/* places; 0: SCHED_PLACES_MAX */
 	int slept;				/* and was not tried since */
 };
 
@@ -834,7 +835,7 @@ grow(struct gauge *g)
 	if (++g->worked < g->places)
 		return;
 	g->worked = 0;
-	if (g->places < SCHED_PLACES_MAX)
+	if (g->places < (g->most != 0 ? g->most : SCHED_PLACES_MAX))
 		g->places++;
 }
 
@@ -1050,6 +1051,34 @@ sched_host_asleep(struct sched *s, const char *host, int64_t now)
 	wake_hosts(s, now);
 	h = host_find(s, host);
 	return h != NULL && h->g.until != 0;
+}
+
+void
+sched_host_places(struct sched *s, const char *host, unsigned places)
+{
+	struct sched_host *h = host_get(s, host);
+
+	h->g.places = places;
+	call_held(s, h);
+	settle_host(s, h);
+}
+
+void
+sched_most(struct sched *s, const char *key, unsigned most)
+{
+	struct sched_destination *d = destination_find(s, key);
+
+	if (d != NULL)
+		d->g.most = most;
+}
+
+void
+sched_host_most(struct sched *s, const char *host, unsigned most)
+{
+	struct sched_host *h = host_find(s, host);
+
+	if (h != NULL)
+		h->g.most = most;
 }
 
 struct sched_state

@@ -150,6 +150,13 @@ int sched_host_asleep(struct sched *, const char *host, int64_t now);
 /* waiting: destinations in line for it. */
 struct sched_state sched_host_state(const struct sched *, const char *host);
 
+/* A host that has exactly so many places, whatever comes of those that take them: a limit. */
+void sched_host_places(struct sched *, const char *host, unsigned places);
+
+/* A destination, and a host, whose places may grow beyond SCHED_PLACES_MAX.  Unknown ones learn nothing of it. */
+void sched_most(struct sched *, const char *key, unsigned most);
+void sched_host_most(struct sched *, const char *host, unsigned most);
+
 size_t sched_count(const struct sched *);	/* messages, those out included */
 unsigned sched_out(const struct sched *);	/* those that are out */
 
