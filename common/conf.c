@@ -107,6 +107,21 @@ set_submit(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+set_credentials(void *ctx, const struct table_line *l, struct fail *f)
+{
+	return set_path(&((struct conf *)ctx)->credentials, l->key, l->v[0], f);
+}
+
+static int
+set_out_cert(void *ctx, const struct table_line *l, struct fail *f)
+{
+	if (name_check_identity(l->v[0], f) == -1)
+		return fail_prefix(f, "out-cert");
+	set_text(&((struct conf *)ctx)->out_cert, l->v[0]);
+	return 0;
+}
+
+static int
 set_anchor(void *ctx, const struct table_line *l, struct fail *f)
 {
 	return set_path(&((struct conf *)ctx)->anchor, l->key, l->v[0], f);
@@ -625,12 +640,26 @@ destination_pattern(const char *word, const char *key, struct fail *f)
 }
 
 static int
+destination_control(struct conf_destination *d, const char *key, const char *word, struct fail *f)
+{
+	int i = controls_find(key);
+
+	if (i == -1)
+		return fail(f, FAIL_INPUT, "destination: unknown option \"%.64s\"", key);
+	if (d->controls.given & 1U << i)
+		return fail(f, FAIL_INPUT, "destination: %s is given twice", key);
+	if (strcmp(word, "default") == 0)
+		return 0;
+	return controls_set(&d->controls, (enum controls_key)i, word, f) == -1 ? fail_prefix(f, "destination") : 0;
+}
+
+static int
 destination_option(struct conf_destination *d, const char *key, const char *word, struct fail *f)
 {
 	int i = policy_key_find(key);
 
 	if (i == -1)
-		return fail(f, FAIL_INPUT, "destination: unknown option \"%.64s\"", key);
+		return destination_control(d, key, word, f);
 	if (d->given & 1U << i)
 		return fail(f, FAIL_INPUT, "destination: %s is given twice", key);
 	/* Said or not said, it is as in the default line. */
@@ -674,10 +703,13 @@ set_destination(void *ctx, const struct table_line *line, struct fail *f)
 	size_t i;
 
 	if (destination_options(&d, line, f) == -1 ||
-	    (d.pattern = destination_pattern(line->v[0], line->key, f)) == NULL)
+	    (d.pattern = destination_pattern(line->v[0], line->key, f)) == NULL) {
+		controls_clear(&d.controls);
 		return -1;
+	}
 	for (i = 0; i < c->ndestinations; i++)
 		if (strcmp(c->destination[i].pattern, d.pattern) == 0) {
+			controls_clear(&d.controls);
 			free(d.pattern);
 			return fail(f, FAIL_INPUT, "destination: a second line for \"%.200s\"", line->v[0]);
 		}
@@ -693,12 +725,17 @@ set_route(void *ctx, const struct table_line *line, struct fail *f)
 	struct conf_route r = { .pattern = NULL };
 	size_t i;
 
-	if (text_endpoint(line->v[1], 25, &r.next, f) == -1)
+	if (hops_parse(&r.hops, line->v + 1, line->n - 1, f) == -1) {
+		hops_clear(&r.hops);
 		return fail_prefix(f, "route");
-	if ((r.pattern = destination_pattern(line->v[0], line->key, f)) == NULL)
+	}
+	if ((r.pattern = destination_pattern(line->v[0], line->key, f)) == NULL) {
+		hops_clear(&r.hops);
 		return -1;
+	}
 	for (i = 0; i < c->nroutes; i++)
 		if (strcmp(c->route[i].pattern, r.pattern) == 0) {
+			hops_clear(&r.hops);
 			free(r.pattern);
 			return fail(f, FAIL_INPUT, "route: a second line for \"%.200s\"", line->v[0]);
 		}
@@ -787,8 +824,8 @@ settings_of(const struct conf *c, const struct conf_destination *d, struct polic
 	policy_settle(out);
 }
 
-void
-conf_policy(const struct conf *c, const char *domain, struct policy *out)
+static const struct conf_destination *
+line_for(const struct conf *c, const char *domain)
 {
 	const struct conf_destination *best_line = NULL;
 	int best = -1, now;
@@ -799,9 +836,89 @@ conf_policy(const struct conf *c, const char *domain, struct policy *out)
 			best = now;
 			best_line = &c->destination[i];
 		}
-	settings_of(c, best_line, out);
-	out->routed = conf_route_to(c, domain) != NULL;
+	return best_line;
+}
+
+void
+conf_policy(const struct conf *c, const char *domain, struct policy *out)
+{
+	const struct conf_route *r = conf_route_to(c, domain);
+
+	settings_of(c, line_for(c, domain), out);
+	out->routed = r != NULL;
+	out->password = r != NULL && r->hops.credentials != NULL;
 	out->guard = !out->routed && !c->loopback_mx;
+}
+
+/* As settings_of(). */
+static void
+controls_of(const struct conf *c, const struct conf_destination *d, struct controls *out)
+{
+	const struct conf_destination *standard = default_line(c);
+
+	*out = controls_standard;
+	if (c->out_cert != NULL) {
+		out->cert = c->out_cert;
+		out->given |= 1U << CONTROLS_CERT;
+	}
+	if (standard != NULL)
+		controls_overlay(out, &standard->controls);
+	if (d != NULL)
+		controls_overlay(out, &d->controls);
+}
+
+void
+conf_controls(const struct conf *c, const char *domain, struct controls *out)
+{
+	const struct conf_route *r = conf_route_to(c, domain);
+
+	controls_of(c, line_for(c, domain), out);
+	out->credentials = r != NULL ? r->hops.credentials : NULL;
+}
+
+char *
+conf_counted_as(const struct conf *c, const char *domain)
+{
+	const struct conf_route *r = conf_route_to(c, domain);
+
+	return r != NULL ? xasprintf("route %s", r->pattern) : xstrdup(domain);
+}
+
+static void
+add_cert(const char **v, size_t *n, const char *name)
+{
+	size_t i;
+
+	if (name == NULL)
+		return;
+	for (i = 0; i < *n; i++)
+		if (strcmp(v[i], name) == 0)
+			return;
+	v[(*n)++] = name;
+}
+
+const char **
+conf_out_certs(const struct conf *c, size_t *n)
+{
+	const char **v = xcalloc(c->ndestinations + 1, sizeof *v);
+	size_t i;
+
+	*n = 0;
+	add_cert(v, n, c->out_cert);
+	for (i = 0; i < c->ndestinations; i++)
+		add_cert(v, n, c->destination[i].controls.cert);
+	return v;
+}
+
+int
+conf_has_credentials(const struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if (c->route[i].hops.credentials != NULL)
+			return 1;
+	return 0;
 }
 
 int
@@ -815,7 +932,7 @@ conf_needs_trust(const struct conf *c)
 		if ((d->given & 1U << POLICY_KEY_TLS) && d->policy.tls >= POLICY_TLS_REQUIRED_VERIFY)
 			return 1;
 	}
-	return 0;
+	return conf_has_credentials(c);
 }
 
 const struct conf_route *
@@ -853,10 +970,12 @@ is_own(const struct conf *c, const struct facts_addr *a, uint16_t port)
 void
 conf_mark_own(const struct conf *c, const char *domain, uint16_t port, struct facts *facts)
 {
+	const struct conf_route *r = conf_route_to(c, domain);
 	size_t i, j;
 
-	if (conf_route_to(c, domain) != NULL) {
-		if (facts->recipient == NULL && domain[0] != '[')
+	if (r != NULL) {
+		/* The password is the host's: whoever has a certificate for the domain of a recipient must not get it. */
+		if (facts->recipient == NULL && domain[0] != '[' && r->hops.credentials == NULL)
 			facts->recipient = xstrdup(domain);
 		return;
 	}
@@ -926,6 +1045,8 @@ static const struct table_row rows[] = {
 	{ "passwords", 1, 1, TABLE_ONCE, set_passwords },
 	{ "aliases", 1, 1, TABLE_ONCE, set_aliases },
 	{ "submit", 1, 1, TABLE_ONCE, set_submit },
+	{ "credentials", 1, 1, TABLE_ONCE, set_credentials },
+	{ "out-cert", 1, 1, TABLE_ONCE, set_out_cert },
 	{ "anchor", 1, 1, TABLE_ONCE, set_anchor },
 	{ "resolver", 1, 1, TABLE_ONCE, set_resolver },
 	{ "mx-port", 1, 1, TABLE_ONCE, set_mx_port },
@@ -948,7 +1069,7 @@ static const struct table_row rows[] = {
 	{ "hosts", 3, 256, 0, set_hosts },
 	{ "domain-map", 3, 3, 0, set_domain_map },
 	{ "destination", 1, 64, 0, set_destination },
-	{ "route", 2, 2, 0, set_route },
+	{ "route", 2, 16, 0, set_route },
 	{ "alert", 1, CONF_ALERT_MAX, 0, set_alert },
 	{ "alert-hook", 1, 1, TABLE_ONCE, set_alert_hook },
 	{ "alert-user", 1, 1, TABLE_ONCE, set_alert_user },
@@ -993,6 +1114,8 @@ conf_parse_text(const char *file, const char *text, size_t len, table_error_fn *
 	if (c->passwords == NULL)
 		c->passwords = file_join(c->dir, CONF_PASSWORDS);
 	conf_notice_end(c);
+	if (c->credentials == NULL)
+		c->credentials = file_join(c->dir, CONF_CREDENTIALS);
 	find_own_addresses(c);
 	return c;
 }
@@ -1032,10 +1155,14 @@ conf_free(struct conf *c)
 		return;
 	for (i = 0; i < c->nlisten; i++)
 		conf_listen_clear(&c->listen[i]);
-	for (i = 0; i < c->ndestinations; i++)
+	for (i = 0; i < c->ndestinations; i++) {
 		free(c->destination[i].pattern);
-	for (i = 0; i < c->nroutes; i++)
+		controls_clear(&c->destination[i].controls);
+	}
+	for (i = 0; i < c->nroutes; i++) {
 		free(c->route[i].pattern);
+		hops_clear(&c->route[i].hops);
+	}
 	free(c->listen);
 	free(c->own);
 	free(c->destination);
@@ -1048,6 +1175,8 @@ conf_free(struct conf *c)
 	free(c->passwords);
 	free(c->aliases);
 	free(c->submit_path);
+	free(c->credentials);
+	free(c->out_cert);
 	free(c->anchor);
 	free(c->resolver);
 	free(c->recipients);
@@ -1106,15 +1235,26 @@ print_destination(const struct conf *c, struct buf *b, const struct conf_destina
 {
 	static const struct policy standard = POLICY_DEFAULT;
 	struct policy policy;
+	struct controls controls;
 	enum policy_key key;
 
 	settings_of(c, d, &policy);
+	controls_of(c, d, &controls);
 	buf_printf(b, "destination %s:", d->pattern);
 	for (key = POLICY_KEY_TLS; (unsigned)key < POLICY_KEYS; key++)
 		if (key <= POLICY_KEY_DANE ||
 		    strcmp(policy_word(&policy, key), policy_word(&standard, key)) != 0)
 			buf_printf(b, "%s %s %s", key == POLICY_KEY_TLS ? "" : ",", policy_key_name(key),
 			    policy_word(&policy, key));
+	controls_print(b, &controls);
+	buf_puts(b, "\n");
+}
+
+static void
+print_route(struct buf *b, const struct conf_route *r)
+{
+	buf_printf(b, "route %s: ", r->pattern);
+	hops_print(b, &r->hops);
 	buf_puts(b, "\n");
 }
 
@@ -1185,11 +1325,14 @@ print_all(const struct conf *c, struct buf *b)
 		buf_printf(b, "MX hosts may be on this machine\n");
 	for (i = 0; i < c->nlisten; i++)
 		print_listen(b, &c->listen[i]);
+	if (c->out_cert != NULL)
+		buf_printf(b, "certificate %s is shown to servers that ask for one\n", c->out_cert);
+	if (conf_has_credentials(c))
+		buf_printf(b, "credentials in %s\n", c->credentials);
 	for (i = 0; i < c->ndestinations; i++)
 		print_destination(c, b, &c->destination[i]);
 	for (i = 0; i < c->nroutes; i++)
-		buf_printf(b, "route %s: %s@%u\n", c->route[i].pattern, c->route[i].next.host,
-		    c->route[i].next.port);
+		print_route(b, &c->route[i]);
 }
 
 /* A name or a path may hold any octet: what is none of ASCII's printable ones is not for a terminal. */
@@ -1222,6 +1365,17 @@ is_open(const struct conf_listen *l, const struct conf_hosts *h)
 	return l->type == CONF_PUBLIC || special == NULL || strcmp(special, "loopback") != 0;
 }
 
+static int
+has_address(const struct hops *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->v[i].host != NULL && text_is_address(r->v[i].host))
+			return 1;
+	return 0;
+}
+
 /* TLSA records belong to a name (RFC 7672 2.2): where they are demanded of an address, all mail waits. */
 static size_t
 warn_of_literal(struct buf *b, const struct conf *c, const char *pattern)
@@ -1232,10 +1386,15 @@ warn_of_literal(struct buf *b, const struct conf *c, const char *pattern)
 	size_t n = 0;
 
 	conf_policy(c, domain, &policy);
-	if (r != NULL && text_is_address(r->next.host) && policy.dane == POLICY_DANE_MANDATORY) {
+	if (r != NULL && has_address(&r->hops) && policy.dane == POLICY_DANE_MANDATORY) {
 		buf_printf(b, "no mail for %s can go: dane mandatory, and the route leads to an address, "
 		    "which has no TLSA records\n", pattern);
 		n = 1;
+	}
+	if (policy.password && policy.tls == POLICY_TLS_NO && r->hops.protocol != FACTS_SMTPS) {
+		buf_printf(b, "no mail for %s can go: its route has credentials, which are sent inside TLS alone, and "
+		    "tls is no\n", pattern);
+		n++;
 	}
 	free(domain);
 	return n;
@@ -1258,16 +1417,27 @@ warn_of_no(struct buf *b, const struct conf *c, const struct conf_destination *d
 
 /* own-address without a port is left out: behind a translator the other ports of that address may be others'. */
 static int
-is_listener(const struct conf *c, const struct endpoint *at)
+is_listener(const struct conf *c, const char *host, uint16_t port)
 {
-	struct facts_addr a = { .family = strchr(at->host, ':') == NULL ? AF_INET : AF_INET6 };
+	struct facts_addr a = { .family = strchr(host, ':') == NULL ? AF_INET : AF_INET6 };
 	size_t i;
 
-	if (inet_pton(a.family, at->host, &a.ip) != 1)
+	if (inet_pton(a.family, host, &a.ip) != 1)
 		return 0;
 	for (i = 0; i < c->nown; i++)
-		if (c->own[i].port == at->port && c->own[i].addr.family == a.family &&
+		if (c->own[i].port == port && c->own[i].addr.family == a.family &&
 		    memcmp(&c->own[i].addr.ip, &a.ip, a.family == AF_INET ? 4 : 16) == 0)
+			return 1;
+	return 0;
+}
+
+static int
+is_own_socket(const struct conf *c, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < c->nlisten; i++)
+		if (c->listen[i].path != NULL && strcmp(c->listen[i].path, path) == 0)
 			return 1;
 	return 0;
 }
@@ -1276,11 +1446,22 @@ is_listener(const struct conf *c, const struct endpoint *at)
 static size_t
 warn_of_loop(struct buf *b, const struct conf *c, const struct conf_route *r)
 {
-	if (!is_listener(c, &r->next))
-		return 0;
-	buf_printf(b, "mail for %s would come back to this relay: the route leads to %s@%u, where it listens "
-	    "itself\n", r->pattern, r->next.host, r->next.port);
-	return 1;
+	size_t i, n = 0;
+
+	for (i = 0; i < r->hops.n; i++) {
+		const struct hop *h = &r->hops.v[i];
+
+		if (h->path != NULL ? !is_own_socket(c, h->path) : !is_listener(c, h->host, h->port))
+			continue;
+		buf_printf(b, "mail for %s would come back to this relay: the route leads to ", r->pattern);
+		if (h->path != NULL)
+			buf_puts(b, h->path);
+		else
+			buf_printf(b, "%s@%u", h->host, h->port);
+		buf_puts(b, ", where it listens itself\n");
+		n++;
+	}
+	return n;
 }
 
 size_t

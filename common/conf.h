@@ -13,7 +13,9 @@
 #include "access.h"
 #include "cidr.h"
 #include "conf_alert.h"
+#include "controls.h"
 #include "fail.h"
+#include "hops.h"
 #include "limit.h"
 #include "notice.h"
 #include "policy.h"
@@ -27,6 +29,7 @@
 #define CONF_CONCURRENCY 1000		/* sessions of a listener, where nothing is said */
 #define CONF_BACKLOG 511
 #define CONF_PASSWORDS "smtp-relay.passwd"	/* in dir, where no other is named */
+#define CONF_CREDENTIALS "smtp-relay.credentials"	/* likewise */
 
 enum conf_type { CONF_PUBLIC, CONF_PRIVATE };
 
@@ -89,11 +92,12 @@ struct conf_destination {
 	char *pattern;		/* domain, ".domain" or "default" */
 	struct policy policy;	/* of which only what the line gives is looked at: */
 	unsigned given;		/* a bit, 1 << key, for each policy_key */
+	struct controls controls;
 };
 
 struct conf_route {
 	char *pattern;
-	struct endpoint next;
+	struct hops hops;
 };
 
 /* An address by which this relay is known. */
@@ -112,6 +116,8 @@ struct conf {
 	char *aliases;			/* file of aliases.h; NULL: none */
 	struct endpoint submit;		/* where local programs hand mail in (conf_submit.h); host "": not said */
 	char *submit_path;		/* a unix socket in its stead; NULL: none */
+	char *credentials;		/* file of credentials.h */
+	char *out_cert;			/* identity shown where a destination says nothing; NULL: none */
 	char *anchor, *resolver;	/* NULL: the defaults of dns.h */
 	uint16_t mx_port;
 	unsigned workers;
@@ -180,6 +186,18 @@ char *conf_listen_place(const struct conf_listen *);
  * default line, and what that leaves open is built in; tls no switches DANE and MTA-STS off.
  */
 void conf_policy(const struct conf *, const char *domain, struct policy *);
+
+/* Its controls, by the same order; strings are borrowed from the configuration. */
+void conf_controls(const struct conf *, const char *domain, struct controls *);
+
+/* What its limits are counted by: the domain, or "route PATTERN" where it takes one.  On the heap. */
+char *conf_counted_as(const struct conf *, const char *domain);
+
+/* The identities that may be shown to servers, each once; the array is the caller's, the names are not. */
+const char **conf_out_certs(const struct conf *, size_t *n);
+
+/* True where a route has credentials. */
+int conf_has_credentials(const struct conf *);
 
 /* Whether a destination's level needs the lists of CAs. */
 int conf_needs_trust(const struct conf *);

@@ -1,8 +1,11 @@
 #include "contact.h"
 
+#include <sys/un.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "io.h"
@@ -176,6 +179,16 @@ refused_starttls(struct contact *c)
 	buf_clear(&why);
 }
 
+/* There is a session, but not for us. */
+static void
+not_authenticated(struct contact *c, const char *rule, const char *why)
+{
+	verdict_clear(&c->verdict);
+	c->verdict.word = VERDICT_INCONCLUSIVE;
+	c->verdict.rule = rule;
+	c->verdict.why = xstrdup(why);
+}
+
 static void
 session_ended(struct contact *c)
 {
@@ -183,12 +196,34 @@ session_ended(struct contact *c)
 		return;
 	if (c->was_ready)
 		;
+	else if (c->judged)
+		not_authenticated(c, "RFC 4954 6", c->client.fail.text);
 	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
 		not_offered(c);
 	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)
 		refused_starttls(c);
 	else
 		seen_is(c, contact_end_seen(&c->client), c->client.fail.text);
+	over(c);
+}
+
+static void go_on(struct contact *, enum smtp_want);
+
+/*
+ * The one place from which a password goes out: whoever only listens, or answers in the host's place, must not get it.
+ * That the host's name follows from the configuration, or by DNSSEC, is part of that.
+ */
+static void
+log_in(struct contact *c)
+{
+	if (c->seen.tls && c->verdict.word == VERDICT_AUTH && c->verdict.bound) {
+		go_on(c, smtp_client_auth(&c->client, c->target.user, c->target.password));
+		return;
+	}
+	not_authenticated(c, "local", c->verdict.word == VERDICT_AUTH ?
+	    "no password is sent: the host is authenticated by a name that came without DNSSEC" :
+	    "no password is sent: the host is not authenticated by TLS");
+	contact_quit(c);
 	over(c);
 }
 
@@ -210,6 +245,10 @@ session_ready(struct contact *c)
 		over(c);
 		return;
 	}
+	if (c->target.user != NULL && !c->client.authenticated) {
+		log_in(c);
+		return;
+	}
 	c->was_ready = 1;
 	c->handlers->ready(c, c->arg);
 }
@@ -222,6 +261,7 @@ static const int patience_s[SMTP_STAGES] = {
 	[SMTP_STAGE_STARTTLS] = 300,
 	[SMTP_STAGE_HANDSHAKE] = 300,
 	[SMTP_STAGE_EHLO_TLS] = 300,
+	[SMTP_STAGE_AUTH] = 300,
 	[SMTP_STAGE_ORDER] = 300,
 	[SMTP_STAGE_RSET] = 300,
 	[SMTP_STAGE_MAIL] = 300,
@@ -232,12 +272,22 @@ static const int patience_s[SMTP_STAGES] = {
 	[SMTP_STAGE_DONE] = 60,
 };
 
+static unsigned
+patience_of(const struct contact *c)
+{
+	const struct contact_times *t = &c->conf.times;
+	unsigned said = c->client.stage == SMTP_STAGE_BODY ? t->data : c->client.stage == SMTP_STAGE_DOT ? t->end :
+	    c->client.stage == SMTP_STAGE_DONE ? 0 : t->command;
+
+	return said != 0 ? said : (unsigned)patience_s[c->client.stage];
+}
+
 static void
 set_deadline(struct contact *c)
 {
 	int ms = c->conf.timeout_ms;
 
-	io_deadline(c->io, ms != 0 ? ms : patience_s[c->client.stage] * 1000);
+	io_deadline(c->io, ms != 0 ? ms : (int)patience_of(c) * 1000);
 }
 
 /* SNI is the TLSA base domain where DANE decides (RFC 7672 8.1), else the host's name (RFC 8461 4.2). */
@@ -250,6 +300,15 @@ sni_of(const struct contact *c)
 	if (c->target.sni != NULL)
 		name = c->target.sni;
 	return text_is_address(name) ? NULL : name;
+}
+
+static int
+show_identity(SSL *ssl, const struct contact_identity *id, struct fail *f)
+{
+	ossl_clear();
+	if (SSL_use_cert_and_key(ssl, id->cert, id->key, id->chain, 1) == 1)
+		return 0;
+	return fail_ossl(f, FAIL_SYS, "our certificate");
 }
 
 /*
@@ -267,6 +326,10 @@ new_tls(struct contact *c, struct fail *f)
 	SSL *ssl = tls_client(strict && h->tls_min >= POLICY_TLS_MIN_1_2 ? c->conf.tls_strict :
 	    c->conf.tls, sni_of(c), f);
 
+	if (ssl != NULL && c->target.identity != NULL && show_identity(ssl, c->target.identity, f) == -1) {
+		SSL_free(ssl);
+		return NULL;
+	}
 	if (ssl != NULL && strict && SSL_set_min_proto_version(ssl, version[h->tls_min]) != 1) {
 		fail_ossl(f, FAIL_SYS, "lowest version of TLS");
 		SSL_free(ssl);
@@ -347,6 +410,9 @@ on_connected(struct io *io, void *arg)
 	(void)io;
 	c->connected = 1;
 	set_deadline(c);
+	/* RFC 8314 3.3: TLS comes before the first reply. */
+	if (c->client.want == SMTP_WANT_TLS)
+		begin_tls(c);
 }
 
 static size_t
@@ -421,7 +487,8 @@ on_closed(struct io *io, enum io_end end, const struct fail *why, void *arg)
 		over(c);
 		return;
 	}
-	if (end == IO_END_INJECTION) {
+	/* With implicit TLS that is a server that speaks first, without it. */
+	if (end == IO_END_INJECTION && !c->client.conf.implicit_tls) {
 		seen_is(c, SEEN_INJECTION, why->text);
 		smtp_client_lost(&c->client, why);
 		over(c);
@@ -471,21 +538,66 @@ on_no_socket(evutil_socket_t fd, short what, void *arg)
 	over(arg);
 }
 
+static struct io *
+connect_address(struct contact *c, struct fail *f)
+{
+	struct sockaddr_storage ss, source;
+	socklen_t len = facts_sockaddr(c->target.addr, c->target.port, &ss);
+
+	if (c->target.source != NULL)
+		facts_sockaddr(c->target.source, 0, &source);
+	return io_connect(c->conf.base, (struct sockaddr *)&ss, len, c->target.source != NULL ?
+	    (struct sockaddr *)&source : NULL, &io_handlers, c, f);
+}
+
+static struct io *
+connect_path(struct contact *c, const char *path, struct fail *f)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	size_t n = strlen(path);
+
+	if (n >= sizeof sun.sun_path) {
+		fail(f, FAIL_SYS, "%.200s: too long a path", path);
+		return NULL;
+	}
+	memcpy(sun.sun_path, path, n + 1);
+	return io_connect(c->conf.base, (struct sockaddr *)&sun, sizeof sun, NULL, &io_handlers, c, f);
+}
+
+/* The socket that was handed in, which is used up by that. */
+static struct io *
+take_socket(struct contact *c, struct fail *f)
+{
+	int fd = c->fd;
+
+	c->fd = -1;
+	c->connected = 1;
+	return io_accept(c->conf.base, fd, &io_handlers, c, f);
+}
+
 static void
 dial(struct contact *c, enum smtp_use_tls use_tls)
 {
-	struct smtp_client_conf client = { .ehlo = c->conf.ehlo, .use_tls = use_tls };
+	const struct facts_host *fh = c->target.host->host;
+	struct smtp_client_conf client = { .ehlo = c->conf.ehlo, .use_tls = use_tls,
+		.lmtp = fh->protocol == FACTS_LMTP, .implicit_tls = fh->protocol == FACTS_SMTPS,
+		.chunking = c->conf.chunking };
+	int ms = c->conf.times.connect != 0 ? (int)c->conf.times.connect * 1000 : CONTACT_CONNECT_MS;
 	struct timeval now = { 0, 0 };
-	struct sockaddr_storage ss;
 	struct fail f = FAIL_INIT;
-	socklen_t len = facts_sockaddr(c->target.addr, c->target.port, &ss);
 
 	smtp_client_init(&c->client, &client);
-	c->io = io_connect(c->conf.base, (struct sockaddr *)&ss, len, NULL, &io_handlers, c, &f);
-	if (c->io != NULL) {
-		io_deadline(c->io, c->conf.timeout_ms != 0 ? c->conf.timeout_ms : CONTACT_CONNECT_MS);
+	c->io = c->fd != -1 ? take_socket(c, &f) : fh->path != NULL ? connect_path(c, fh->path, &f) :
+	    connect_address(c, &f);
+	if (c->io != NULL && c->connected) {
+		set_deadline(c);
 		return;
 	}
+	if (c->io != NULL) {
+		io_deadline(c->io, c->conf.timeout_ms != 0 ? c->conf.timeout_ms : ms);
+		return;
+	}
+	c->connected = 0;
 	seen_is(c, SEEN_NO_CONNECTION, f.text);
 	if ((c->later = evtimer_new(c->conf.base, on_no_socket, c)) == NULL ||
 	    event_add(c->later, &now) == -1)
@@ -496,7 +608,15 @@ void
 contact_start(struct contact *c, const struct contact_conf *conf,
     const struct contact_target *target, const struct contact_handlers *handlers, void *arg)
 {
+	contact_start_on(c, conf, target, handlers, arg, -1);
+}
+
+void
+contact_start_on(struct contact *c, const struct contact_conf *conf, const struct contact_target *target,
+    const struct contact_handlers *handlers, void *arg, int fd)
+{
 	memset(c, 0, sizeof *c);
+	c->fd = fd;
 	c->conf = *conf;
 	if (c->conf.session != NULL && SSL_SESSION_up_ref(c->conf.session) != 1)
 		c->conf.session = NULL;
@@ -513,11 +633,37 @@ contact_send(struct contact *c, const struct smtp_transaction *order)
 	go_on(c, smtp_client_send(&c->client, order));
 }
 
+static void
+on_more(evutil_socket_t fd, short what, void *arg)
+{
+	struct contact *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->io != NULL && c->client.want == SMTP_WANT_BODY)
+		c->handlers->body(c, c->arg);
+}
+
+/* Nothing went out, so that nobody says when it has. */
+static void
+ask_for_more(struct contact *c)
+{
+	struct timeval now = { 0, 0 };
+
+	if ((c->more == NULL && (c->more = evtimer_new(c->conf.base, on_more, c)) == NULL) ||
+	    event_add(c->more, &now) == -1)
+		alloc_failed();
+}
+
 void
 contact_body(struct contact *c, const char *p, size_t n)
 {
-	smtp_client_body(&c->client, p, n);
-	send_out(c);
+	enum smtp_want want = smtp_client_body(&c->client, p, n);
+
+	if (c->client.out.len > 0)
+		send_out(c);
+	else if (want == SMTP_WANT_BODY && io_pending_out(c->io) == 0)
+		ask_for_more(c);
 }
 
 void
@@ -539,6 +685,9 @@ contact_clear(struct contact *c)
 	drop(c);
 	if (c->later != NULL)
 		event_free(c->later);
+	if (c->more != NULL)
+		event_free(c->more);
+	c->more = NULL;
 	c->later = NULL;
 	SSL_SESSION_free(c->conf.session);
 	c->conf.session = NULL;

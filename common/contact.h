@@ -42,6 +42,20 @@ struct contact_handlers {
 	void (*ended)(struct contact *, void *arg);
 };
 
+/* Seconds; 0: CONTACT_CONNECT_MS, or as RFC 5321 4.5.3.2 has it. */
+struct contact_times {
+	unsigned connect, command;
+	unsigned data;		/* for the peer to take what was written of a message */
+	unsigned end;		/* for the answer to it */
+};
+
+/* Shown to a server that asks for a certificate. */
+struct contact_identity {
+	EVP_PKEY *key;
+	X509 *cert;
+	STACK_OF(X509) *chain;	/* NULL: none */
+};
+
 struct contact_conf {
 	struct event_base *base;
 	SSL_CTX *tls;		/* of tls_client_ctx(TLS_LAX) */
@@ -54,7 +68,9 @@ struct contact_conf {
 	 */
 	SSL_SESSION *session;
 	void *tls_arg;
-	int timeout_ms;		/* for connecting, each reply and the handshake; 0: as a relay must */
+	int timeout_ms;		/* for connecting, each reply and the handshake; 0: as times has it */
+	struct contact_times times;
+	int chunking;		/* BDAT where it is offered */
 };
 
 /* All borrowed, for the contact's life. */
@@ -64,6 +80,10 @@ struct contact_target {
 	const struct facts_addr *addr;
 	uint16_t port;
 	const char *sni;		/* in place of the name that the plan asks for; or NULL */
+	const struct facts_addr *source;	/* NULL: the system chooses */
+	const struct contact_identity *identity;	/* NULL: none is shown */
+	/* Said with AUTH where TLS shows the host to be the one that is meant, and nowhere else; NULL: no AUTH. */
+	const char *user, *password;
 };
 
 /* The fields are for reading. */
@@ -81,6 +101,8 @@ struct contact {
 	char *fell_back;		/* why the handshake failed, where this is a second connection, in clear */
 	struct verdict verdict;
 	struct event *later;		/* what has to be told from the loop */
+	struct event *more;		/* asks for more of a message, of which a chunk is kept back */
+	int fd;				/* a connected socket that was handed in; -1: none */
 	int connected;
 	int judged;			/* verdict is set */
 	int was_ready;
@@ -90,6 +112,10 @@ struct contact {
 /* The struct is the caller's.  ended() may come at the next turn of the loop at the earliest. */
 void contact_start(struct contact *, const struct contact_conf *, const struct contact_target *,
     const struct contact_handlers *, void *arg);
+
+/* The same over a connected stream socket, which is the contact's then. */
+void contact_start_on(struct contact *, const struct contact_conf *, const struct contact_target *,
+    const struct contact_handlers *, void *arg, int fd);
 
 /* Behind ready() or result(): one message; the order is borrowed until result() or ended(). */
 void contact_send(struct contact *, const struct smtp_transaction *);

@@ -31,6 +31,7 @@ host_clear(struct facts_host *h)
 	free(h->tlsa_base);
 	free(h->tlsa_why);
 	free(h->canonical);
+	free(h->path);
 	free(h->addr);
 	free(h->addrs_why);
 	free(h->name);
@@ -121,6 +122,21 @@ facts_reference_names(const struct facts *f, const struct facts_host *h,
 	return n;
 }
 
+uint16_t
+facts_port(const struct facts_host *h, uint16_t port)
+{
+	return h->port != 0 ? h->port : port;
+}
+
+const char *
+facts_protocol_name(enum facts_protocol protocol)
+{
+	static const char *const names[] = { [FACTS_SMTP] = "smtp", [FACTS_SMTPS] = "smtps",
+		[FACTS_LMTP] = "lmtp" };
+
+	return names[protocol];
+}
+
 socklen_t
 facts_sockaddr(const struct facts_addr *a, uint16_t port, struct sockaddr_storage *ss)
 {
@@ -161,6 +177,8 @@ facts_addr_special(const struct facts_addr *a)
 	const struct in6_addr *v6 = &a->ip.v6;
 	struct in_addr in;
 
+	if (a->family == AF_UNIX)
+		return NULL;
 	if (a->family == AF_INET)
 		return special_v4(&a->ip.v4);
 	if (IN6_IS_ADDR_LOOPBACK(v6))
@@ -180,7 +198,9 @@ facts_addr_special(const struct facts_addr *a)
 const char *
 facts_addr_text(const struct facts_addr *a, char dst[INET6_ADDRSTRLEN])
 {
-	if (inet_ntop(a->family, &a->ip, dst, INET6_ADDRSTRLEN) == NULL)
+	if (a->family == AF_UNIX)
+		snprintf(dst, INET6_ADDRSTRLEN, "socket");
+	else if (inet_ntop(a->family, &a->ip, dst, INET6_ADDRSTRLEN) == NULL)
 		snprintf(dst, INET6_ADDRSTRLEN, "?");
 	return dst;
 }

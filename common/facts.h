@@ -62,8 +62,15 @@ enum facts_tlsrpt {
 	FACTS_TLSRPT_FAILED	/* bogus, or no answer: tlsrpt_why */
 };
 
+/* What is spoken there. */
+enum facts_protocol {
+	FACTS_SMTP,
+	FACTS_SMTPS,	/* TLS from the first octet (RFC 8314 3.3) */
+	FACTS_LMTP	/* RFC 2033 */
+};
+
 struct facts_addr {
-	int family;		/* AF_INET or AF_INET6 */
+	int family;		/* AF_INET, AF_INET6, or AF_UNIX: the host's path */
 	union {
 		struct in_addr v4;
 		struct in6_addr v6;
@@ -74,6 +81,9 @@ struct facts_addr {
 struct facts_host {
 	char *name;		/* as the MX record has it */
 	uint16_t preference;
+	uint16_t port;		/* its own; 0: that of the destination */
+	enum facts_protocol protocol;
+	char *path;		/* of a unix socket, which is all that the host is; else NULL */
 	enum facts_addrs addrs;
 	char *addrs_why;	/* NONE or FAILED, or a family that was left out: in words */
 	enum dns_sec addrs_sec;	/* SECURE or INSECURE where FOUND */
@@ -134,8 +144,13 @@ void facts_sort(struct facts *);
 size_t facts_reference_names(const struct facts *, const struct facts_host *,
     const char *names[FACTS_NAMES_MAX]);
 
-/* The address as a socket wants it; returns the length. */
+/* The address as a socket wants it, of AF_INET and AF_INET6; returns the length. */
 socklen_t facts_sockaddr(const struct facts_addr *, uint16_t port, struct sockaddr_storage *);
+
+/* The port of a host whose destination has that one. */
+uint16_t facts_port(const struct facts_host *, uint16_t port);
+
+const char *facts_protocol_name(enum facts_protocol);	/* "smtp", "smtps", "lmtp" */
 
 /*
  * Whether the address leads to no other host, in a word: "loopback", "unspecified", "link-local",
@@ -144,7 +159,7 @@ socklen_t facts_sockaddr(const struct facts_addr *, uint16_t port, struct sockad
  */
 const char *facts_addr_special(const struct facts_addr *);
 
-/* Text of an address, as inet_ntop(3) writes it. */
+/* Text of an address, as inet_ntop(3) writes it; "socket" for AF_UNIX. */
 const char *facts_addr_text(const struct facts_addr *, char dst[INET6_ADDRSTRLEN]);
 
 #endif

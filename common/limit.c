@@ -82,27 +82,25 @@ limit_name(enum limit_key key)
 }
 
 static int
-parse_time(const struct row *row, const char *word, long long lo, long long hi, long long *n, struct fail *f)
+parse_time(const char *name, const char *word, long long lo, long long hi, long long *n, struct fail *f)
 {
-	if (text_duration(word, row->name, n, f) == -1)
+	if (text_duration(word, name, n, f) == -1)
 		return -1;
 	if (*n < lo || *n > hi)
-		return fail(f, FAIL_INPUT, "%s: expected a time of %llds to %llds, not \"%.64s\"", row->name, lo, hi,
-		    word);
+		return fail(f, FAIL_INPUT, "%s: expected a time of %llds to %llds, not \"%.64s\"", name, lo, hi, word);
 	return 0;
 }
 
-/* "60", in a minute, or "600/1h". */
-static int
-parse_rate(const struct row *row, const char *word, long long *n, uint32_t *per, struct fail *f)
+int
+limit_rate(const char *name, const char *word, long long lo, long long hi, long long *n, uint32_t *per, struct fail *f)
 {
 	const char *slash = strchr(word, '/');
 	char *number = xstrndup(word, slash != NULL ? (size_t)(slash - word) : strlen(word));
 	long long time = 60;
-	int rc = text_number(number, row->lo, row->hi, row->name, n, f);
+	int rc = text_number(number, lo, hi, name, n, f);
 
 	if (rc == 0 && slash != NULL)
-		rc = parse_time(row, slash + 1, 1, RATE_TIME_MAX, &time, f);
+		rc = parse_time(name, slash + 1, 1, RATE_TIME_MAX, &time, f);
 	*per = (uint32_t)time;
 	free(number);
 	return rc;
@@ -117,9 +115,9 @@ parse(const struct row *row, const char *word, long long *n, uint32_t *per, stru
 	case SIZE:
 		return text_size(word, row->lo, row->hi, row->name, n, f);
 	case TIME:
-		return parse_time(row, word, row->lo, row->hi, n, f);
+		return parse_time(row->name, word, row->lo, row->hi, n, f);
 	case RATE:
-		return parse_rate(row, word, n, per, f);
+		return limit_rate(row->name, word, row->lo, row->hi, n, per, f);
 	}
 	abort();
 }

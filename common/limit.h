@@ -50,6 +50,10 @@ const char *limit_name(enum limit_key);
 /* Sets one by its word.  FAIL_INPUT: names the key and what is expected; or it is said already. */
 int limit_set(struct limits *, enum limit_key, const char *word, struct fail *);
 
+/* A rate: "60", in a minute, or "600/1h".  The name is for the error; the time is in seconds. */
+int limit_rate(const char *name, const char *word, long long lo, long long hi, long long *n, uint32_t *per,
+    struct fail *);
+
 /* Takes over what the second one says. */
 void limits_overlay(struct limits *, const struct limits *);
 

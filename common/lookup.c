@@ -58,7 +58,10 @@ finish(struct lookup *l)
 	struct facts *facts = l->facts;
 	lookup_fn *fn = l->fn;
 	void *arg = l->arg;
+	size_t i;
 
+	for (i = 0; i < facts->nhost && facts->mx != FACTS_MX_LOCAL; i++)
+		facts->host[i].protocol = l->conf.protocol;
 	l->facts = NULL;
 	lookup_free(l);
 	fn(arg, facts);
@@ -119,7 +122,7 @@ static void
 ask_tlsa(struct host_lookup *h, const char *base)
 {
 	struct facts_host *fh = facts_of(h);
-	char *owner = xasprintf("_%u._tcp.%s.", h->l->conf.port, base);
+	char *owner = xasprintf("_%u._tcp.%s.", facts_port(fh, h->l->conf.port), base);
 
 	free(fh->tlsa_base);
 	fh->tlsa_base = xstrdup(base);
@@ -370,7 +373,7 @@ begin_hosts(struct lookup *l)
 
 		h->l = l;
 		h->index = i;
-		if (refuse_host(&l->facts->host[i])) {
+		if (l->facts->host[i].addrs == FACTS_ADDRS_FOUND || refuse_host(&l->facts->host[i])) {
 			l->open--;
 			continue;
 		}
@@ -590,6 +593,21 @@ lookup_start(struct dns *dns, const char *destination, const struct lookup_conf 
 		l->mx = dns_ask(dns, destination, DNS_MX, on_mx, l);
 		begin_others(l);
 	}
+	return l;
+}
+
+struct lookup *
+lookup_start_hosts(struct dns *dns, struct facts *facts, const struct lookup_conf *conf, lookup_fn *fn, void *arg)
+{
+	struct lookup *l = xcalloc(1, sizeof *l);
+
+	l->dns = dns;
+	l->conf = *conf;
+	l->fn = fn;
+	l->arg = arg;
+	l->facts = facts;
+	l->parts = 1;
+	begin_hosts(l);
 	return l;
 }
 

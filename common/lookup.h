@@ -25,7 +25,8 @@ struct sts_source;
 typedef void lookup_fn(void *arg, struct facts *);
 
 struct lookup_conf {
-	uint16_t port;		/* of the TLSA owner names */
+	uint16_t port;		/* of the TLSA owner names, but for hosts with one of their own */
+	enum facts_protocol protocol;	/* of the hosts that MX records name */
 	int want_tlsa;		/* 0: the policy has no use for TLSA records */
 	int want_tlsrpt;	/* where the domain wants reports */
 	struct sts_source *sts;	/* NULL: the policy has no use for MTA-STS; outlives the lookup */
@@ -40,6 +41,12 @@ struct lookup_conf {
 struct lookup *lookup_start(struct dns *, const char *destination, const struct lookup_conf *,
     lookup_fn *, void *arg);
 void lookup_cancel(struct lookup *);	/* NULL is allowed */
+
+/*
+ * What is still to be asked about the hosts of facts that name them (FACTS_MX_LOCAL): those without an address,
+ * of which there must be one.  The facts are the lookup's then.
+ */
+struct lookup *lookup_start_hosts(struct dns *, struct facts *, const struct lookup_conf *, lookup_fn *, void *arg);
 
 /* The facts of "[address]", for which nothing is asked; NULL where the destination is none. */
 struct facts *lookup_literal(const char *destination);

@@ -345,6 +345,23 @@ raise_for_message(struct plan *p, struct plan_host *h, enum plan_need need, cons
 	return 1;
 }
 
+/* A password is for the host that bears the name of the route, or one that follows from that securely. */
+static int
+raise_for_password(struct plan *p, struct plan_host *h, enum plan_need need, const char *fact)
+{
+	if (!p->policy.password || need >= PLAN_PKIX)
+		return 0;
+	if (p->policy.tls == POLICY_TLS_NO && h->host->protocol != FACTS_SMTPS) {
+		decide(p, h, PLAN_SKIP, PLAN_PKIX, "local", "a password is sent there, inside TLS alone, which level no "
+		    "never uses");
+		return 1;
+	}
+	h->check = 1;
+	decide(p, h, PLAN_TRY, PLAN_PKIX, "local", "%s, and a password is sent there, to an authenticated host alone",
+	    fact);
+	return 1;
+}
+
 /* Neither DANE nor MTA-STS decides: the local level says what is needed, but no less than least. */
 static void
 by_level(struct plan *p, struct plan_host *h, enum plan_need least, const char *rule, const char *fact)
@@ -352,7 +369,8 @@ by_level(struct plan *p, struct plan_host *h, enum plan_need least, const char *
 	enum plan_need need = levels[p->policy.tls].need;
 
 	check_level(p, h);
-	if (raise_for_message(p, h, need < least ? least : need, fact))
+	if (raise_for_message(p, h, need < least ? least : need, fact) ||
+	    raise_for_password(p, h, need < least ? least : need, fact))
 		return;
 	if (need < least)
 		decide(p, h, PLAN_TRY, least, rule, "%s: encryption is required, without authentication",
@@ -392,6 +410,10 @@ by_sts(struct plan *p, struct plan_host *h, const char *fact)
 static void
 without_dane(struct plan *p, struct plan_host *h, enum plan_need least, const char *rule, const char *fact)
 {
+	if (h->host->protocol == FACTS_SMTPS && least < PLAN_ENCRYPT) {
+		least = PLAN_ENCRYPT;
+		rule = "RFC 8314 3.3";
+	}
 	if (dane_of(&p->policy) == POLICY_DANE_MANDATORY)
 		decide(p, h, PLAN_SKIP, PLAN_DANE, "RFC 7672 6", "%s, and DANE is mandatory", fact);
 	else if (sts_enforced(p))
@@ -542,9 +564,21 @@ not_dane(struct plan *p, struct plan_host *h)
 		without_dane(p, h, PLAN_CLEAR, "RFC 8689 4.2.2", "the message sets DANE aside");
 }
 
+/* Between processes of one machine there is nobody to protect from: neither level nor message asks for TLS there. */
+static void
+by_socket(struct plan *p, struct plan_host *h)
+{
+	h->requiretls = 0;
+	decide(p, h, PLAN_TRY, PLAN_CLEAR, "local", "a socket of this machine, which the mail does not leave");
+}
+
 static void
 plan_host(struct plan *p, struct plan_host *h, const struct facts_host *fh)
 {
+	if (fh->path != NULL) {
+		by_socket(p, h);
+		return;
+	}
 	switch (fh->addrs) {
 	case FACTS_ADDRS_NONE:
 		decide(p, h, PLAN_SKIP, PLAN_MAY, "RFC 5321 5.1", "%s",
@@ -988,7 +1022,10 @@ judge_clear(const struct plan_host *h, const char *rule, const char *what, struc
 {
 	switch (h->need) {
 	case PLAN_CLEAR:
-		say(v, VERDICT_CLEAR, "local", "in clear text: level no never uses STARTTLS");
+		if (h->host != NULL && h->host->path != NULL)
+			say(v, VERDICT_CLEAR, "local", "in clear text: %s", h->why);
+		else
+			say(v, VERDICT_CLEAR, "local", "in clear text: level no never uses STARTTLS");
 		break;
 	case PLAN_MAY:
 		say(v, VERDICT_CLEAR, rule, "in clear text: %s", what);

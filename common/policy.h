@@ -81,6 +81,7 @@ struct policy {
 	unsigned message;	/* POLICY_MESSAGE_*: of the one that is to go */
 	int guard;	/* addresses that lead to no other host are not connected to */
 	int routed;	/* the host is a route's: what is wrong with it is ours to mend */
+	int password;	/* one is sent there: to an authenticated host, inside TLS, alone */
 };
 
 /* What holds where nothing is configured. */

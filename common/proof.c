@@ -15,7 +15,7 @@ proof_references(const struct facts *f, const struct plan_host *h, const char *n
 	/* RFC 6125 2.2: the name that the user had in mind, before what the DNS made of it. */
 	if (f->recipient != NULL)
 		names[n++] = f->recipient;
-	else if (f->mx != FACTS_MX_LOCAL)
+	if (f->mx != FACTS_MX_LOCAL)
 		names[n++] = f->domain;
 	*domains = n;
 	names[n++] = h->host->name;

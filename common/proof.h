@@ -45,7 +45,7 @@ int proof_suffices(const struct plan_host *, const struct proof *);
 
 /* The reference identities of the local level (RFC 6125), borrowed: the domain first where there is
  * one, the host.  Returns how many; *domains is how many of them are the domain's. */
-#define PROOF_NAMES_MAX 2
+#define PROOF_NAMES_MAX 3
 size_t proof_references(const struct facts *, const struct plan_host *,
     const char *names[PROOF_NAMES_MAX], size_t *domains);
 

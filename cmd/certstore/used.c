@@ -79,29 +79,57 @@ uses(const struct conf_listen *l, const char *identity)
 	return l->ncerts == 0 && strcmp(DEMO_IDENTITY, identity) == 0;
 }
 
+static int
+is_shown(const char *cert, const char *identity)
+{
+	return cert != NULL && strcmp(cert, identity) == 0;
+}
+
+/* The names of listeners, of destinations where the relay shows it as a client, and out-cert. */
+static void
+each_use(const struct used *u, const char *identity, void (*fn)(void *, const char *name), void *arg)
+{
+	const struct conf *c = u->conf;
+	size_t i;
+
+	for (i = 0; c != NULL && i < c->nlisten; i++)
+		if (uses(&c->listen[i], identity))
+			fn(arg, c->listen[i].name);
+	if (c != NULL && is_shown(c->out_cert, identity))
+		fn(arg, "out-cert");
+	for (i = 0; c != NULL && i < c->ndestinations; i++)
+		if (is_shown(c->destination[i].controls.cert, identity))
+			fn(arg, c->destination[i].pattern);
+}
+
+static void
+put_name(void *arg, const char *name)
+{
+	struct buf *b = arg;
+
+	buf_printf(b, "%s%s", b->len > 0 ? "," : "", name);
+}
+
 char *
 used_by(const struct used *u, const char *identity)
 {
 	struct buf b = BUF_INIT;
-	size_t i;
 
-	for (i = 0; u->conf != NULL && i < u->conf->nlisten; i++)
-		if (uses(&u->conf->listen[i], identity))
-			buf_printf(&b, "%s%s", b.len > 0 ? "," : "", u->conf->listen[i].name);
+	each_use(u, identity, put_name, &b);
 	return buf_steal(&b);
+}
+
+static void
+push_name(void *arg, const char *name)
+{
+	json_push(arg, json_bytes(name, strlen(name)));
 }
 
 json_t *
 used_json(const struct used *u, const char *identity)
 {
 	json_t *a = json_array();
-	size_t i;
 
-	for (i = 0; u->conf != NULL && i < u->conf->nlisten; i++)
-		if (uses(&u->conf->listen[i], identity)) {
-			const char *name = u->conf->listen[i].name;
-
-			json_push(a, json_bytes(name, strlen(name)));
-		}
+	each_use(u, identity, push_name, a);
 	return a;
 }

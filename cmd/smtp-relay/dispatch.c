@@ -20,6 +20,7 @@
 #include "channel.h"
 #include "header.h"
 #include "log.h"
+#include "pace.h"
 #include "pack.h"
 #include "plans.h"
 #include "sched.h"
@@ -84,6 +85,8 @@ struct part {
 	size_t host;			/* the plan's, where it has a place */
 	int placed;
 	struct alerting_part tried;	/* what came of its hosts */
+	char *limit;			/* where it has a place among those that the destination's limit allows */
+	int paced;			/* it was counted for the destination's rate */
 };
 
 /* A message that was read for its commit and waits for its first try. */
@@ -112,6 +115,8 @@ struct dispatch {
 	size_t nwarm;
 	size_t fds;			/* messages that the descriptors of a role allow */
 	struct plans *plans;
+	const struct credentials *credentials;	/* NULL: no route has any */
+	struct pace *pace;
 	struct event *wake;
 	int stopping;
 };
@@ -798,7 +803,9 @@ list_more(struct active *a)
 static char *
 host_key(const struct part *p, size_t i)
 {
-	return xasprintf("%s@%s", p->plan->plan.host[i].host->name, p->port);
+	const struct facts_host *h = p->plan->plan.host[i].host;
+
+	return h->port != 0 ? xasprintf("%s@%u", h->name, h->port) : xasprintf("%s@%s", h->name, p->port);
 }
 
 static int
@@ -830,6 +837,18 @@ leave_host(struct part *p, enum sched_outcome outcome)
 	pump(d);
 }
 
+/* What a destination may have more of than is usual, its host may too. */
+static void
+raise_places(const struct part *p, const char *host)
+{
+	unsigned concurrency = p->plan->controls.n[CONTROLS_CONCURRENCY];
+
+	if (concurrency <= SCHED_PLACES_MAX)
+		return;
+	sched_most(p->a->d->sched, sched_key(p->a->m), concurrency);
+	sched_host_most(p->a->d->sched, host, concurrency);
+}
+
 /* Of a message to one domain the rest of its mail goes there as well. */
 static int
 enter_host(struct part *p, size_t i, const char *key)
@@ -840,7 +859,8 @@ enter_host(struct part *p, size_t i, const char *key)
 		return 0;
 	p->host = i;
 	p->placed = 1;
-	if (p->a->name.domain[0] != '\0')
+	raise_places(p, key);
+	if (p->a->name.domain[0] != '\0' && p->limit == NULL)
 		sched_behind(d->sched, sched_key(p->a->m), key);
 	return 1;
 }
@@ -851,6 +871,63 @@ note_hold(struct part *p, const char *key, int alone)
 	free(p->a->held_by);
 	p->a->held_by = xstrdup(key);
 	p->a->alone = alone || p->a->name.domain[0] == '\0';
+}
+
+/* ---- limits of destinations: in the schedule they are hosts, so that what waits for them stands in line there ---- */
+
+static void
+leave_limit(struct part *p)
+{
+	if (p->limit == NULL)
+		return;
+	sched_leave(p->a->d->sched, p->limit, SCHED_SAYS_NOTHING);
+	free(p->limit);
+	p->limit = NULL;
+	pump(p->a->d);
+}
+
+/* 0: it is not its turn, and those behind it wait as well. */
+static int
+keep_pace(struct part *p, const char *limit)
+{
+	const struct controls *c = &p->plan->controls;
+	struct dispatch *d = p->a->d;
+	int64_t at;
+
+	if (p->paced || c->n[CONTROLS_MESSAGE_RATE] == 0)
+		return 1;
+	if ((at = pace_take(d->pace, limit, c->n[CONTROLS_MESSAGE_RATE], c->rate_time, now_us())) == 0)
+		return p->paced = 1;
+	sched_host_sleep(d->sched, limit, at / 1000000 + 1);
+	note_hold(p, limit, 1);
+	return 0;
+}
+
+static int
+take_turn(struct part *p)
+{
+	unsigned concurrency = p->plan->controls.n[CONTROLS_CONCURRENCY];
+	struct dispatch *d = p->a->d;
+	char *counted, *limit;
+	int rc = 1;
+
+	if ((concurrency == 0 && p->plan->controls.n[CONTROLS_MESSAGE_RATE] == 0) || p->limit != NULL)
+		return 1;
+	counted = conf_counted_as(d->conf.conf, p->domain);
+	limit = xasprintf("limit of %s", counted);
+	sched_host_places(d->sched, limit, concurrency > 0 ? concurrency : 1);
+	if (concurrency > 0 && !sched_enter(d->sched, p->a->m, limit, now())) {
+		note_hold(p, limit, 1);
+		rc = 0;
+	} else if (concurrency > 0)
+		p->limit = xstrdup(limit);
+	if (rc && !keep_pace(p, limit)) {
+		leave_limit(p);
+		rc = 0;
+	}
+	free(counted);
+	free(limit);
+	return rc;
 }
 
 /*
@@ -902,6 +979,7 @@ static void
 forget_plan(struct part *p)
 {
 	leave_host(p, SCHED_SAYS_NOTHING);
+	leave_limit(p);
 	unpacked_free(p->plan);
 	free(p->port);
 	p->plan = NULL;
@@ -1008,7 +1086,8 @@ least_loaded(struct dispatch *d)
 }
 
 static void
-put_order(struct buf *b, const struct part *p, const char *port, const char *plan, size_t len)
+put_order(struct buf *b, const struct part *p, const char *port, const struct credential *credential, const char *plan,
+    size_t len)
 {
 	const struct spool_message *m = &p->a->msg;
 	char seq[24], offset[24], size[24], crc[24], index[24], host[24], proof[JOURNAL_PROOF_SIZE];
@@ -1033,6 +1112,8 @@ put_order(struct buf *b, const struct part *p, const char *port, const char *pla
 		    params[0] != '\0' ? params : NULL, (char *)NULL);
 		free(params);
 	}
+	if (credential != NULL)
+		table_put(b, "password", credential->user, credential->password, (char *)NULL);
 	buf_add(b, plan, len);
 }
 
@@ -1095,10 +1176,23 @@ hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
 	hand_out(q, port, plan, len);
 }
 
+/* The password that the plan's hosts want, to be sent with this order alone.  -1: it is not known. */
+static int
+find_credential(const struct part *p, const struct credential **out)
+{
+	const char *name = p->plan->controls.credentials;
+
+	*out = NULL;
+	if (name != NULL && p->a->d->credentials != NULL)
+		*out = credentials_find(p->a->d->credentials, name);
+	return name == NULL || *out != NULL ? 0 : -1;
+}
+
 static void
 hand_out(struct part *p, const char *port, const char *plan, size_t len)
 {
 	struct dispatch *d = p->a->d;
+	const struct credential *credential;
 	char *key = p->placed ? host_key(p, p->host) : NULL;
 	struct outlet *o = key != NULL ? outlet_for(d, key) : least_loaded(d);
 	struct buf b = BUF_INIT;
@@ -1108,14 +1202,18 @@ hand_out(struct part *p, const char *port, const char *plan, size_t len)
 		park(p);
 		return;
 	}
-	put_order(&b, p, port, plan, len);
+	if (find_credential(p, &credential) == -1) {
+		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.5", "the credentials of its route are not known");
+		return;
+	}
+	put_order(&b, p, port, credential, plan, len);
 	if (b.len < ORDER_MAX)
 		send_order(p, o, &b);
 	else if (p->n > 1)
 		hand_out_halves(p, port, plan, len);
 	else
 		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.0", "an order too large to hand on");
-	buf_clear(&b);
+	buf_wipe(&b);
 }
 
 static void
@@ -1133,7 +1231,7 @@ act_on_plan(struct part *p, const char *port, const char *text, size_t len)
 	p->port = xstrdup(port);
 	switch (u->plan.kind) {
 	case PLAN_HOSTS:
-		if (!take_host(p)) {
+		if (!take_turn(p) || !take_host(p)) {
 			planned(p);
 			part_done(p);
 			return;
@@ -1237,6 +1335,12 @@ on_route_gone(void *arg, const struct fail *f)
 
 static const struct channel_handlers route_handlers = { .record = on_route_record,
 	.gone = on_route_gone };
+
+void
+dispatch_take_credentials(struct dispatch *d, const struct credentials *c)
+{
+	d->credentials = c;
+}
 
 void
 dispatch_take_conf(struct dispatch *d, const struct conf *conf)
@@ -1674,8 +1778,12 @@ next_part(struct active *a)
 {
 	const struct todo *t = &a->todo[a->taken];
 	struct part *p = part_new(a, t->domain);
+	struct controls controls;
+	size_t most;
 
-	for (; a->taken < a->ntodo && p->n < DISPATCH_RCPTS_MAX &&
+	conf_controls(a->d->conf.conf, p->domain, &controls);
+	most = controls.n[CONTROLS_MAX_RECIPIENTS];
+	for (; a->taken < a->ntodo && p->n < most &&
 	     strcasecmp(a->todo[a->taken].domain, t->domain) == 0; a->taken++)
 		p->rcpt[p->n++] = a->todo[a->taken].rcpt;
 	return p;
@@ -1912,6 +2020,7 @@ dispatch_new(const struct dispatch_conf *conf)
 	TAILQ_INIT(&d->unwritten);
 	TAILQ_INIT(&d->warm);
 	conf->spool->keep = d->fds / 2 < DISPATCH_WARM_MAX ? d->fds / 2 : DISPATCH_WARM_MAX;
+	d->pace = pace_new(seed);
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL ||
 	    (d->write = evtimer_new(conf->base, on_write, d)) == NULL ||

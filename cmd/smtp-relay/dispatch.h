@@ -11,12 +11,13 @@
 #include "alerting.h"
 #include "conf.h"
 #include "control.h"
+#include "credentials.h"
 #include "journal.h"
 #include "role.h"
 #include "spool.h"
 
 #define DISPATCH_OUT_MAX 2000	/* messages under way at once */
-#define DISPATCH_RCPTS_MAX 100	/* recipients in one order */
+#define DISPATCH_RCPTS_MAX CONTROLS_RECIPIENTS_MAX	/* recipients in one order */
 #define DISPATCH_PARTS_MAX 50	/* orders of one message at once */
 #define DISPATCH_FDS_KEPT 40	/* descriptors of a role that are not for messages */
 #define DISPATCH_FDS_EACH 3	/* for a message under way: in out file, connection, and one that waits */
@@ -64,6 +65,9 @@ void dispatch_queued(const struct dispatch *, const char *domain, struct alertin
 
 /* A new configuration, for what is decided from now on; the one before must stay until then.  Borrowed. */
 void dispatch_take_conf(struct dispatch *, const struct conf *);
+
+/* The passwords of next hops, likewise; NULL: none. */
+void dispatch_take_credentials(struct dispatch *, const struct credentials *);
 
 /*
  * The sockets to roles that the master introduces.  A second route takes the first one's place: what that one owes is

@@ -22,6 +22,7 @@ struct question {
 	const char *domain;
 	struct event_base *base;
 	struct policy policy;
+	const struct hops *hops;	/* NULL: by MX */
 	uint16_t port;
 	enum tool_exit status;
 };
@@ -36,8 +37,10 @@ print_host(const struct plan *p, const struct plan_host *h, uint16_t port)
 	printf("    %u %s: %s", h->host->preference, name,
 	    h->act == PLAN_TRY ? plan_need_name(h->need) : h->act == PLAN_SKIP ? "skip" : "unsure");
 	for (i = 0; i < h->host->naddr && h->act == PLAN_TRY; i++)
-		if (policy_bars(&p->policy, &h->host->addr[i]) == NULL)
-			printf(" %s@%u", facts_addr_text(&h->host->addr[i], addr), port);
+		if (h->host->path == NULL && policy_bars(&p->policy, &h->host->addr[i]) == NULL)
+			printf(" %s@%u", facts_addr_text(&h->host->addr[i], addr), facts_port(h->host, port));
+	if (h->host->protocol != FACTS_SMTP)
+		printf(", %s", facts_protocol_name(h->host->protocol));
 	printf(": %s [%s]\n", h->why, h->rule);
 	free(name);
 }
@@ -72,6 +75,22 @@ print_end(const struct plan *p, enum tool_exit status)
 		printf("deferred: no host may be used\n");
 }
 
+/* What holds for all connections there, and is said by the configuration. */
+static void
+explain_controls(struct buf *b, const struct question *q)
+{
+	struct controls c;
+	struct buf words = BUF_INIT;
+
+	conf_controls(q->conf, q->domain, &c);
+	controls_print(&words, &c);
+	if (words.len > 0)
+		buf_printf(b, "    controls: %s\n", words.p + 2);
+	if (c.credentials != NULL)
+		buf_printf(b, "    AUTH with credentials %s, in TLS with an authenticated host\n", c.credentials);
+	buf_clear(&words);
+}
+
 static void
 print_plan(struct question *q, const struct plan *p)
 {
@@ -79,6 +98,7 @@ print_plan(struct question *q, const struct plan *p)
 	size_t i;
 
 	plan_explain(&b, p);
+	explain_controls(&b, q);
 	fwrite(b.p, 1, b.len, stdout);
 	buf_clear(&b);
 	if (p->kind == PLAN_HOSTS)
@@ -110,8 +130,9 @@ on_facts(void *arg, struct facts *facts)
 	event_base_loopbreak(q->base);
 }
 
+/* facts: what is known already of the route's hosts; NULL: nothing. */
 static int
-look_up(struct question *q, const struct conf *c, const char *destination, struct fail *f)
+look_up(struct question *q, const struct conf *c, struct facts *facts, struct fail *f)
 {
 	struct dns_conf conf = { .anchor = c->anchor, .resolver = c->resolver };
 	struct lookup_conf lookup = { .port = q->port, .want_tlsa = policy_wants_tlsa(&q->policy) };
@@ -131,7 +152,10 @@ look_up(struct question *q, const struct conf *c, const char *destination, struc
 	sts_conf.cache = access(kept, R_OK | X_OK) == 0 ? sts_cache_read(kept) : NULL;
 	sts = sts_source_new(q->base, dns, &sts_conf);
 	lookup.sts = policy_wants_sts(&q->policy) ? sts : NULL;
-	lookup_start(dns, destination, &lookup, on_facts, q);
+	if (q->hops != NULL)
+		hops_start(dns, q->hops, facts, &lookup, on_facts, q);
+	else
+		lookup_start(dns, q->domain, &lookup, on_facts, q);
 	event_base_dispatch(q->base);
 	sts_source_free(sts);
 	sts_cache_free(sts_conf.cache);
@@ -165,25 +189,29 @@ enum tool_exit
 explain(const struct conf *c, const char *address)
 {
 	struct question q = { .status = TOOL_YES, .port = c->mx_port };
-	const struct conf_route *hop;
+	const struct conf_route *route;
 	struct fail f = FAIL_INIT;
-	char *domain = domain_of(address, &f), *destination;
-	struct facts *literal;
+	char *domain = domain_of(address, &f), *to;
+	struct facts *facts;
 
 	if (domain == NULL)
 		return tool_failed(&f);
 	q.conf = c;
 	q.domain = domain;
 	conf_policy(c, domain, &q.policy);
-	if ((hop = conf_route_to(c, domain)) != NULL)
-		q.port = hop->next.port;
-	destination = hop != NULL ? xasprintf("[%s]", hop->next.host) : xstrdup(domain);
-	printf("%s: by %s%s\n", address, hop != NULL ? "route to " : "MX of ", destination);
-	if ((literal = lookup_literal(destination)) != NULL)
-		take_facts(&q, literal);
-	else if (look_up(&q, c, destination, &f) == -1)
+	if ((route = conf_route_to(c, domain)) != NULL) {
+		q.hops = &route->hops;
+		q.port = hops_port(q.hops);
+	}
+	to = q.hops != NULL ? hops_name(q.hops) : xstrdup(domain);
+	printf("%s: by %s%s%s\n", address, q.hops != NULL ? "route to " : "MX of ",
+	    q.hops != NULL && q.hops->mx ? "the MX of " : "", to);
+	facts = q.hops != NULL ? hops_facts(q.hops) : lookup_literal(domain);
+	if (facts != NULL && hops_known(facts))
+		take_facts(&q, facts);
+	else if (look_up(&q, c, facts, &f) == -1)
 		q.status = tool_failed(&f);
-	free(destination);
+	free(to);
 	free(domain);
 	return q.status;
 }

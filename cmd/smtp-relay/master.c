@@ -38,6 +38,7 @@
 #include "route.h"
 #include "sandbox.h"
 #include "setup.h"
+#include "sockets.h"
 #include "spool.h"
 #include "table.h"
 #include "text.h"
@@ -72,6 +73,7 @@ struct master {
 	int news;			/* a configuration that the queue has to be told of; -1: none */
 	struct buf ends;		/* of identities in use: the record for the queue */
 	pid_t ends_told;		/* the queue that has it */
+	int secret_news;		/* likewise, the passwords of next hops */
 	int drop;			/* we are root: roles become users of their own */
 	struct sandbox_user user, queue_user, hook_user;
 	char *newdir, *stsdir, *nonedir;
@@ -253,7 +255,7 @@ master_new(const struct conf *c, const char *path, struct fail *f)
 
 	m->path = path;
 	m->conf = c;
-	m->newfd = m->signals = m->news = -1;
+	m->newfd = m->signals = m->news = m->secret_news = -1;
 	m->next_number = 1;
 	m->secrets = tls_secrets_new();
 	if (find_users(m, f) == -1 || check_hook(c, f) == -1 || make_secret(m, f) == -1 ||
@@ -280,6 +282,16 @@ open_size(const struct master *m)
 	return SETUP_ROWS * nslots(m) * sizeof *m->open;
 }
 
+static void
+forget_news(struct master *m)
+{
+	if (m->news != -1)
+		close(m->news);
+	if (m->secret_news != -1)
+		close(m->secret_news);
+	m->news = m->secret_news = -1;
+}
+
 void
 master_free(struct master *m)
 {
@@ -289,8 +301,7 @@ master_free(struct master *m)
 		close(m->newfd);
 	if (m->signals != -1)
 		close(m->signals);
-	if (m->news != -1)
-		close(m->news);
+	forget_news(m);
 	if (m->open != NULL)
 		munmap(m->open, open_size(m));
 	clients_free(m->clients);
@@ -326,8 +337,11 @@ close_others(struct master *m, const struct child *mine, int listeners)
 	for (i = 0; i < m->nchildren; i++)
 		if (&m->child[i] != mine && m->child[i].state != CHILD_DOWN)
 			close(m->child[i].sock);
-	if (m->news != -1)
-		close(m->news);
+	forget_news(m);
+	if (mine->kind != CHILD_OUT)
+		setup_forget_identities(m->setup);
+	if (mine->kind != CHILD_QUEUE)
+		setup_forget_credentials(m->setup);
 	if (listeners)
 		return;
 	for (i = 0; i < m->setup->nlisteners; i++)
@@ -341,7 +355,8 @@ close_others(struct master *m, const struct child *mine, int listeners)
 static void
 become_queue(struct master *m, const struct child *c, int sock)
 {
-	struct queue_start start = { .conf = m->conf, .conf_path = m->path, .spool = m->conf->spool };
+	struct queue_start start = { .conf = m->conf, .conf_path = m->path, .spool = m->conf->spool,
+		.credentials = m->setup->credentials };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
@@ -368,7 +383,8 @@ static void
 become_out(struct master *m, const struct child *c, int sock, int queue)
 {
 	struct out_start start = { .conf = m->conf, .tls = m->client_tls, .tls_strict = m->client_strict,
-		.trust = m->setup->trust, .queue = queue };
+		.trust = m->setup->trust, .identity = m->setup->identity, .nidentities = m->setup->nidentities,
+		.queue = queue };
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
@@ -605,10 +621,8 @@ start_missing(struct master *m)
 		if (start_child(m, queue_child(m), NULL, NULL, &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 		/* It is born with the newest configuration. */
-		else if (m->news != -1) {
-			close(m->news);
-			m->news = -1;
-		}
+		else
+			forget_news(m);
 		return;
 	}
 	if (queue_child(m)->state != CHILD_UP)
@@ -665,7 +679,7 @@ kill_all(struct master *m)
 			kill(m->child[i].pid, SIGKILL);
 }
 
-static void hear(struct child *);
+static void hear(struct master *, struct child *);
 static void tell_stop(struct child *);
 
 static void
@@ -719,7 +733,7 @@ child_died(struct master *m, struct child *c, int status)
 {
 	int starting = c->state == CHILD_STARTING;
 
-	hear(c);
+	hear(m, c);
 	close(c->sock);
 	c->state = CHILD_DOWN;
 	if (m->stopping)
@@ -773,18 +787,20 @@ take_log(const struct order *o)
 }
 
 static void
-take_record(struct child *c, const struct order *o)
+take_record(struct master *m, struct child *c, const struct order *o)
 {
 	if (o->fd != -1)
 		close(o->fd);
 	if (strcmp(o->v[0], "log") == 0)
 		take_log(o);
+	else if (strcmp(o->v[0], "socket") == 0 && c->kind == CHILD_OUT)
+		sockets_answer(m->conf, c->sock, o);
 	else if (strcmp(o->v[0], "ready") == 0)
 		c->state = CHILD_UP;
 }
 
 static void
-hear(struct child *c)
+hear(struct master *m, struct child *c)
 {
 	struct fail f = FAIL_INIT;
 	struct order o;
@@ -792,7 +808,7 @@ hear(struct child *c)
 
 	for (i = 0; i < 100 && (got = order_recv(c->sock, &o, &f)) == 1; i++)
 		for (; got == 1; got = order_next(&o, &f))
-			take_record(c, &o);
+			take_record(m, c, &o);
 }
 
 static void
@@ -1024,7 +1040,7 @@ text_file(const struct buf *text, struct fail *f)
 {
 	int fd = memfd_create("smtp-relay.conf", MFD_CLOEXEC);
 
-	if (fd == -1 || write(fd, text->p, text->len) != (ssize_t)text->len) {
+	if (fd == -1 || (text->len > 0 && write(fd, text->p, text->len) != (ssize_t)text->len)) {
 		fail_errno(f, "a file in memory");
 		if (fd != -1)
 			close(fd);
@@ -1033,18 +1049,40 @@ text_file(const struct buf *text, struct fail *f)
 	return fd;
 }
 
-static void
-tell_queue(struct master *m)
+/* 0: its socket is full; the next turn tries again. */
+static int
+tell_queue_of(struct master *m, const char *what, int *news)
 {
 	struct fail f = FAIL_INIT;
 
-	if (m->news == -1 || queue_child(m)->state == CHILD_DOWN)
-		return;
-	/* 0: its socket is full; the next turn tries again. */
-	if (order_send(queue_child(m)->sock, "conf\n", 5, m->news, &f) == 0)
-		return;
-	close(m->news);
-	m->news = -1;
+	if (*news == -1)
+		return 1;
+	if (order_send(queue_child(m)->sock, what, strlen(what), *news, &f) == 0)
+		return 0;
+	close(*news);
+	*news = -1;
+	return 1;
+}
+
+/* The passwords first, which the other names. */
+static void
+tell_queue(struct master *m)
+{
+	if (queue_child(m)->state != CHILD_DOWN && tell_queue_of(m, "credentials\n", &m->secret_news))
+		tell_queue_of(m, "conf\n", &m->news);
+}
+
+static int
+secrets_file(const struct setup *s, struct fail *f)
+{
+	struct buf text = BUF_INIT;
+	int fd;
+
+	if (s->credentials != NULL)
+		credentials_print(&text, s->credentials);
+	fd = text_file(&text, f);
+	buf_wipe(&text);
+	return fd;
 }
 
 /* At its start, and where identities were read anew. */
@@ -1073,11 +1111,15 @@ take_conf(struct master *m, struct fail *f)
 	struct buf text = BUF_INIT;
 	struct setup *setup = NULL;
 	struct conf *c = read_again(m, &text, f);
-	int fd = -1;
+	int fd = -1, secrets = -1;
 
 	if (c != NULL && (fd = text_file(&text, f)) != -1)
 		setup = setup_open(c, m->secrets, m->setup, f);
 	buf_clear(&text);
+	if (setup != NULL && (secrets = secrets_file(setup, f)) == -1) {
+		setup_close(setup, m->setup);
+		setup = NULL;
+	}
 	if (setup == NULL) {
 		conf_free(c);
 		if (fd != -1)
@@ -1088,9 +1130,9 @@ take_conf(struct master *m, struct fail *f)
 	setup_close(m->setup, setup);
 	m->setup = setup;
 	m->conf = c;
-	if (m->news != -1)
-		close(m->news);
+	forget_news(m);
 	m->news = fd;
+	m->secret_news = secrets;
 	log_conf_warnings(c);
 	return 0;
 }
@@ -1185,7 +1227,7 @@ wait_for_something(struct master *m)
 	log_hold();
 	for (i = 0; i < m->nchildren; i++)
 		if (p[i + 1].revents & POLLIN)
-			hear(&m->child[i]);
+			hear(m, &m->child[i]);
 	log_flush();
 	/* A closed socket stays readable until its process is reaped, which comes with SIGCHLD. */
 	for (i = 0; i < m->nchildren; i++)

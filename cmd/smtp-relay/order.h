@@ -13,11 +13,14 @@
  *	in -> auth	check SLOT QUESTION CLIENT USER PASSWORD
  *	auth -> in	checked SLOT QUESTION yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
+ *	out -> master	socket SEQ PATH		connect to a unix socket of a route
+ *	master -> out	socket SEQ [WHY]	+fd	it is, or is not and why
  *	master -> route	retire			another comes: answer until the queue lets go, then end
  *	master -> in	ticket SECRET		session tickets are sealed with it from now on
  *	master -> queue	conf		+fd	a new configuration, the text of it
  *			identities		and a line for each in use: "identity NAME END DEMO USE..."
  *			hook NUMBER	+fd	a new hook
+ *	master -> queue	credentials	+fd	likewise, of the users and passwords at next hops
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
  *	master -> route	names		+fd	a new in, which asks there (names.h)
  *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?
@@ -29,7 +32,8 @@
  *			dns sick|well WHY DOMAIN	nothing can be looked up, that domain for one; or it can
  *	queue -> out	journal		+fd	to write final results to, before they are told (journal.h)
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"
- *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", then the plan's
+ *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", "password USER PASSWORD"
+ *						where the plan's hosts ask for it, then the plan's
  *			retire			that was the last order: the answer to the same word
  *	out -> queue	switched		the journal before is done with
  *			retire			give me no more orders

@@ -6,6 +6,8 @@
 #include "out.h"
 
 #include <event2/event.h>
+#include <openssl/evp.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,6 +42,7 @@ struct line {
 	SSL_SESSION *given[2];		/* of the peer since the last message, or the handshake */
 	int64_t shaken;			/* when it, or the one that was resumed, had a full handshake */
 	unsigned uses;
+	int spent;			/* no further message goes over it */
 	struct event *idle;
 };
 
@@ -60,6 +63,7 @@ struct delivery {
 	uint16_t port;
 	int has8bit;
 	char *from;
+	char *name, *password;		/* for AUTH at the plan's hosts; NULL: none */
 	struct recipient *rcpt;
 	size_t nrcpts;
 	struct buf plan_text;
@@ -74,6 +78,8 @@ struct delivery {
 	int worked, broke;		/* a host did its work; could not be used */
 	int host_worked, host_broke;	/* this one did; could not be asked */
 	unsigned tries;			/* addresses */
+	struct delivery *waits;		/* the next in out->waiting: for a socket of the master's */
+	struct event *patience;		/* with it */
 	time_t began;
 	struct smtp_mail_params params;
 	const char **send;		/* recipients of the transaction under way */
@@ -89,6 +95,7 @@ struct out {
 	struct journal_pen journal;
 	struct line *lines;
 	struct tickets *tickets;
+	struct delivery *waiting;	/* for the master to connect to a unix socket */
 	size_t deliveries;
 	int stopping;
 };
@@ -152,6 +159,12 @@ delivery_free(struct delivery *d)
 	for (i = 0; i < d->nrcpts; i++)
 		free(d->rcpt[i].address);
 	free(d->rcpt);
+	free(d->name);
+	if (d->password != NULL)
+		explicit_bzero(d->password, strlen(d->password));
+	free(d->password);
+	if (d->patience != NULL)
+		event_free(d->patience);
 	free(d->from);
 	free(d->reason);
 	free(d->send);
@@ -244,6 +257,18 @@ log_tls(struct log_line *l, const struct contact *c)
 		log_key(l, "sts", c->target.facts->sts_id);
 }
 
+/* How the host is spoken to, where that is not SMTP to its MX port. */
+static void
+log_hop(struct log_line *l, const struct contact *c)
+{
+	const struct facts_host *h = c->target.host->host;
+
+	if (h->protocol != FACTS_SMTP)
+		log_key(l, "spoken", facts_protocol_name(h->protocol));
+	if (c->client.authenticated)
+		log_key(l, "authenticated", "yes");
+}
+
 static void
 log_host(const struct delivery *d, const struct contact *c, const char *verb, enum log_level level)
 {
@@ -256,7 +281,8 @@ log_host(const struct delivery *d, const struct contact *c, const char *verb, en
 	log_key(&l, "domain", d->plan->facts->domain);
 	log_key(&l, "host", c->target.host->host->name);
 	log_key(&l, "address", facts_addr_text(c->target.addr, addr));
-	log_key_num(&l, "port", d->port);
+	log_key_num(&l, "port", c->target.port);
+	log_hop(&l, c);
 	log_key(&l, "wanted", plan_need_name(c->target.host->need));
 	log_key(&l, "reached", verdict_name(c->verdict.word));
 	log_key(&l, "rule", c->verdict.rule);
@@ -406,7 +432,7 @@ free_later(struct line *ln)
 	struct timeval now = { 0, 0 };
 
 	ln->user = NULL;
-	ln->uses = OUT_USES_MAX;
+	ln->spent = 1;
 	if (event_add(ln->idle, &now) == -1)
 		alloc_failed();
 }
@@ -420,6 +446,23 @@ mail_domain(const struct delivery *d)
 	return f->recipient != NULL ? f->recipient : f->domain;
 }
 
+/* A password stands in for itself: what was changed is another one. */
+static void
+put_digest(struct buf *b, const struct delivery *d)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	char hex[2 * EVP_MAX_MD_SIZE + 1];
+	unsigned n = 0;
+
+	if (d->password == NULL)
+		return;
+	if (EVP_Digest(d->password, strlen(d->password), digest, &n, EVP_sha256(), NULL) != 1)
+		alloc_failed();
+	text_hex(hex, digest, n);
+	buf_printf(b, "auth %s %s\n", d->name, hex);
+}
+
+/* What must be equal for a connection to be used again: who is there, what the plan asks of it, and who we are. */
 static char *
 key_of(const struct delivery *d)
 {
@@ -431,16 +474,24 @@ key_of(const struct delivery *d)
 	buf_printf(&b, "%s %u %s %d\n", facts_addr_text(&h->host->addr[d->addr], addr), d->port,
 	    h->need == PLAN_DANE || h->check ? mail_domain(d) : "", (int)d->plan->facts->mx_sec);
 	pack_host(&b, &d->plan->plan, h);
+	pack_session(&b, &d->plan->controls);
+	put_digest(&b, d);
 	return buf_steal(&b);
 }
 
+static unsigned
+uses_max(const struct delivery *d)
+{
+	return d->plan->controls.n[CONTROLS_MAX_MESSAGES];
+}
+
 static struct line *
-find_idle(struct out *o, const char *key)
+find_idle(const struct delivery *d, const char *key)
 {
 	struct line *ln;
 
-	for (ln = o->lines; ln != NULL; ln = ln->next)
-		if (ln->user == NULL && ln->uses < OUT_USES_MAX && ln->contact.io != NULL &&
+	for (ln = d->out->lines; ln != NULL; ln = ln->next)
+		if (ln->user == NULL && !ln->spent && ln->uses < uses_max(d) && ln->contact.io != NULL &&
 		    strcmp(ln->key, key) == 0)
 			return ln;
 	return NULL;
@@ -449,6 +500,16 @@ find_idle(struct out *o, const char *key)
 /* ---- a delivery ---- */
 
 static void try_next(struct delivery *);
+
+/* What is no matter of trust, and may differ from one message to the next. */
+static void
+behave_as(struct contact *c, const struct controls *controls)
+{
+	c->client.conf.chunking = controls->n[CONTROLS_CHUNKING] != 0;
+	c->conf.times = (struct contact_times){ .connect = controls->n[CONTROLS_CONNECT_TIME],
+		.command = controls->n[CONTROLS_COMMAND_TIME], .data = controls->n[CONTROLS_DATA_TIME],
+		.end = controls->n[CONTROLS_END_TIME] };
+}
 
 static void
 start_transaction(struct delivery *d, struct line *ln)
@@ -469,6 +530,10 @@ start_transaction(struct delivery *d, struct line *ln)
 		}
 	d->at = 0;
 	d->crc_so_far = 0;
+	/* Where the level of a message is no matter, neither is REQUIRETLS: policy's by_socket(). */
+	if (ln->contact.target.host->host->path != NULL)
+		d->params.requiretls = 0;
+	behave_as(&ln->contact, &d->plan->controls);
 	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
 		.size = d->size, .has8bit = d->has8bit, .params = d->params,
 		.rcpt_params = d->send_params };
@@ -686,7 +751,7 @@ on_result(struct contact *c, void *arg)
 	left = take_results(d, ln, may_go_on(d));
 	d->worked = d->host_worked = 1;
 	ln->user = NULL;
-	if (ln->uses >= OUT_USES_MAX || ln->out->stopping)
+	if (ln->uses >= uses_max(d) || ln->out->stopping)
 		free_later(ln);
 	else if (event_add(ln->idle, &tv) == -1)
 		alloc_failed();
@@ -789,7 +854,7 @@ quit_idle(struct out *o, const struct sockaddr_storage *ss)
 	struct line *ln;
 
 	for (ln = o->lines; ln != NULL; ln = ln->next) {
-		if (ln->user != NULL || ln->uses >= OUT_USES_MAX)
+		if (ln->user != NULL || ln->spent || ln->contact.target.host->host->path != NULL)
 			continue;
 		facts_sockaddr(ln->contact.target.addr, ln->contact.target.port, &other);
 		if (memcmp(ss, &other, sizeof other) == 0) {
@@ -799,21 +864,42 @@ quit_idle(struct out *o, const struct sockaddr_storage *ss)
 	}
 }
 
+static const struct contact_identity *
+find_identity(const struct out *o, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < o->start->nidentities; i++)
+		if (strcmp(o->start->identity[i].name, name) == 0)
+			return &o->start->identity[i].id;
+	return NULL;
+}
+
 static void
-connect_line(struct delivery *d, char *key)
+make_room(struct delivery *d, const struct facts_host *fh)
+{
+	struct sockaddr_storage ss;
+
+	if (fh->path != NULL)
+		return;
+	facts_sockaddr(&fh->addr[d->addr], facts_port(fh, d->port), &ss);
+	quit_idle(d->out, &ss);
+}
+
+/* fd: a socket that the master connected; -1: none. */
+static void
+connect_line(struct delivery *d, char *key, int fd)
 {
 	struct out *o = d->out;
 	struct line *ln = xcalloc(1, sizeof *ln);
 	struct contact_conf conf = { .base = o->role.base, .tls = o->start->tls,
 		.tls_strict = o->start->tls_strict, .trust = o->start->trust, .ehlo = o->start->conf->hostname };
-	struct contact_target target = { .port = d->port };
-	struct sockaddr_storage ss;
+	const struct facts_host *fh = &d->plan->facts->host[d->host];
+	struct contact_target target = { .port = facts_port(fh, d->port), .user = d->name, .password = d->password };
 	struct fail f = FAIL_INIT;
 	SSL_SESSION *session;
 
-	facts_sockaddr(&d->plan->facts->host[d->host].addr[d->addr], d->port, &ss);
-	quit_idle(o, &ss);
-
+	make_room(d, fh);
 	ln->out = o;
 	ln->user = d;
 	ln->key = key;
@@ -832,8 +918,98 @@ connect_line(struct delivery *d, char *key)
 	target.addr = &ln->plan->facts->host[d->host].addr[d->addr];
 	conf.session = session;
 	conf.tls_arg = ln;
-	contact_start(&ln->contact, &conf, &target, &handlers, ln);
+	target.source = controls_bind0(&ln->plan->controls, target.addr);
+	if (ln->plan->controls.cert != NULL)
+		target.identity = find_identity(o, ln->plan->controls.cert);
+	conf.times.connect = d->plan->controls.n[CONTROLS_CONNECT_TIME];
+	conf.times.command = d->plan->controls.n[CONTROLS_COMMAND_TIME];
+	contact_start_on(&ln->contact, &conf, &target, &handlers, ln, fd);
 	SSL_SESSION_free(session);
+}
+
+static void
+note_trouble(struct delivery *d, const char *status, const char *rule, const char *why)
+{
+	const char *host = d->plan->facts->host[d->host].name;
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_WARN, d->id, "not-delivered");
+	log_key(&l, "domain", d->plan->facts->domain);
+	log_key(&l, "host", host);
+	log_key(&l, "rule", rule);
+	log_key(&l, "reason", why);
+	log_send(&l);
+	reason(d, status, "%s: %s [%s]", host, why, rule);
+	d->may_do = 1;
+}
+
+/* ---- unix sockets, to which the master connects ---- */
+
+static void
+stop_waiting(struct delivery *d)
+{
+	struct delivery **at = &d->out->waiting;
+
+	while (*at != d)
+		at = &(*at)->waits;
+	*at = d->waits;
+	event_del(d->patience);
+}
+
+static void
+no_socket(struct delivery *d, const char *why)
+{
+	stop_waiting(d);
+	note_trouble(d, "4.4.1", "local", why);
+	d->broke = d->host_broke = 1;
+	d->addr++;
+	try_next(d);
+}
+
+static void
+on_no_answer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	no_socket(arg, "the master did not connect to the socket in time");
+}
+
+static void
+ask_for_socket(struct delivery *d, const char *path)
+{
+	struct timeval tv = { OUT_SOCKET_S, 0 };
+	struct buf b = BUF_INIT;
+
+	if (d->patience == NULL && (d->patience = evtimer_new(d->out->role.base, on_no_answer, d)) == NULL)
+		alloc_failed();
+	if (event_add(d->patience, &tv) == -1)
+		alloc_failed();
+	d->waits = d->out->waiting;
+	d->out->waiting = d;
+	table_put(&b, "socket", d->seq, path, (char *)NULL);
+	channel_send(d->out->role.master, b.p, b.len, -1);
+	buf_clear(&b);
+}
+
+/* socket SEQ [WHY] +fd */
+static void
+take_socket(struct out *o, const struct order *r)
+{
+	struct delivery *d;
+
+	for (d = o->waiting; d != NULL && strcmp(d->seq, r->v[1]) != 0; d = d->waits)
+		;
+	if (d == NULL) {
+		if (r->fd != -1)
+			close(r->fd);
+		return;
+	}
+	if (r->fd == -1) {
+		no_socket(d, r->n > 2 ? r->v[2] : "no connection");
+		return;
+	}
+	stop_waiting(d);
+	connect_line(d, key_of(d), r->fd);
 }
 
 static void
@@ -841,18 +1017,9 @@ note_skip(struct delivery *d, const struct plan_host *h)
 {
 	struct tried t = { .host = d->host, .address = "",
 		.word = h->act == PLAN_SKIP ? VERDICT_SKIP : VERDICT_INCONCLUSIVE, .rule = h->rule, .why = h->why };
-	struct log_line l;
 
 	tell_tried(d, &t);
-
-	log_event(&l, LOG_LEVEL_WARN, d->id, "not-delivered");
-	log_key(&l, "domain", d->plan->facts->domain);
-	log_key(&l, "host", h->host->name);
-	log_key(&l, "rule", h->rule);
-	log_key(&l, "reason", h->why);
-	log_send(&l);
-	reason(d, h->need == PLAN_MAY ? "4.4.4" : "4.7.5", "%s: %s [%s]", h->host->name, h->why, h->rule);
-	d->may_do = 1;
+	note_trouble(d, h->need == PLAN_MAY ? "4.4.4" : "4.7.5", h->rule, h->why);
 }
 
 /* Its place at the one host is free, and taken at the next. */
@@ -869,6 +1036,24 @@ move_on(struct delivery *d)
 	    d->host_broke ? "broke" : "nothing", (char *)NULL);
 	tell(d->out, &b);
 	d->host_worked = d->host_broke = 0;
+}
+
+/* A plan of a configuration that is newer than this process may name what it was not born with. */
+static void
+begin_connection(struct delivery *d, char *key)
+{
+	const struct controls *controls = &d->plan->controls;
+	const char *path = d->plan->facts->host[d->host].path;
+
+	if (controls->cert != NULL && find_identity(d->out, controls->cert) == NULL) {
+		note_trouble(d, "4.7.5", "local", "its certificate was not loaded yet");
+		free(key);
+		finished(d);
+	} else if (path != NULL) {
+		free(key);
+		ask_for_socket(d, path);
+	} else
+		connect_line(d, key, -1);
 }
 
 /* The next address that the plan allows, in the order of preference (RFC 5321 5.1). */
@@ -894,8 +1079,8 @@ try_next(struct delivery *d)
 			break;
 		}
 		key = key_of(d);
-		if ((ln = find_idle(d->out, key)) == NULL) {
-			connect_line(d, key);
+		if ((ln = find_idle(d, key)) == NULL) {
+			begin_connection(d, key);
 			return;
 		}
 		free(key);
@@ -946,17 +1131,28 @@ take_mail(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+take_password(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct delivery *d = ctx;
+
+	(void)f;
+	d->name = xstrdup(l->v[0]);
+	d->password = xstrdup(l->v[1]);
+	return 0;
+}
+
+static int
 number_of(const char *word, long long hi, long long *n, struct fail *f)
 {
 	return text_number(word, 0, hi, "an order", n, f);
 }
 
-/* deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM +fd, mail and rcpt lines, the plan's lines */
+/* deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM +fd, mail, rcpt and password lines, the plan's lines */
 static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
 	static const struct table_row rows[] = { { "rcpt", 3, 4, 0, take_rcpt },
-		{ "mail", 1, 1, TABLE_ONCE, take_mail } };
+		{ "mail", 1, 1, TABLE_ONCE, take_mail }, { "password", 2, 2, TABLE_ONCE, take_password } };
 	long long port, offset, size, crc, has8bit, host;
 	char *plan = strstr(o->more, "\nplan ");
 
@@ -981,11 +1177,13 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->from = xstrdup(o->v[9]);
 	/* Recipients stand before the plan.  Only behind a line's end is it that: an address may end in "plan". */
 	plan++;
-	if (table_parse("order", o->more, plan - o->more, rows, 2, d, NULL, NULL) > 0 || d->nrcpts == 0)
+	if (table_parse("order", o->more, plan - o->more, rows, 3, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");
 	buf_add(&d->plan_text, plan, o->more_len - (plan - o->more));
 	if ((d->plan = unpack_plan(d->plan_text.p, d->plan_text.len, f)) == NULL)
 		return -1;
+	if ((d->plan->controls.credentials != NULL) != (d->password != NULL))
+		return fail(f, FAIL_SYS, "an order from the queue lacks a password, or has one");
 	return 0;
 }
 
@@ -1035,6 +1233,9 @@ on_record(void *arg, struct order *o)
 	out->deliveries++;
 	if (strcmp(o->v[0], "deliver") != 0 || read_order(d, o, &f) == -1)
 		role_fail(&f);
+	/* The record is used again for the next: a password must not stand in it until then. */
+	if (d->password != NULL)
+		explicit_bzero(o->text, sizeof o->text);
 	try_next(d);
 }
 
@@ -1075,6 +1276,10 @@ on_master_record(void *arg, struct order *r)
 {
 	struct out *o = arg;
 
+	if (strcmp(r->v[0], "socket") == 0 && r->n >= 2) {
+		take_socket(o, r);
+		return;
+	}
 	if (r->fd != -1)
 		close(r->fd);
 	if (strcmp(r->v[0], "retire") == 0)

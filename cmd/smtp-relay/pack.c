@@ -11,6 +11,7 @@
 #include "tlsa.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTROLS_WORDS (CONTROLS_KEYS - CONTROLS_CONCURRENCY + 1)
 
 static void
 number(char dst[24], long long n)
@@ -53,6 +54,19 @@ pack_asks(struct buf *b, const struct plan_host *h)
 	table_put(b, "asks", check, names, fqdn, min, fallback, testing, requiretls, bound, (char *)NULL);
 }
 
+/* hop PORT PROTOCOL PATH: of hosts of a route */
+static void
+pack_hop(struct buf *b, const struct facts_host *fh)
+{
+	char port[24], protocol[24];
+
+	if (fh->port == 0 && fh->protocol == FACTS_SMTP && fh->path == NULL)
+		return;
+	number(port, fh->port);
+	number(protocol, fh->protocol);
+	table_put(b, "hop", port, protocol, fh->path != NULL ? fh->path : "", (char *)NULL);
+}
+
 void
 pack_host(struct buf *b, const struct plan *p, const struct plan_host *h)
 {
@@ -68,6 +82,7 @@ pack_host(struct buf *b, const struct plan *p, const struct plan_host *h)
 	table_put(b, "host", fh->name, pref, act, need, state, records,
 	    fh->tlsa_base != NULL ? fh->tlsa_base : "", h->rule, h->why, (char *)NULL);
 	pack_asks(b, h);
+	pack_hop(b, fh);
 	for (i = 0; i < fh->ntlsa && h->need == PLAN_DANE; i++) {
 		char *rdata = tlsa_rdata(&fh->tlsa[i]);
 
@@ -77,13 +92,49 @@ pack_host(struct buf *b, const struct plan *p, const struct plan_host *h)
 	(void)p;
 }
 
+static const char *
+address_or_none(const struct facts_addr *a, char text[INET6_ADDRSTRLEN])
+{
+	return a->family != 0 ? facts_addr_text(a, text) : "";
+}
+
+/* as CERT CREDENTIALS BIND4 BIND6 */
 void
-pack_plan(struct buf *b, const struct plan *p)
+pack_session(struct buf *b, const struct controls *c)
+{
+	char v4[INET6_ADDRSTRLEN], v6[INET6_ADDRSTRLEN];
+
+	table_put(b, "as", c->cert != NULL ? c->cert : "", c->credentials != NULL ? c->credentials : "",
+	    address_or_none(&c->bind[CONTROLS_V4], v4), address_or_none(&c->bind[CONTROLS_V6], v6), (char *)NULL);
+}
+
+/* controls, the values of all keys from CONTROLS_CONCURRENCY on, and the time that goes with the rate */
+static void
+pack_controls(struct buf *b, const struct controls *c)
+{
+	char n[24];
+	int i;
+
+	pack_session(b, c);
+	buf_puts(b, "controls");
+	for (i = CONTROLS_CONCURRENCY; i < CONTROLS_KEYS; i++) {
+		number(n, c->n[i]);
+		table_put_word(b, n, strlen(n));
+	}
+	number(n, c->rate_time);
+	table_put_word(b, n, strlen(n));
+	buf_putc(b, '\n');
+}
+
+void
+pack_plan(struct buf *b, const struct plan *p, const struct controls *controls)
 {
 	char text[INET6_ADDRSTRLEN];
 	size_t i, j;
 
 	pack_head(b, p);
+	if (controls != NULL)
+		pack_controls(b, controls);
 	for (i = 0; i < p->nhost; i++) {
 		const struct plan_host *h = &p->host[i];
 
@@ -223,6 +274,63 @@ take_asks(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+/* Behind its host. */
+static int
+take_hop(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct facts_host *fh = last_host(ctx, f);
+	long long port, protocol;
+
+	if (fh == NULL || small_number(l->v[0], 65535, &port, f) == -1 ||
+	    small_number(l->v[1], FACTS_LMTP, &protocol, f) == -1)
+		return -1;
+	fh->port = port;
+	fh->protocol = (enum facts_protocol)protocol;
+	free(fh->path);
+	fh->path = l->v[2][0] != '\0' ? xstrdup(l->v[2]) : NULL;
+	return 0;
+}
+
+static int
+take_bind(struct facts_addr *a, int family, const char *word, struct fail *f)
+{
+	if (word[0] == '\0')
+		return 0;
+	a->family = family;
+	return inet_pton(family, word, &a->ip) == 1 ? 0 : fail(f, FAIL_INPUT, "not an address");
+}
+
+static int
+take_session(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	struct controls *c = &u->controls;
+
+	c->cert = l->v[0][0] != '\0' ? (char *)keep(u, l->v[0]) : NULL;
+	c->credentials = l->v[1][0] != '\0' ? keep(u, l->v[1]) : NULL;
+	if (take_bind(&c->bind[CONTROLS_V4], AF_INET, l->v[2], f) == -1)
+		return -1;
+	return take_bind(&c->bind[CONTROLS_V6], AF_INET6, l->v[3], f);
+}
+
+static int
+take_controls(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	long long n;
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (small_number(l->v[i], UINT32_MAX, &n, f) == -1)
+			return -1;
+		if (i + 1 < l->n)
+			u->controls.n[CONTROLS_CONCURRENCY + i] = (uint32_t)n;
+		else
+			u->controls.rate_time = (uint32_t)n;
+	}
+	return 0;
+}
+
 static int
 take_addr(void *ctx, const struct table_line *l, struct fail *f)
 {
@@ -231,7 +339,9 @@ take_addr(void *ctx, const struct table_line *l, struct fail *f)
 
 	if (fh == NULL)
 		return -1;
-	if (inet_pton(AF_INET, l->v[0], &a.ip.v4) != 1) {
+	if (fh->path != NULL)
+		a.family = AF_UNIX;
+	else if (inet_pton(AF_INET, l->v[0], &a.ip.v4) != 1) {
 		a.family = AF_INET6;
 		if (inet_pton(AF_INET6, l->v[0], &a.ip.v6) != 1)
 			return fail(f, FAIL_INPUT, "not an address");
@@ -260,6 +370,9 @@ static const struct table_row rows[] = {
 	{ "sts", 1, 1, TABLE_ONCE, take_sts },
 	{ "host", 9, 9, 0, take_host },
 	{ "asks", 8, 8, 0, take_asks },
+	{ "hop", 3, 3, 0, take_hop },
+	{ "as", 4, 4, TABLE_ONCE, take_session },
+	{ "controls", CONTROLS_WORDS, CONTROLS_WORDS, TABLE_ONCE, take_controls },
 	{ "addr", 1, 1, 0, take_addr },
 	{ "tlsa", 1, 1, 0, take_tlsa },
 };
@@ -270,6 +383,7 @@ unpack_plan(const char *text, size_t len, struct fail *f)
 	struct unpacked *u = xcalloc(1, sizeof *u);
 	size_t i;
 
+	u->controls = controls_standard;
 	if (table_parse("plan", text, len, rows, COUNT(rows), u, NULL, NULL) > 0) {
 		fail(f, FAIL_INPUT, "a plan that makes no sense");
 		unpacked_free(u);

@@ -6,20 +6,26 @@
 #ifndef RELAY_PACK_H
 #define RELAY_PACK_H
 
+#include "controls.h"
 #include "facts.h"
 #include "fail.h"
 #include "policy.h"
 #include "text.h"
 
-void pack_plan(struct buf *, const struct plan *);
+/* controls NULL: as unpack_plan() finds them where a plan has none, controls_standard. */
+void pack_plan(struct buf *, const struct plan *, const struct controls *);
 
 /* One host with its addresses left out: what must be equal for a connection to be used again. */
 void pack_host(struct buf *, const struct plan *, const struct plan_host *);
+
+/* Likewise, of the controls: the certificate, whose password, the source addresses. */
+void pack_session(struct buf *, const struct controls *);
 
 /* A plan that owns its facts and all its strings. */
 struct unpacked {
 	struct facts *facts;
 	struct plan plan;
+	struct controls controls;
 	char **strings;
 	size_t nstrings;
 };

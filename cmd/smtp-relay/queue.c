@@ -44,6 +44,7 @@ struct queue {
 	struct role role;
 	const struct queue_start *start;
 	struct conf *conf;		/* that came while it runs; NULL: start's */
+	struct credentials *credentials; /* likewise */
 	struct spool spool;
 	struct journal_key key;
 	struct spool_batch batch;	/* asked for */
@@ -175,6 +176,40 @@ note_error(void *arg, const char *file, unsigned line, const char *text)
 	fail(arg, FAIL_INPUT, "%.200s:%u: %.300s", file, line, text);
 }
 
+static ssize_t
+read_news(int fd, struct buf *text)
+{
+	char piece[4096];
+	ssize_t n;
+
+	lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, piece, sizeof piece)) > 0)
+		buf_add(text, piece, n);
+	close(fd);
+	explicit_bzero(piece, sizeof piece);
+	return n;
+}
+
+/* Before the configuration that names them. */
+static void
+take_credentials(struct queue *q, int fd)
+{
+	struct fail f = FAIL_INIT;
+	struct buf text = BUF_INIT;
+	struct credentials *c = NULL, *old = q->credentials;
+
+	if (read_news(fd, &text) == 0)
+		c = credentials_parse("credentials", text.p != NULL ? text.p : "", text.len, &f);
+	buf_wipe(&text);
+	if (c == NULL) {
+		log_plain(q, LOG_LEVEL_ERROR, "conf-ignored", "the credentials cannot be read");
+		return;
+	}
+	q->credentials = c;
+	dispatch_take_credentials(q->dispatch, c);
+	credentials_free(old);
+}
+
 /* What is not decided yet is decided by the new one. */
 static void
 take_conf(struct queue *q, int fd)
@@ -182,14 +217,9 @@ take_conf(struct queue *q, int fd)
 	struct fail f = FAIL_INIT;
 	struct buf text = BUF_INIT;
 	struct conf *conf = NULL, *old = q->conf;
-	char piece[4096];
 	size_t errors = 1;
-	ssize_t n;
+	ssize_t n = read_news(fd, &text);
 
-	lseek(fd, 0, SEEK_SET);
-	while ((n = read(fd, piece, sizeof piece)) > 0)
-		buf_add(&text, piece, n);
-	close(fd);
 	if (n == 0)
 		conf = conf_parse_text(q->start->conf->file, text.p, text.len, note_error, &f, &errors);
 	buf_clear(&text);
@@ -204,7 +234,7 @@ take_conf(struct queue *q, int fd)
 	conf_free(old);
 }
 
-/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, conf +fd; identities, and their lines */
+/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, conf +fd, credentials +fd; identities, their lines */
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -218,6 +248,10 @@ on_master_record(void *arg, struct order *o)
 	}
 	if (o->n == 1 && o->fd == -1 && strcmp(o->v[0], "identities") == 0) {
 		alerting_identities(q->alerting, o->more, o->more_len);
+		return;
+	}
+	if (o->n == 1 && o->fd != -1 && strcmp(o->v[0], "credentials") == 0) {
+		take_credentials(q, o->fd);
 		return;
 	}
 	if (o->n != 2 || o->fd == -1 ||
@@ -517,6 +551,7 @@ queue_main(const struct queue_start *start)
 	dispatch.base = q.role.base;
 	dispatch.alerting = q.alerting = new_alerting(&q, start);
 	q.dispatch = dispatch_new(&dispatch);
+	dispatch_take_credentials(q.dispatch, start->credentials);
 	replay(&q);
 	recover(&q);
 	if ((q.ear = ear_new(q.role.base, start->role.name, &q.spool, q.dispatch, &f)) == NULL)

@@ -59,6 +59,7 @@ static void
 answer(struct question *q, struct facts *facts)
 {
 	struct buf b = BUF_INIT;
+	struct controls controls;
 	struct plan plan;
 	char port[24], ttl[24], kind[24], mx[24];
 	size_t head;
@@ -69,7 +70,8 @@ answer(struct question *q, struct facts *facts)
 	snprintf(ttl, sizeof ttl, "%" PRIu32, ttl_of(&plan));
 	table_put(&b, "planned", q->seq, port, ttl, (char *)NULL);
 	head = b.len;
-	pack_plan(&b, &plan);
+	conf_controls(q->r->start->conf, q->domain, &controls);
+	pack_plan(&b, &plan, &controls);
 	/* Room is left for the recipients that go with it. */
 	if (b.len > ORDER_MAX / 2) {
 		b.len = head;
@@ -129,11 +131,10 @@ static void
 ask(struct route *r, const char *seq, const char *domain, unsigned asks)
 {
 	const struct conf *conf = r->start->conf;
-	const struct conf_route *hop = conf_route_to(conf, domain);
+	const struct conf_route *route = conf_route_to(conf, domain);
 	struct question *q = xcalloc(1, sizeof *q);
-	struct lookup_conf lookup = { .port = hop != NULL ? hop->next.port : conf->mx_port };
-	char *destination = hop != NULL ? xasprintf("[%s]", hop->next.host) : xstrdup(domain);
-	struct facts *literal;
+	struct lookup_conf lookup = { .port = route != NULL ? hops_port(&route->hops) : conf->mx_port };
+	struct facts *facts;
 
 	q->r = r;
 	q->domain = xstrdup(domain);
@@ -142,19 +143,20 @@ ask(struct route *r, const char *seq, const char *domain, unsigned asks)
 	conf_policy(conf, domain, &q->policy);
 	q->policy.message = asks;
 	lookup.want_tlsa = policy_wants_tlsa(&q->policy);
-	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3), as a hop the smarthost. */
-	if ((literal = lookup_literal(destination)) != NULL)
-		answer(q, literal);
-	else if (!can_be_asked(destination)) {
-		literal = facts_new(domain);
-		literal->mx = FACTS_MX_NODOMAIN;
-		answer(q, literal);
-	}
-	else {
+	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3). */
+	facts = route != NULL ? hops_facts(&route->hops) : lookup_literal(domain);
+	if (facts != NULL && hops_known(facts))
+		answer(q, facts);
+	else if (route != NULL)
+		hops_start(r->dns, &route->hops, facts, &lookup, on_facts, q);
+	else if (!can_be_asked(domain)) {
+		facts = facts_new(domain);
+		facts->mx = FACTS_MX_NODOMAIN;
+		answer(q, facts);
+	} else {
 		lookup.sts = policy_wants_sts(&q->policy) ? r->sts : NULL;
-		lookup_start(r->dns, destination, &lookup, on_facts, q);
+		lookup_start(r->dns, domain, &lookup, on_facts, q);
 	}
-	free(destination);
 }
 
 static void

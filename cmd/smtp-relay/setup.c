@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/x509v3.h>
+
 #include "alloc.h"
 #include "cert.h"
 #include "file.h"
@@ -374,6 +376,123 @@ load_recipients(const struct conf *c, struct recipients **r, struct fail *f)
 	return -1;
 }
 
+/* ---- what out needs: its own identities, and passwords ---- */
+
+/* A key that is too weak for the strict context would only be found out when a server asks for it. */
+static int
+check_out_identity(const struct identity *id, struct fail *f)
+{
+	SSL_CTX *ctx = tls_client_ctx(TLS_STRICT, f);
+	int rc = -1;
+
+	if (ctx == NULL)
+		return -1;
+	ossl_clear();
+	if (SSL_CTX_use_cert_and_key(ctx, id->cert, id->key, id->chain, 1) == 1)
+		rc = 0;
+	else
+		fail_ossl(f, FAIL_INPUT, "identity %.200s", id->name);
+	SSL_CTX_free(ctx);
+	return rc;
+}
+
+static void
+warn_of_out_cert(const char *name, const X509 *cert)
+{
+	const char *warning = cert_is_demo(cert) ? CERT_DEMO_WARNING :
+	    cert_not_after(cert) < time(NULL) ? "it has expired" :
+	    !(X509_get_extended_key_usage((X509 *)cert) & XKU_SSL_CLIENT) ?
+	    "it is not for clients: servers that verify it will refuse it" : NULL;
+	struct log_line line;
+
+	if (warning == NULL)
+		return;
+	log_event(&line, LOG_LEVEL_WARN, "master", "certificate");
+	log_key(&line, "identity", name);
+	log_key(&line, "warning", warning);
+	log_send(&line);
+}
+
+static int
+load_out_identity(const struct conf *c, const char *name, struct out_identity *out, struct fail *f)
+{
+	struct identity id = IDENTITY_INIT;
+
+	if (identity_load(c->dir, name, IDENTITY_NEED_KEY, &id, f) == -1 || check_out_identity(&id, f) == -1) {
+		identity_clear(&id);
+		return -1;
+	}
+	out->name = xstrdup(name);
+	out->id = (struct contact_identity){ .key = id.key, .cert = id.cert, .chain = id.chain };
+	id.key = NULL;
+	id.cert = NULL;
+	id.chain = NULL;
+	identity_clear(&id);
+	return 0;
+}
+
+static int
+load_out_identities(struct setup *s, struct fail *f)
+{
+	const char **name;
+	size_t i, n;
+	int rc = 0;
+
+	name = conf_out_certs(s->conf, &n);
+	s->identity = xcalloc(n + 1, sizeof *s->identity);
+	for (i = 0; i < n && rc == 0; i++)
+		if ((rc = load_out_identity(s->conf, name[i], &s->identity[s->nidentities], f)) == 0)
+			warn_of_out_cert(name[i], s->identity[s->nidentities++].id.cert);
+	free(name);
+	return rc;
+}
+
+void
+setup_forget_identities(struct setup *s)
+{
+	size_t i;
+
+	ossl_wipe_again();
+	for (i = 0; i < s->nidentities; i++) {
+		free(s->identity[i].name);
+		EVP_PKEY_free(s->identity[i].id.key);
+		X509_free(s->identity[i].id.cert);
+		sk_X509_pop_free(s->identity[i].id.chain, X509_free);
+	}
+	ossl_wipe_end();
+	free(s->identity);
+	s->identity = NULL;
+	s->nidentities = 0;
+}
+
+/* All that routes name are there: mail would wait for a word that is misspelt. */
+static int
+load_credentials(const struct conf *c, struct credentials **out, struct fail *f)
+{
+	size_t i;
+
+	*out = NULL;
+	if (!conf_has_credentials(c) || c->credentials[0] == '\0')
+		return 0;
+	if ((*out = credentials_read(c->credentials, f)) == NULL)
+		return -1;
+	for (i = 0; i < c->nroutes; i++) {
+		const char *name = c->route[i].hops.credentials;
+
+		if (name != NULL && credentials_find(*out, name) == NULL)
+			return fail(f, FAIL_INPUT, "route %.200s: no credentials %.200s in %.200s",
+			    c->route[i].pattern, name, c->credentials);
+	}
+	return 0;
+}
+
+void
+setup_forget_credentials(struct setup *s)
+{
+	credentials_free(s->credentials);
+	s->credentials = NULL;
+}
+
 /* ---- sockets ---- */
 
 static socklen_t
@@ -639,7 +758,11 @@ setup_open(const struct conf *c, const struct tls_secrets *secrets, const struct
 	ossl_wipe_again();
 	for (i = 0; i < c->nlisten && rc == 0; i++)
 		rc = open_listener(s, &c->listen[i], before, f);
+	if (rc == 0)
+		rc = load_out_identities(s, f);
 	ossl_wipe_end();
+	if (rc == 0)
+		rc = load_credentials(c, &s->credentials, f);
 	if (rc == 0)
 		rc = load_trust(s, f);
 	if (rc == 0)
@@ -659,6 +782,8 @@ setup_close(struct setup *s, const struct setup *other)
 		return;
 	setup_close_sockets(s, other);
 	setup_forget_keys(s);
+	setup_forget_identities(s);
+	setup_forget_credentials(s);
 	trust_free(s->trust);
 	recipients_free(s->recipients);
 	conf_free(s->owned);
@@ -674,6 +799,27 @@ tell(void (*report)(const struct fail *), struct fail *f, int rc, size_t *errors
 		(*errors)++;
 	}
 	*f = (struct fail)FAIL_INIT;
+}
+
+static void
+check_out(const struct conf *c, void (*report)(const struct fail *), size_t *errors)
+{
+	struct credentials *credentials;
+	struct fail f = FAIL_INIT;
+	const char **name;
+	size_t i, n;
+
+	name = conf_out_certs(c, &n);
+	for (i = 0; i < n && c->dir[0] != '\0'; i++) {
+		struct setup one = { .conf = c, .identity = xcalloc(1, sizeof *one.identity) };
+
+		tell(report, &f, load_out_identity(c, name[i], one.identity, &f), errors);
+		one.nidentities = one.identity[0].name != NULL;
+		setup_forget_identities(&one);
+	}
+	free(name);
+	tell(report, &f, load_credentials(c, &credentials, &f), errors);
+	credentials_free(credentials);
 }
 
 size_t
@@ -701,6 +847,7 @@ setup_check(const struct conf *c, void (*report)(const struct fail *))
 	}
 	tell(report, &f, load_recipients(c, &recipients, &f), &errors);
 	recipients_free(recipients);
+	check_out(c, report, &errors);
 	tls_secrets_free(none);
 	return errors;
 }

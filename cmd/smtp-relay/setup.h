@@ -6,8 +6,10 @@
 #define RELAY_SETUP_H
 
 #include "conf.h"
+#include "credentials.h"
 #include "fail.h"
 #include "in.h"
+#include "out.h"
 #include "recipients.h"
 #include "tls_server.h"
 #include "trust.h"
@@ -23,6 +25,9 @@ struct setup {
 	size_t nlisteners;
 	struct trust *trust;			/* NULL: could not be read, and nothing needs it */
 	struct recipients *recipients;		/* NULL: none are listed */
+	struct credentials *credentials;	/* NULL: no route has any */
+	struct out_identity *identity;		/* that out may show */
+	size_t nidentities;
 };
 
 /*
@@ -35,8 +40,10 @@ struct setup *setup_open(const struct conf *, const struct tls_secrets *, const 
 void setup_close(struct setup *, const struct setup *other);
 void setup_close_sockets(struct setup *, const struct setup *other);
 
-/* For a process that is to have none of the keys. */
+/* For a process that is to have none of the listeners' keys, none of those that out shows, no passwords. */
 void setup_forget_keys(struct setup *);
+void setup_forget_identities(struct setup *);
+void setup_forget_credentials(struct setup *);
 
 /* Does a demonstration certificate in use near its end?  Those in use are made, or read, anew. */
 int setup_demo_ends(const struct setup *);

@@ -265,22 +265,24 @@ on_facts(void *arg, struct facts *facts)
 		diagnose(c);
 }
 
-/* The policy, and where to: as the relay's configuration has it for this domain, or as the options say. */
-static char *
+/* The policy, and where to: as the relay's configuration has it for this domain, or as the options say.  NULL: by MX. */
+static const struct hops *
 settle_destination(struct check *c)
 {
 	const struct check_conf *conf = &c->env->conf;
-	const struct conf_route *hop;
+	const struct conf_route *route;
 
 	c->policy = conf->policy;
 	c->port = conf->port;
 	if (conf->relay == NULL)
-		return xstrdup(c->destination);
+		return NULL;
 	conf_policy(conf->relay, c->destination, &c->policy);
-	if ((hop = conf_route_to(conf->relay, c->destination)) == NULL)
-		return xstrdup(c->destination);
-	c->port = hop->next.port;
-	return xasprintf("[%s]", hop->next.host);
+	if ((route = conf_route_to(conf->relay, c->destination)) == NULL)
+		return NULL;
+	c->port = hops_port(&route->hops);
+	if (c->port == 0)
+		c->port = conf->port;
+	return &route->hops;
 }
 
 void
@@ -315,30 +317,32 @@ check_start(struct check_env *env, const char *destination, void (*fn)(struct ch
 {
 	struct check *c = xcalloc(1, sizeof *c);
 	struct lookup_conf conf = { .port = 0 };
-	struct facts *literal;
-	char *to;
+	const struct hops *hops;
+	struct facts *facts;
 
 	c->env = env;
 	c->destination = xstrdup(destination);
 	c->fn = fn;
 	c->arg = arg;
-	to = settle_destination(c);
+	hops = settle_destination(c);
 	conf.port = c->port;
 	c->evidence = evidence_new(destination, c->port, time(NULL));
 	conf.want_tlsa = env->conf.survey || policy_wants_tlsa(&c->policy);
 	conf.want_health = 1;
-	if ((literal = lookup_literal(to)) != NULL)
-		on_facts(c, literal);
+	facts = hops != NULL ? hops_facts(hops) : lookup_literal(destination);
+	if (facts != NULL && hops_known(facts))
+		on_facts(c, facts);
 	else if (open_dns(env, f) == 0) {
 		conf.want_tlsrpt = 1;
 		conf.sts = policy_wants_sts(&c->policy) || (env->conf.survey && !c->policy.routed) ?
 		    env->sts : NULL;
-		c->lookup = lookup_start(env->dns, to, &conf, on_facts, c);
+		c->lookup = hops != NULL ? hops_start(env->dns, hops, facts, &conf, on_facts, c) :
+		    lookup_start(env->dns, destination, &conf, on_facts, c);
 	} else {
+		facts_free(facts);
 		check_free(c);
 		c = NULL;
 	}
-	free(to);
 	return c;
 }
 

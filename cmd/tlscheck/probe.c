@@ -106,7 +106,7 @@ probe_start(struct probe *p)
 	struct contact_conf conf = { .base = env->base, .tls = env->tls,
 		.ehlo = env->conf.ehlo, .timeout_ms = env->conf.timeout_ms };
 	struct contact_target target = { .host = p->host, .facts = p->check->evidence->facts,
-		.addr = p->addr, .port = p->check->port, .sni = name_for_sni(p) };
+		.addr = p->addr, .port = facts_port(p->host->host, p->check->port), .sni = name_for_sni(p) };
 
 	if (plan_wants_trust(&p->check->plan))
 		conf.trust = cas_get(env->conf.judge.cas);

@@ -18,10 +18,10 @@ check_plan(const char *p, size_t n)
 	if (u == NULL)
 		return;
 	MUST(u->plan.nhost == u->facts->nhost && u->plan.nhost <= FACTS_HOSTS_MAX);
-	pack_plan(&once, &u->plan);
+	pack_plan(&once, &u->plan, &u->controls);
 	/* Odd octets grow to %XX: a line may pass the grammar's limit then. */
 	if ((again = unpack_plan(once.p, once.len, NULL)) != NULL) {
-		pack_plan(&twice, &again->plan);
+		pack_plan(&twice, &again->plan, &again->controls);
 		MUST(once.len == twice.len && memcmp(once.p, twice.p, once.len) == 0);
 	} else
 		MUST(n > 20000);

@@ -100,13 +100,20 @@ static const char plan[] =
     "plan 0 5.0.0 RFC%205321 all%20is%20well\n"
     "facts dest.test 0 0 1 alias.test mail.test\n"
     "sts 20160831085700Z\n"
+    "as client.cert isp 192.0.2.9 2001:db8::9\n"
+    "controls 7 8 9 10 11 12 13 14 1 60\n"
     "host mx1.dest.test 10 0 5 5 1 mx1.dest.test RFC%207672 its%20records\n"
     "asks 1 2 1 3 3 2 1 1\n"
     "tlsa " RDATA "\n"
     "addr 192.0.2.1\naddr 2001:db8::1\n"
     "host mx2.dest.test 20 0 1 3 0 \"\" local because\n"
     "asks 0 0 0 2 0 0 0 0\n"
-    "addr 192.0.2.2\n";
+    "hop 465 1 \"\"\n"
+    "addr 192.0.2.2\n"
+    "host unix:/run/lmtp 30 0 0 0 0 \"\" local because\n"
+    "asks 0 0 0 2 0 0 0 0\n"
+    "hop 0 2 /run/lmtp\n"
+    "addr socket\n";
 
 static void
 test_plan(void)
@@ -127,12 +134,20 @@ test_plan(void)
 	unit_int(u->plan.host[0].names, VERIFY_NAMES_SAN, "names");
 	unit_int(u->plan.host[0].tls_min, POLICY_TLS_MIN_1_3, "tls-min");
 	unit_int(u->plan.host[0].requiretls, 1, "REQUIRETLS");
-	unit_int(u->plan.nhost, 2, "hosts");
+	unit_int(u->plan.nhost, 3, "hosts");
+	unit_str(u->controls.cert, "client.cert", "the certificate to show");
+	unit_str(u->controls.credentials, "isp", "whose password");
+	unit_int(u->controls.bind[CONTROLS_V6].family, AF_INET6, "a source address");
+	unit_int(u->controls.n[CONTROLS_END_TIME], 14, "a time");
+	unit_int(u->facts->host[1].port, 465, "a port");
+	unit_int(u->facts->host[1].protocol, FACTS_SMTPS, "a protocol");
+	unit_str(u->facts->host[2].path, "/run/lmtp", "a path");
+	unit_int(u->facts->host[2].addr[0].family, AF_UNIX, "which is the address");
 	unit_int(u->plan.host[0].need, PLAN_DANE, "need");
 	unit_int(u->facts->host[0].ntlsa, 1, "TLSA records");
 	unit_int(u->facts->host[0].naddr, 2, "addresses");
 	unit_ok(u->facts->host[1].tlsa_base == NULL, "no base is none");
-	pack_plan(&b, &u->plan);
+	pack_plan(&b, &u->plan, &u->controls);
 	unit_str(b.p, plan, "packed again it is the same");
 	buf_clear(&b);
 	unpacked_free(u);
@@ -151,7 +166,11 @@ test_bad_plans(void)
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 9 0 0 0 b r w\n",
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 9 0 0 b r w\n",
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 0 0 0 b r w\naddr nowhere\n",
-		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 0 0 0 b r w\ntlsa zz\n" };
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nhost h 1 0 0 0 0 b r w\ntlsa zz\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\" \"\"\nhop 1 0 \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\" \"\"\nhost h 1 0 0 0 0 b r w\nhop 1 3 \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\" \"\"\nas c i 2001:db8::1 \"\"\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\" \"\"\ncontrols 1\n" };
 	struct fail f;
 	size_t i;
 
