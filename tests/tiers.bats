@@ -10,6 +10,11 @@ setup()
 	: "${BIN:=$PWD/bin}" "${BUILD:=$PWD/build}"
 	# shellcheck disable=SC2046 # names
 	flags=$(pkg-config --cflags $(sed -n 's/^PKGS_[A-Z]* = //p' Makefile))
+	local module tier
+	declare -gA tier_of_module=()
+	while read -r module tier; do
+		tier_of_module[$module]=$tier
+	done < <(awk '/^[A-Z]/ { for (i = 3; i <= NF; i++) print $i, $1 }' common/TIERS)
 }
 
 # Every header of common/ that FILE includes, by module name.
@@ -28,9 +33,10 @@ system_headers_in()
 	cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -M "$1" | tr -s ' \\' '\n' | grep -E "$2" || :
 }
 
+# Of setup's table: it is asked for each include of each file.
 tier_of()
 {
-	awk -v m="$1" '/^[A-Z]/ { for (i = 3; i <= NF; i++) if ($i == m) print $1 }' common/TIERS
+	[ -n "$1" ] && echo "${tier_of_module[$1]:-}"
 }
 
 tiers()
@@ -54,7 +60,7 @@ check_file()
 {
 	local m tier
 	for m in $(modules_in "$1"); do
-		tier=$(tier_of "$m")
+		tier=${tier_of_module[$m]:-}
 		case " $2 " in
 		*" ${tier:-none} "*) ;;
 		*) echo "$1 includes common/$m.h of tier ${tier:-(not in TIERS)}; it may use: $2" ;;
@@ -157,8 +163,10 @@ defined_in()
 # The linker takes a command's own and says nothing, and the library calls it with what it knows of another.
 @test "no command defines a name of the library" {
 	local f found=
+	defined_in "$BUILD"/lib*.a > "$BATS_TEST_TMPDIR/library"
+	[ -s "$BATS_TEST_TMPDIR/library" ]
 	for f in cmd/*/*.c; do
-		found=$found$(comm -12 <(defined_in "$BUILD/${f%.c}.o") <(defined_in "$BUILD"/lib*.a) | sed "s,^, $f: ,")
+		found=$found$(comm -12 <(defined_in "$BUILD/${f%.c}.o") "$BATS_TEST_TMPDIR/library" | sed "s,^, $f: ,")
 	done
 	echo "$found"
 	[ -n "$(defined_in "$BUILD"/cmd/tlscheck/main.o "$BUILD"/libBASE.a)" ]
