@@ -163,7 +163,7 @@ $(BUILD)/harness/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(patsubst %,$(BUILD)/l
 	$(CC) $(CFLAGS) $(SAN) $(FUZZ_LD) $(HARDEN_LD) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	    $(call tier_libs,$(TIERS_UNIT))
 
-$(BUILD)/harness/record: $(BUILD)/cmd/smtp-relay/order.o $(BUILD)/cmd/smtp-relay/pack.o
+$(BUILD)/harness/record: $(patsubst %,$(BUILD)/cmd/smtp-relay/%.o,order pack tried)
 $(BUILD)/harness/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
     evidence-read judge levels)
 $(BUILD)/harness/tlsa_file: $(BUILD)/cmd/tlscheck/offline.o $(BUILD)/cmd/tlscheck/evidence.o $(BUILD)/cmd/tlscheck/tlsa-file.o

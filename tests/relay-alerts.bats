@@ -417,6 +417,26 @@ has_lines()
 	[ -z "$(find "$RELAY_SPOOL/queue" -name '*,alerts.test')" ]
 }
 
+@test "what a remote host says is inert wherever it is told: log, mail, hook" {
+	write_hook
+	scripted 127.0.2.24 "$LAB_PORT" '220 x ESMTP\r\n' '250-x\r\n250 STARTTLS\r\n' \
+	    '454-4.7.0 $(touch owned) `touch owned`; \x1b[31m\x07\x80 %0aevent%20evil "\r\n454 4.7.0 kind tls\r\n' '221 x\r\n' \
+	    </dev/null >scripted.log 2>&1 3>&- &
+	SINK_PIDS+=($!)
+	alerting_relay 'destination .many.test tls required' "alert-hook $RELAY/hook" 'alert-user daemon'
+	mail_to u@x.many.test
+	await_log "$ID tls-unusable condition=starttls-refused domain=x.many.test"
+	relay_await 20 mails 1
+	relay_await 20 hook_ran 1
+	cat mail/1 ran/* "$RELAY_LOG" > all
+	run ! grep -aP '[^\x20-\x7e\t\r]' all
+	[ "$(grep -c 'touch owned' mail/1)" -ge 1 ]
+	[ "$(grep -cE '^(event|kind) ' ran/*)" -eq 2 ]
+	grep -q '^event raised$' ran/*
+	grep -qE '^reason .*%22' ran/*
+	[ ! -e owned ] && [ ! -e ran/owned ] && [ ! -e /owned ]
+}
+
 # ---- the hook ----
 
 @test "kill -9 of the hook: it alone is started again, its program ends with it, and is run once more; mail goes on" {

@@ -4,6 +4,7 @@
  */
 #include "../../cmd/smtp-relay/order.h"
 #include "../../cmd/smtp-relay/pack.h"
+#include "../../cmd/smtp-relay/tried.h"
 
 #include <unistd.h>
 
@@ -31,6 +32,20 @@ check_plan(const char *p, size_t n)
 	buf_clear(&twice);
 }
 
+static void
+check_tried(const struct order *o)
+{
+	struct buf once = BUF_INIT;
+	struct tried t;
+
+	if (tried_unpack(&t, o, FACTS_HOSTS_MAX, NULL) == -1)
+		return;
+	MUST(t.host < FACTS_HOSTS_MAX && t.trouble < CONTACT_TROUBLES && strlen(t.why) <= TRIED_WHY_MAX);
+	tried_pack(&once, o->v[1], &t);
+	MUST(once.len > 0);
+	buf_clear(&once);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -48,6 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			MUST(strlen(o.v[i]) < ORDER_MAX);
 		MUST(o.more >= o.text && o.more + o.more_len < o.text + ORDER_MAX);
 		check_plan(o.more, o.more_len);
+		check_tried(&o);
 	}
 	close(pair[0]);
 	close(pair[1]);
