@@ -1500,7 +1500,9 @@ tell_alerting(struct part *p, int worked)
 {
 	const struct active *a = p->a;
 	struct alerting_mail m = { .domain = p->domain, .env = &a->msg.env, .asks = a->asks, .worked = worked,
-		.shared = a->name.domain[0] == '\0', .expires = a->msg.env.arrived + SCHED_LIFETIME };
+		.shared = a->name.domain[0] == '\0' };
+
+	m.expires = a->msg.env.arrived + notice_lifetime(&a->d->conf.conf->notice, &a->msg.env);
 
 	alerting_done(a->d->conf.alerting, &p->tried, &m);
 }
@@ -1699,9 +1701,10 @@ dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, stru
 /* ---- what waits ---- */
 
 static void
-add_queued(struct alerting_queued *q, int64_t arrived)
+add_queued(const struct dispatch *d, struct alerting_queued *q, int64_t arrived)
 {
-	int64_t expires = arrived + SCHED_LIFETIME;
+	/* Mail from the null sender, which has less time, is not told apart here. */
+	int64_t expires = arrived + d->conf.conf->notice.lifetime;
 
 	q->n++;
 	if (q->first == 0 || expires < q->first)
@@ -1725,10 +1728,10 @@ dispatch_queued(const struct dispatch *d, const char *domain, struct alerting_qu
 	key_of(&name, key, sizeof key);
 	n = sched_state(d->sched, key).waiting;
 	for (i = 0; i < n; i++)
-		add_queued(q, spool_id_time_us(sched_waiting(d->sched, key, i)->id) / 1000000);
+		add_queued(d, q, spool_id_time_us(sched_waiting(d->sched, key, i)->id) / 1000000);
 	for (i = 0; i < d->nparts; i++)
 		if (d->part[i] != NULL && strcmp(d->part[i]->domain, domain) == 0)
-			add_queued(q, d->part[i]->a->msg.env.arrived);
+			add_queued(d, q, d->part[i]->a->msg.env.arrived);
 }
 
 /* ---- the pump ---- */

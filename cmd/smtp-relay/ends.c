@@ -87,6 +87,17 @@ put_use(struct buf *b, const struct conf *c, const struct use *u)
 	identity_clear(&id);
 }
 
+static void
+add_shown(struct uses *all, const struct conf *c)
+{
+	size_t i, n;
+	const char **v = conf_out_certs(c, &n);
+
+	for (i = 0; i < n; i++)
+		add_use(all, v[i], xstrdup("connections to next hops"));
+	free(v);
+}
+
 void
 ends_list(const struct conf *c, struct buf *b)
 {
@@ -95,6 +106,7 @@ ends_list(const struct conf *c, struct buf *b)
 
 	for (i = 0; i < c->nlisten; i++)
 		add_listener(&all, &c->listen[i]);
+	add_shown(&all, c);
 	buf_puts(b, ENDS_WORD "\n");
 	for (i = 0; i < all.n; i++) {
 		/* A record has its limit; thousands of listeners with one identity each would be more. */
