@@ -30,7 +30,8 @@ set_time(const struct table_line *l, size_t i, long long lo, long long hi, int64
 	if (text_duration(l->v[i], l->key, &n, f) == -1)
 		return -1;
 	if (n < lo || n > hi)
-		return fail(f, FAIL_INPUT, "%s: expected %s to %s", l->key, text_period(low, lo), text_period(high, hi));
+		return fail(f, FAIL_INPUT, "%s: expected %s to %s", l->key, text_period(low, lo),
+		    text_period(high, hi));
 	*dst = n;
 	return 0;
 }
@@ -113,15 +114,18 @@ conf_notice_print(const struct conf *c, struct buf *b)
 	char span[5][TEXT_PERIOD_MAX];
 
 	buf_printf(b, "tried again after %s, then at most every %s, for %s, and mail from <> for %s\n",
-	    text_period(span[0], c->retry), text_period(span[1], c->retry_max), text_period(span[2], c->notice.lifetime),
+	    text_period(span[0], c->retry), text_period(span[1], c->retry_max),
+	    text_period(span[2], c->notice.lifetime),
 	    text_period(span[3], c->notice.bounce_lifetime < c->notice.lifetime ? c->notice.bounce_lifetime :
 	    c->notice.lifetime));
 	if (c->notice.delay > 0 && c->notice.delay < c->notice.lifetime)
-		buf_printf(b, "senders are told after %s that a message waits\n", text_period(span[4], c->notice.delay));
+		buf_printf(b, "senders are told after %s that a message waits\n",
+		    text_period(span[4], c->notice.delay));
 	else
 		buf_puts(b, "senders are not told that a message waits\n");
 	if (c->bounce_size != CONF_BOUNCE_SIZE)
-		buf_printf(b, "reports of failures have messages of at most %lld octets with them\n", (long long)c->bounce_size);
+		buf_printf(b, "reports of failures have messages of at most %lld octets with them\n",
+		    (long long)c->bounce_size);
 	if (c->double_bounce_to != NULL)
 		buf_printf(b, "what cannot be told to a sender is told to %s\n", c->double_bounce_to);
 }

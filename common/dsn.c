@@ -434,8 +434,8 @@ put_people_part(struct buf *b, const struct dsn *d)
 
 	put_words(&w, "The mail relay");
 	put_words(&w, d->hostname);
-	put_words(&w, d->double_bounce ? "reports to the postmaster on a message from <>, say a report, whose sender cannot be told."
-	    : "reports on a message that you sent.");
+	put_words(&w, d->double_bounce ? "reports to the postmaster on a message from <>, say a report, whose sender "
+	    "cannot be told." : "reports on a message that you sent.");
 	buf_puts(b, EOL);
 	for (a = 0; a < ACTIONS; a++) {
 		if (count(d, a) == 0)
@@ -646,7 +646,8 @@ put_top(struct buf *b, const struct dsn *d, const char *boundary, int bits8)
 		put_thread(b, d);
 	buf_puts(b, "Auto-Submitted: auto-replied" EOL);
 	buf_puts(b, "MIME-Version: 1.0" EOL);
-	buf_printf(b, "Content-Type: multipart/report; report-type=%sdelivery-status;" EOL, is_global(d) ? "global-" : "");
+	buf_printf(b, "Content-Type: multipart/report; report-type=%sdelivery-status;" EOL,
+	    is_global(d) ? "global-" : "");
 	buf_printf(b, "\tboundary=\"%s\"" EOL, boundary);
 	if (bits8)
 		buf_puts(b, "Content-Transfer-Encoding: 8bit" EOL);
@@ -677,7 +678,8 @@ put_status(struct buf *b, const struct dsn *d)
 	struct buf fields = BUF_INIT;
 
 	put_status_part(&fields, d);
-	put_as_8bit(b, is_global(d) ? "message/global-delivery-status" : "message/delivery-status", fields.p, fields.len);
+	put_as_8bit(b, is_global(d) ? "message/global-delivery-status" : "message/delivery-status", fields.p,
+	    fields.len);
 	buf_clear(&fields);
 }
 

@@ -62,7 +62,7 @@ struct dsn {
 	 * is, and the reader takes what octets above 127 its header has.
 	 */
 	int full;			/* header has the whole message */
-	int double_bounce;		/* to is a postmaster, whom the message does not come from: its sender is <> */
+	int double_bounce;		/* to is a postmaster, not the sender, which is <> */
 	const struct dsn_rcpt *rcpt;	/* those to be told of */
 	size_t nrcpts;
 };

@@ -56,7 +56,7 @@ start()
 {
 	RELAY_RETRY=6h relay_conf_to_lab "route sender.test 127.0.0.1@$SENDER_PORT" "$@"
 	[ "$(id -u)" -eq 0 ] || sed -i '/^user/d; /^queue-user/d' "$RELAY/conf"
-	sink 127.0.0.1 "$SENDER_PORT" -s "$RELAY/mail"
+	sink 127.0.0.1 "$SENDER_PORT" ${SINK_UTF8:+"$SINK_UTF8"} -s "$RELAY/mail"
 	relay_start
 }
 
@@ -251,4 +251,113 @@ stage()
 	no-starttls 4.7.4|"$g" "$e" '221 2.0.0 bye\r\n'
 	handshake 4.7.5|"$g" "$tls" '220 go\r\n' 'no TLS at all\r\n'
 	END
+}
+
+# CODES WORD…: a session.
+says()
+{
+	local codes=$1
+	shift
+	run say "$RELAY_PORT" = 'EHLO c.example\r\n' = "$@" = 'QUIT\r\n'
+	[ "${lines[0]}" = "220 250 $codes 221 closed" ] || { echo "$output"; return 1; }
+}
+
+# SENDER PARAMETERS BODY: to an address that fails at once.
+fails_with()
+{
+	says '250 250 354 250' "MAIL FROM:<$1> $2\r\n" = 'RCPT TO:<u@null-mx.test>\r\n' = 'DATA\r\n' = \
+	    "Subject: sent\r\nMessage-ID: <m1@c.example>\r\n\r\n$3\r\n.\r\n"
+}
+
+@test "RET=FULL: all of the message comes back, where it is small enough; else, and with HDRS, its header" {
+	start 'bounce-size 2K'
+	fails_with a@sender.test RET=FULL 'the body: \xc3\xa9'
+	await_reports 1
+	report_has '^Content-Type: message/rfc822' '^Content-Transfer-Encoding: 8bit' '^the body: ' '^In-Reply-To: <m1@c.example>' \
+	    '^Status: 5\.1\.10' 'takes no mail at all' '^Subject: Undelivered mail'
+	fails_with a@sender.test RET=HDRS 'the body'
+	await_reports 2
+	report_has '^Content-Type: text/rfc822-headers' '^Subject: sent'
+	run ! grep 'the body' report
+	fails_with a@sender.test '' 'the body'
+	await_reports 3
+	report_has '^Content-Type: text/rfc822-headers'
+	fails_with a@sender.test RET=FULL "the body$(printf '\\r\\nx%.0s' {1..1000})"
+	await_reports 4
+	report_has '^Content-Type: text/rfc822-headers'
+	fails_with a@sender.test RET=FULL "$(printf 'x%.0s' {1..999})"
+	await_reports 5
+	report_has '^Content-Type: text/rfc822-headers'
+}
+
+@test "what a host says is escaped, folded, and adds nothing; a sender who reads UTF-8 gets RFC 6533" {
+	start
+	script '220 x ESMTP\r\n' '250 x\r\n' '250 2.1.0 ok\r\n' \
+	    "550-5.1.1 \x1b[31mr\xc3\xa9d \\r\n550-5.1.1 \r\n550 5.1.1 Bcc: x@y $(printf 'word %.0s' {1..80})$(printf 'x%.0s' {1..300})\r\n" '250 ok\r\n'
+	mail a@sender.test u@many.test
+	await_reports 1
+	report_has '^Remote-MTA: dns; mx\.many\.test' '^Diagnostic-Code: smtp; 550' '\\x1b\[31m'
+	run ! grep -E '^Bcc|[^ -~]' <(tr -d '\r\t' < report)
+	says '250 250 354 250' 'MAIL FROM:<a@sender.test> SMTPUTF8\r\n' = 'RCPT TO:<\xc3\xbc@null-mx.test>\r\n' = 'DATA\r\n' = \
+	    'Subject: \xc3\xbc\r\n\r\nx\r\n.\r\n'
+	await_reports 2
+	report_has '^Final-Recipient: utf-8; \\x\{FC\}@null-mx\.test' 'charset=utf-8' '<=C3=BC@null-mx.test>'
+	run ! grep '[^ -~]' <(tr -d '\r\t' < report)
+}
+
+@test "a sender beyond ASCII gets the report of RFC 6533" {
+	SINK_UTF8=-u
+	start
+	says '250 250 354 250' 'MAIL FROM:<\xc3\xa9@sender.test> SMTPUTF8 RET=FULL\r\n' = 'RCPT TO:<\xc3\xbc@null-mx.test>\r\n' = \
+	    'DATA\r\n' = 'Subject: \xc3\xbc\r\n\r\nthe body\r\n.\r\n'
+	await_reports 1
+	report_has '^To: <é@sender.test>' 'report-type=global-delivery-status' '^Content-Type: message/global-delivery-status' \
+	    '^Final-Recipient: utf-8; ü@null-mx.test' '^Content-Type: message/global' '^the body'
+}
+
+@test "a thousand recipients that fail are one report; what fails at a later try is one more" {
+	local i
+	start
+	for ((i = 0; i < 1000; i++)); do
+		echo "u$i@null-mx.test"
+	done > rcpts
+	mapfile -t rcpts < rcpts
+	mail a@sender.test "${rcpts[@]}"
+	await_reports 1
+	[ "$(grep -c '^Final-Recipient: ' report)" -eq 1000 ]
+	script '220 x ESMTP\r\n' '250 x\r\n' '250 2.1.0 ok\r\n' '450 4.2.1 later\r\n' '250 ok\r\n'
+	mail a@sender.test u@null-mx.test w@many.test
+	await_reports 2
+	[ "$(grep -c '^Final-Recipient: ' report)" -eq 1 ]
+	relay_clock +4h
+	await_reports 3
+	report_has '^Action: delayed' '^Status: 4\.2\.1' '^Remote-MTA: dns; mx.many.test' 'mx.many.test said: 450'
+	script '220 x ESMTP\r\n' '250 x\r\n' '250 2.1.0 ok\r\n' '550 5.2.1 gone\r\n' '250 ok\r\n'
+	relay_clock +16h
+	await_reports 4
+	report_has '^Final-Recipient: rfc822; w@many.test' '^Status: 5\.2\.1' 'takes no mail now'
+}
+
+@test "arrived: what a host of LMTP took and does not tell of is delivered" {
+	local id=8AAAAAAAAAAAAA
+	start
+	relay_stop
+	ARRIVED=$(date +%s) mkspool spool/queue/$id,1,many.test "$id" '<a@sender.test>' \
+	    '<u@many.test>,NOTIFY=SUCCESS' '<v@many.test>,NOTIFY=SUCCESS' '<w@many.test>' <<< 'Subject: x'
+	python3 - "spool/queue/$id,1,many.test" <<-'PY'
+	import sys, zlib
+	f = open(sys.argv[1], "r+b")
+	check = int(f.readline().split()[-1], 16)
+	f.seek(0, 2)
+	for line in b"result 0 arrived 1700000000 lmtp.many.test:%20250%202.1.5%20kept", b"result 1 relayed 1700000000 mx:%20250%20ok", \
+	    b"result 2 delivered 1700000000 250%20ok":
+	    f.write(line + b" %08x\n" % zlib.crc32(line, check))
+	PY
+	[ "$(id -u)" -ne 0 ] || chown games spool/queue/*
+	relay_start
+	await_reports 1
+	report_has '^Action: delivered' '^Final-Recipient: rfc822; u@many.test' '^Remote-MTA: dns; lmtp.many.test' '^Status: 2\.1\.5' \
+	    '^Action: relayed' '^Subject: Delivered mail'
+	[ "$(grep -c '^Final-Recipient: ' report)" -eq 2 ]
+	[ -z "$(relay_ids)" ]
 }

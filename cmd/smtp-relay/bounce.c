@@ -22,9 +22,11 @@ status_of(const char *said, char class, char dst[16])
 
 	if (strlen(p) > 4 && p[3] == ' ' && strspn(p, "0123456789") == 3)
 		p += 4;
-	if (smtp_status_parse(p, strlen(p), 550, &status) > 0)
+	/* Of what it is told as, whatever the code: 552 to RCPT is put off. */
+	if (smtp_status_parse(p, strlen(p), (p[0] - '0') * 100, &status) > 0) {
+		status.class = class - '0';
 		snprintf(dst, 16, "%s", smtp_status_text(text, &status));
-	else
+	} else
 		snprintf(dst, 16, "%c.0.0", class);
 }
 
@@ -61,8 +63,8 @@ host_of(const char *p, size_t n)
 }
 
 /*
- * What was said of a recipient, taken apart: "HOST[ADDRESS]: 550 5.1.1 text" is a host's reply (out.c writes it so, and
- * whatever the host says stands behind it), all else our own words, with a status before them.
+ * What was said of a recipient, taken apart: "HOST[ADDRESS]: 550 5.1.1 text" is a host's reply (out.c
+ * writes it so, and whatever the host says stands behind it), all else our own words, with a status before them.
  */
 struct said {
 	char *host;		/* NULL: none */
@@ -144,9 +146,11 @@ action_of(const struct spool_rcpt *r, enum bounce_kind kind)
 }
 
 static size_t
-fill_rcpts(const struct spool_message *m, enum bounce_kind kind, int64_t until, struct dsn_rcpt *to, struct told *told)
+fill_rcpts(const struct spool_message *m, enum bounce_kind kind, int64_t until, struct dsn_rcpt *to,
+    struct told *told)
 {
-	static const char class[] = { [DSN_FAILED] = '5', [DSN_DELAYED] = '4', [DSN_DELIVERED] = '2', [DSN_RELAYED] = '2' };
+	static const char class[] = { [DSN_FAILED] = '5', [DSN_DELAYED] = '4', [DSN_DELIVERED] = '2',
+		[DSN_RELAYED] = '2' };
 	size_t i, n = 0;
 
 	for (i = 0; i < m->env.nrcpts; i++) {
@@ -196,11 +200,13 @@ client_of(const struct spool_envelope *e)
 }
 
 static int
-build(struct buf *b, const struct conf *c, const struct spool_message *m, enum bounce_kind kind, const char *id, int64_t now)
+build(struct buf *b, const struct conf *c, const struct spool_message *m, enum bounce_kind kind,
+    const char *id, int64_t now)
 {
 	struct dsn_rcpt *r = xcalloc(m->env.nrcpts, sizeof *r);
 	struct told *told = xcalloc(m->env.nrcpts, sizeof *told);
-	char *message_id = xasprintf("<%s@%s>", id, c->hostname), *client = client_of(&m->env), *original, *envid = NULL;
+	char *message_id = xasprintf("<%s@%s>", id, c->hostname), *client = client_of(&m->env);
+	char *original, *envid = NULL;
 	struct dsn d = { .hostname = c->hostname, .to = kind == BOUNCE_DOUBLE ? c->double_bounce_to : m->env.from,
 		.message_id = message_id, .now = now, .id = m->env.id, .client = client, .arrived = m->env.arrived,
 		.rcpt = r, .double_bounce = kind == BOUNCE_DOUBLE };

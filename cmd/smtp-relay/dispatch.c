@@ -717,7 +717,8 @@ expire(struct active *a)
 
 		if (!is_open(r))
 			continue;
-		text = xasprintf(BOUNCE_EXPIRED "%s%s", r->said != NULL ? BOUNCE_LAST : "", r->said != NULL ? r->said : "");
+		text = xasprintf(BOUNCE_EXPIRED "%s%s", r->said != NULL ? BOUNCE_LAST : "",
+		    r->said != NULL ? r->said : "");
 		result(a, i, SPOOL_RCPT_FAILED, text);
 		free(text);
 	}
@@ -1447,7 +1448,8 @@ state_of(const char *word)
 	int i;
 
 	for (i = SPOOL_RCPT_DEFERRED; i < SPOOL_RCPT_STATES; i++)
-		if (i != SPOOL_RCPT_CLOSED && i != SPOOL_RCPT_DELAYED && strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
+		if (i != SPOOL_RCPT_CLOSED && i != SPOOL_RCPT_DELAYED &&
+		    strcmp(spool_rcpt_state_name((enum spool_rcpt_state)i), word) == 0)
 			return i;
 	return -1;
 }

@@ -559,8 +559,8 @@ may_go_on(const struct delivery *d)
 }
 
 /*
- * Why a recipient is not settled yet: before a reply the host, and nothing before that (bounce.c takes it apart); before
- * our own words the status that goes with them.
+ * Why a recipient is not settled yet: before a reply the host, and nothing before that (bounce.c takes it
+ * apart); before our own words the status that goes with them.
  */
 static void __attribute__((format(printf, 3, 4)))
 reason(struct delivery *d, const char *soft, const char *format, ...)
@@ -627,8 +627,8 @@ soft_status(const struct contact *c, char dst[SMTP_STATUS_MAX])
 }
 
 /*
- * RFC 3461 5.2.2: where the next host sends no receipts, we say that it took the message; by LMTP (RFC 2033) that is its
- * delivery (5.2.1).
+ * RFC 3461 5.2.2: where the next host sends no receipts, we say that it took the message; by LMTP (RFC 2033)
+ * that is its delivery (5.2.1).
  */
 static enum spool_rcpt_state
 taken(const struct delivery *d, const struct line *ln, size_t i)

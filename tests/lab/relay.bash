@@ -248,13 +248,13 @@ relay_with_clock()
 # The time there, in seconds since 1970.
 relay_now()
 {
-	echo $(($(date +%s) + RELAY_AHEAD))
+	echo $((EPOCHSECONDS + RELAY_AHEAD))
 }
 
 # +NUMBER[smhd], or @SECONDS since 1970: sets it forward.
 relay_clock()
 {
-	local n=${1#[+@]} unit=1 octets='' i
+	local n=${1#[+@]} unit=1 octets='' octet i
 	case $n in
 	*s) n=${n%s} ;;
 	*m) n=${n%m} unit=60 ;;
@@ -262,10 +262,11 @@ relay_clock()
 	*d) n=${n%d} unit=86400 ;;
 	esac
 	n=$((n * unit))
-	[ "${1:0:1}" != @ ] || n=$((n - $(relay_now)))
+	[ "${1:0:1}" != @ ] || n=$((n - EPOCHSECONDS - RELAY_AHEAD))
 	RELAY_AHEAD=$((RELAY_AHEAD + n))
 	for ((i = 0; i < 64; i += 8)); do
-		octets+=$(printf '\\x%02x' $((RELAY_AHEAD >> i & 255)))
+		printf -v octet '\\x%02x' $((RELAY_AHEAD >> i & 255))
+		octets+=$octet
 	done
 	# shellcheck disable=SC2059 # the octets are the format; 1<> overwrites in place, with one write
 	printf "$octets" 1<> "$RELAY/clock"
@@ -283,12 +284,19 @@ relay_next_due()
 	echo "$least"
 }
 
-# Is nothing under way, nor due, nor about to be committed?
+# Is nothing under way, nor due, nor about to be committed?  Several messages for one dead host are not so for long: it
+# sleeps for 30 seconds behind each two.
 relay_is_idle()
 {
-	local due
-	due=$(relay_next_due)
-	{ [ -z "$due" ] || [ "$due" -gt "$(relay_now)" ]; } && [ -z "$(ls "$RELAY_SPOOL/new")" ]
+	local file due
+	for file in "$RELAY_SPOOL"/new/* "$RELAY_SPOOL"/queue/*,*; do
+		case $file in
+		*'/*' | *'/*,*') continue ;;
+		*/new/*) return 1 ;;
+		esac
+		due=${file##*/} due=${due#*,} due=${due%%,*}
+		[ "$due" -gt $((EPOCHSECONDS + RELAY_AHEAD)) ] || return 1
+	done
 }
 
 # To the time when the next message is due, and until nothing is under way any more; 1: there is none.

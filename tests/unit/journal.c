@@ -226,6 +226,14 @@ test_proofs(void)
 	journal_write(&pen, &r, &f);
 	journal_read(&spool, "j", &key, take, NULL, &damaged, &f);
 	unit_int(nread, 1, "a state that is not final is not a line");
+	r.state = SPOOL_RCPT_DELAYED;
+	journal_write(&pen, &r, &f);
+	journal_read(&spool, "j", &key, take, NULL, &damaged, &f);
+	unit_int(nread, 2, "nor is what only the queue may say");
+	r.state = SPOOL_RCPT_ARRIVED;
+	journal_write(&pen, &r, &f);
+	journal_read(&spool, "j", &key, take, NULL, &damaged, &f);
+	unit_int(nread, 4, "arrived is final");
 	close(pen.fd);
 }
 

@@ -460,6 +460,42 @@ small_file(size_t *len, size_t *message_end, size_t *first_end)
 	return buf_steal(&b);
 }
 
+/* That the sender was told is no try, and no other state; what was said stays. */
+static void
+test_told(void)
+{
+	struct spool_envelope e;
+	struct spool_message m;
+	struct fail f = FAIL_INIT;
+	int again;
+
+	fresh_spool();
+	fill(&e);
+	write_message(&e, "Subject: x\r\n\r\nbody\r\n", 20, &f);
+	spool_read(spool.dir[SPOOL_NEW], e.id, SPOOL_WRITE, &m, &f);
+	spool_message_result(&m, 0, SPOOL_RCPT_DEFERRED, 100, "450 4.2.0 busy", &f);
+	unit_int(m.env.rcpt[0].told_late, 0, "not told yet");
+	spool_message_result(&m, 0, SPOOL_RCPT_DELAYED, 110, NULL, &f);
+	for (again = 0; again < 2; again++) {
+		const struct spool_rcpt *r = &m.env.rcpt[0];
+
+		unit_int(r->told_late, 1, "told");
+		unit_int(r->state, SPOOL_RCPT_DEFERRED, "deferred as before");
+		unit_int(r->tries, 1, "one try");
+		unit_int(r->when, 100, "whose time stays");
+		unit_str(r->said, "450 4.2.0 busy", "and its text");
+		spool_message_clear(&m);
+		unit_int(spool_read(spool.dir[SPOOL_NEW], e.id, SPOOL_WRITE, &m, &f), 0, "read again %s", f.text);
+	}
+	spool_message_result(&m, 0, SPOOL_RCPT_ARRIVED, 200, "lmtp: 250 2.1.5 kept", &f);
+	spool_message_result(&m, 0, SPOOL_RCPT_DELIVERED, 210, NULL, &f);
+	unit_int(m.env.rcpt[0].state, SPOOL_RCPT_DELIVERED, "arrived, and the sender was told");
+	unit_int(m.env.rcpt[0].tries, 2, "two tries");
+	unit_str(m.env.rcpt[0].said, "lmtp: 250 2.1.5 kept", "what the host said");
+	spool_message_clear(&m);
+	spool_envelope_clear(&e);
+}
+
 static void
 test_truncation(void)
 {
@@ -1067,6 +1103,7 @@ main(void)
 	test_null_sender_many_rcpts();
 	test_limits();
 	test_abort();
+	test_told();
 	test_truncation();
 	test_flips();
 	test_results();
