@@ -119,7 +119,7 @@ struct facts {
 	enum facts_tlsrpt tlsrpt_state;
 	char *tlsrpt_why;
 	struct tlsrpt tlsrpt;
-	uint32_t ttl;		/* seconds, the least of all answers about MX, addresses and TLSA: 0 where one is missing */
+	uint32_t ttl;		/* seconds, the least of all answers about MX, addresses, TLSA, MTA-STS: 0 where one is missing */
 };
 
 #define FACTS_TTL_NONE UINT32_MAX	/* nothing was asked */

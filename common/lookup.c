@@ -96,12 +96,16 @@ why_of(const struct dns_answer *a)
 
 /* One that failed may be there the next moment. */
 static void
+holds_for(struct facts *facts, uint32_t ttl)
+{
+	if (ttl < facts->ttl)
+		facts->ttl = ttl;
+}
+
+static void
 heed_ttl(struct lookup *l, const struct dns_answer *a)
 {
-	uint32_t ttl = a->sec == DNS_SECURE || a->sec == DNS_INSECURE ? a->ttl : 0;
-
-	if (ttl < l->facts->ttl)
-		l->facts->ttl = ttl;
+	holds_for(l->facts, a->sec == DNS_SECURE || a->sec == DNS_INSECURE ? a->ttl : 0);
 }
 
 /* ---- TLSA ---- */
@@ -463,6 +467,7 @@ on_sts(void *arg, struct sts_result *r)
 	l->facts->sts_id = r->id;
 	l->facts->sts_fetched = r->fetched;
 	l->facts->sts = r->policy;
+	holds_for(l->facts, r->ttl);
 	part_done(l);
 }
 

@@ -39,6 +39,7 @@ struct sts_lookup {
 	struct dns_query *txt;
 	struct getting *getting;	/* that it waits for */
 	char id[STS_ID_MAX + 1];
+	uint32_t ttl;
 };
 
 struct sts_source {
@@ -174,6 +175,7 @@ answer(struct sts_lookup *l, struct sts_result *r)
 
 	if (l->id[0] != '\0')
 		r->id = xstrdup(l->id);
+	r->ttl = l->ttl;
 	unlink_lookup(l);
 	fn(arg, r);
 }
@@ -218,6 +220,8 @@ fall_back(struct sts_lookup *l, const char *why, int published)
 	struct sts_entry e;
 	char time[TEXT_TIME_MAX], *text;
 
+	if (published)
+		l->ttl = 0;
 	if (!get_kept(l->s, l->domain, &e)) {
 		r.why = published ? xstrdup(why) : NULL;
 		answer(l, &r);
@@ -415,6 +419,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	int published = 1;
 
 	l->txt = NULL;
+	l->ttl = a->ttl;
 	if (a->sec == DNS_BOGUS || a->sec == DNS_FAILED)
 		why = xasprintf("its record _mta-sts cannot be had: TXT %s: %s", dns_sec_name(a->sec),
 		    a->why != NULL ? a->why : "no reason given");

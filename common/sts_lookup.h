@@ -51,6 +51,7 @@ struct sts_result {
 	char *id;
 	int64_t fetched;
 	struct sts_policy policy;
+	uint32_t ttl;		/* seconds for which the record, or its absence, holds; 0: what failed may not do so again */
 };
 
 typedef void sts_lookup_fn(void *arg, struct sts_result *);

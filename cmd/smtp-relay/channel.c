@@ -56,14 +56,14 @@ static int
 take_records(struct channel *c, int *n, struct fail *f)
 {
 	struct order o;
-	int got = order_recv(c->fd, &o, f);
+	int got;
 
-	if (got == 1 && o.rest != NULL && c->turn_ends == NULL) {
-		if (o.fd != -1)
-			close(o.fd);
-		return fail(f, FAIL_INPUT, "several records from one who may send but one at a time");
-	}
-	for (; got == 1; got = order_next(&o, f)) {
+	for (got = order_recv(c->fd, &o, f); got == 1; got = order_next(&o, f)) {
+		if (o.rest != NULL && c->turn_ends == NULL) {
+			if (o.fd != -1)
+				close(o.fd);
+			return fail(f, FAIL_INPUT, "several records from one who may send but one at a time");
+		}
 		c->handlers->record(c->arg, &o);
 		(*n)++;
 		if (o.rest == NULL)

@@ -50,7 +50,6 @@ struct active {
 	struct sched_message *m;
 	struct spool_name name;
 	struct spool_message msg;
-	int fd;				/* to read from, for all its orders */
 	unsigned asks;			/* POLICY_MESSAGE_* */
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
@@ -109,9 +108,9 @@ struct dispatch {
 	struct part *parked;		/* no out had room for them */
 	struct active *stuck;		/* have results that the disk would not take */
 	int64_t stuck_until;
-	TAILQ_HEAD(, active) unwritten;	/* the longest so first, for DISPATCH_WRITE_MS at most */
+	TAILQ_HEAD(actives, active) unwritten;	/* the longest so first, for DISPATCH_WRITE_MS at most */
 	struct event *write, *cool;
-	TAILQ_HEAD(, warm) warm;	/* the longest so first */
+	TAILQ_HEAD(warms, warm) warm;	/* the longest so first */
 	size_t nwarm;
 	size_t fds;			/* messages that the descriptors of a role allow */
 	struct plans *plans;
@@ -270,12 +269,14 @@ static void
 on_cool(evutil_socket_t fd, short what, void *arg)
 {
 	struct dispatch *d = arg;
-	struct warm *w;
+	struct warm *w, *next;
 
 	(void)fd;
 	(void)what;
-	while ((w = TAILQ_FIRST(&d->warm)) != NULL && w->since + DISPATCH_WARM_S <= now())
+	for (w = TAILQ_FIRST(&d->warm); w != NULL && w->since + DISPATCH_WARM_S <= now(); w = next) {
+		next = TAILQ_NEXT(w, entry);
 		cool_down(d, w);
+	}
 	if (w != NULL)
 		cool_soon(d);
 }
@@ -317,8 +318,6 @@ static void
 active_free(struct active *a, enum sched_outcome outcome)
 {
 	sched_finished(a->d->sched, a->m, outcome);
-	if (a->fd != a->msg.fd)
-		close(a->fd);
 	all_written(a);
 	spool_message_clear(&a->msg);
 	free(a->todo);
@@ -367,21 +366,22 @@ result(struct active *a, size_t i, enum spool_rcpt_state state, const char *text
 	a->unwritten[i] = 1;
 }
 
-/* With the right to write, which the outs' descriptor lacks. */
+/* Through a descriptor with the right to write, which the one that the outs get must not have. */
 static int
-open_to_write(struct active *a, struct fail *f)
+append_results(struct active *a, struct fail *f)
 {
 	char name[SPOOL_NAME_SIZE];
-	int fd;
+	int fd, rc, reading = a->msg.fd;
 
-	if (a->msg.fd != a->fd)
-		return 0;
 	spool_name_format(name, &a->name);
 	fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd == -1)
 		return fail_errno(f, "%s", name);
 	a->msg.fd = fd;
-	return 0;
+	rc = spool_message_write(&a->msg, a->unwritten, f);
+	a->msg.fd = reading;
+	close(fd);
+	return rc;
 }
 
 /* 0: all results are in the file, or that is gone. */
@@ -392,8 +392,7 @@ write_results(struct active *a)
 
 	if (a->unwritten == NULL)
 		return 0;
-	if ((open_to_write(a, &f) == -1 && f.err != ENOENT) ||
-	    (f.err != ENOENT && spool_message_write(&a->msg, a->unwritten, &f) == -1)) {
+	if (append_results(a, &f) == -1 && f.err != ENOENT) {
 		log_fault(a->d, a->name.id, &f);
 		return -1;
 	}
@@ -1131,7 +1130,7 @@ static void
 send_order(struct part *p, struct outlet *o, const struct buf *b)
 {
 	/* It may not write there, whatever becomes of it. */
-	if (channel_send(o->channel, b->p, b->len, p->a->fd) == 0) {
+	if (channel_send(o->channel, b->p, b->len, p->a->msg.fd) == 0) {
 		p->outlet = o;
 		o->load++;
 		return;
@@ -1924,7 +1923,6 @@ open_message(struct active *a, struct fail *f)
 		rc = spool_read(d->conf.spool->dir[SPOOL_QUEUE], name, 0, &a->msg, f);
 	}
 	a->m->arg = a;
-	a->fd = a->msg.fd;
 	return rc;
 }
 

@@ -43,10 +43,14 @@ drop(struct tickets *t, struct ticket *k)
 void
 tickets_free(struct tickets *t)
 {
+	struct ticket *k, *next;
+
 	if (t == NULL)
 		return;
-	while (!TAILQ_EMPTY(&t->all))
-		drop(t, TAILQ_FIRST(&t->all));
+	for (k = TAILQ_FIRST(&t->all); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, entry);
+		drop(t, k);
+	}
 	free(t);
 }
 
