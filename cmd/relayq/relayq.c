@@ -1,6 +1,6 @@
 /*
  * relayq - what the relay has in its spool: lists messages, shows an envelope, writes a message out; and
- * changes what is there (change.c), counts it (stat.c).
+ * changes what is there (change.c), counts it (stat.c).  Beside that it reads reports that others sent (tlsrpt.c).
  *
  * To look it reads the files and asks no relay, so that it works beside a running one and without one.  A file
  * may be renamed or gone between its name's and its own reading; that is no error.
@@ -33,6 +33,7 @@ static const char usage[] =
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] stat\n"
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] hold|release|retry|delete ID... |\n"
     "              --destination DOMAIN | --all\n"
+    "       relayq [-j] tlsrpt [FILE...]\n"
     "  list               one line a message: ID, folder, arrival, size, sender, recipients\n"
     "  show ID            its envelope, with what became of each recipient\n"
     "  cat ID             the message itself, byte for byte\n"
@@ -41,6 +42,7 @@ static const char usage[] =
     "  release ID...      what is held is tried again, at once\n"
     "  retry ID...        tried at once\n"
     "  delete ID...       removed; nobody is told\n"
+    "  tlsrpt FILE...     what reports on TLS say that came in: JSON, gzip or mail\n"
     "      --destination DOMAIN  all messages with a recipient in the domain\n"
     "      --all          all messages\n"
     "  -c, --config CONF  the relay's configuration, which names the spool (default\n"
@@ -468,10 +470,11 @@ cat(const struct spool *s, const struct settings *o, char **id)
 }
 
 #define MANY (-1)
+#define FILES (-2)
 
 static const struct command {
 	const char *name;
-	int operands;		/* MANY: any number of IDs, or the options that choose */
+	int operands;		/* MANY: any number of IDs, or the options that choose; FILES: any number, and no spool */
 	int has_json;
 	enum tool_exit (*run)(const struct spool *, const struct settings *, char **id);
 } commands[] = {
@@ -483,6 +486,7 @@ static const struct command {
 	{ "release", MANY, 1, change_release },
 	{ "retry", MANY, 1, change_retry },
 	{ "delete", MANY, 1, change_delete },
+	{ "tlsrpt", FILES, 1, tlsrpt_files },
 };
 
 /* Domains are kept as A-labels. */
@@ -505,6 +509,8 @@ check_choice(const struct command *c, int n, const struct settings *o)
 {
 	int chosen = (o->all != 0) + (o->destination != NULL);
 
+	if (c->operands == FILES && (o->conf != NULL || o->dir != NULL || o->spool != NULL))
+		tool_usage("%s looks at no spool: no -c, -d or -s", c->name);
 	if (c->operands != MANY && chosen > 0)
 		tool_usage("%s takes neither --all nor --destination", c->name);
 	if (c->operands == MANY && (chosen > 1 || (chosen > 0) == (n > 1)))
@@ -540,7 +546,7 @@ command_or_usage(int n, char **word, const struct settings *o)
 	for (i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(word[0], commands[i].name) == 0) {
 			check_choice(&commands[i], n, o);
-			if (commands[i].operands != MANY && n - 1 != commands[i].operands)
+			if (commands[i].operands >= 0 && n - 1 != commands[i].operands)
 				tool_usage("%s takes %s", commands[i].name,
 				    commands[i].operands == 0 ? "no operand" : "one ID");
 			if (o->json && !commands[i].has_json)
@@ -670,6 +676,8 @@ main(int argc, char **argv)
 	tool_init("relayq", usage);
 	read_options(argc, argv, &o);
 	command = command_or_usage(argc - optind, argv + optind, &o);
+	if (command->operands == FILES)
+		return tool_finish(command->run(&s, &o, argv + optind + 1));
 	dir = find_spool(&o, &f);
 	if (dir != NULL && command->run == list && is_unused(dir))
 		talk(dir, "nothing waits: no relay has used this spool yet");

@@ -38,4 +38,7 @@ enum tool_exit change_delete(const struct spool *, const struct settings *, char
 /* How much there is, for each destination. */
 enum tool_exit stat_spool(const struct spool *, const struct settings *, char **unused);
 
+/* What reports in files say; no spool is looked at. */
+enum tool_exit tlsrpt_files(const struct spool *, const struct settings *, char **path);
+
 #endif
