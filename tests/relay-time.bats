@@ -22,15 +22,14 @@ teardown()
 	return $status
 }
 
-# LINE…: a relay for the test's own mail, with dead hosts for dead.test, d1.test ... d5.test, and a sink that takes what is
-# for sender.test.
+# LINE…: a relay for the test's own mail, with dead hosts for dead.test, d1.test ... d5.test (port 1: nobody comes to listen
+# there), one for back.test that a test may start, and a sink that takes what is for sender.test.
 start()
 {
 	printf '%s\n' "hostname relay.example" "dir $RELAY/etc" "spool $RELAY_SPOOL" "user news" "queue-user games" \
 		"listen in 127.0.0.1@$RELAY_PORT type private" "hosts in 127.0.0.0/8 relay" \
-		"route dead.test 127.0.0.1@$RELAY_PORT2" "route d1.test 127.0.1.1@$RELAY_PORT2" "route d2.test 127.0.1.2@$RELAY_PORT2" \
-		"route d3.test 127.0.1.3@$RELAY_PORT2" "route d4.test 127.0.1.4@$RELAY_PORT2" \
-		"route d5.test 127.0.1.5@$RELAY_PORT2" "route sender.test 127.0.0.1@$SINK_PORT" "$@" > "$RELAY/conf"
+		"route dead.test 127.0.0.1@1" "route d1.test 127.0.1.1@1" "route d2.test 127.0.1.2@1" "route d3.test 127.0.1.3@1" \
+		"route d4.test 127.0.1.4@1" "route d5.test 127.0.1.5@1" "route back.test 127.0.0.1@$RELAY_PORT2" "route sender.test 127.0.0.1@$SINK_PORT" "$@" > "$RELAY/conf"
 	[ "$(id -u)" -eq 0 ] || sed -i '/^user/d; /^queue-user/d' "$RELAY/conf"
 	mailer sink -s "$RELAY/mail" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
@@ -221,9 +220,9 @@ go_on_for()
 	local first second
 	start
 	BEGAN=$(relay_now)
-	first=$(mailer send "$RELAY_PORT" a@sender.test u@dead.test | cut -d' ' -f1)
+	first=$(mailer send "$RELAY_PORT" a@sender.test u@back.test | cut -d' ' -f1)
 	go_on_for 3600
-	second=$(mailer send "$RELAY_PORT" a@sender.test v@dead.test | cut -d' ' -f1)
+	second=$(mailer send "$RELAY_PORT" a@sender.test v@back.test | cut -d' ' -f1)
 	relay_await 20 log_says "$second waits"
 	relay_await 20 relay_is_idle
 	mailer sink "$RELAY/back" 127.0.0.1 "$RELAY_PORT2" </dev/null >"$RELAY/back.log" 2>&1 3>&- &
@@ -234,7 +233,7 @@ go_on_for()
 	done | sort -k2n | cut -d' ' -f1 > due
 	relay_clock_next
 	relay_clock_next
-	grep -E ' delivered to=[uv]@dead' "$RELAY_LOG" | cut -d' ' -f3 > delivered
+	grep -E ' delivered to=[uv]@back' "$RELAY_LOG" | cut -d' ' -f3 > delivered
 	kill "$BACK_PID"
 	diff due delivered
 	await_reports 0
