@@ -53,20 +53,19 @@ is_full(const struct channel *c)
 
 /* Those of one datagram. */
 static int
-take_records(struct channel *c, int *n, struct fail *f)
+take_records(struct channel *c, struct order *o, int *n, struct fail *f)
 {
-	struct order o;
 	int got;
 
-	for (got = order_recv(c->fd, &o, f); got == 1; got = order_next(&o, f)) {
-		if (o.rest != NULL && c->turn_ends == NULL) {
-			if (o.fd != -1)
-				close(o.fd);
+	for (got = order_recv(c->fd, o, f); got == 1; got = order_next(o, f)) {
+		if (o->rest != NULL && c->turn_ends == NULL) {
+			if (o->fd != -1)
+				close(o->fd);
 			return fail(f, FAIL_INPUT, "several records from one who may send but one at a time");
 		}
-		c->handlers->record(c->arg, &o);
+		c->handlers->record(c->arg, o);
 		(*n)++;
-		if (o.rest == NULL)
+		if (o->rest == NULL)
 			break;
 	}
 	return got;
@@ -77,10 +76,11 @@ static int
 take_some(struct channel *c)
 {
 	struct fail f = FAIL_INIT;
+	struct order o;
 	int n = 0, got = 1;
 
 	while (n < RECORDS_AT_ONCE && !is_full(c) && got == 1)
-		got = take_records(c, &n, &f);
+		got = take_records(c, &o, &n, &f);
 	if (got == -1)
 		tell_gone(c, &f);
 	else if (is_full(c))
