@@ -581,7 +581,7 @@ dial(struct contact *c, enum smtp_use_tls use_tls)
 	const struct facts_host *fh = c->target.host->host;
 	struct smtp_client_conf client = { .ehlo = c->conf.ehlo, .use_tls = use_tls,
 		.lmtp = fh->protocol == FACTS_LMTP, .implicit_tls = fh->protocol == FACTS_SMTPS,
-		.chunking = c->conf.chunking };
+		.chunking = c->conf.chunking ? SMTP_CHUNK_SIZE : 0 };
 	int ms = c->conf.times.connect != 0 ? (int)c->conf.times.connect * 1000 : CONTACT_CONNECT_MS;
 	struct timeval now = { 0, 0 };
 	struct fail f = FAIL_INIT;

@@ -647,6 +647,11 @@ by_mx(struct plan *p)
 {
 	const struct facts *f = p->facts;
 
+	if (p->policy.routed && (f->mx == FACTS_MX_NULL || f->mx == FACTS_MX_NODOMAIN)) {
+		whole(p, PLAN_DEFER, "4.3.5", "local", "the route leads nowhere: %s", f->mx == FACTS_MX_NULL ?
+		    "the domain of its MX records takes no mail" : "the domain of its MX records does not exist");
+		return;
+	}
 	switch (f->mx) {
 	case FACTS_MX_NULL:
 		whole(p, PLAN_NOMAIL, "5.1.10", "RFC 7505 3", "null MX: the domain takes no mail");

@@ -18,7 +18,6 @@
 #include "text.h"
 
 #define LINE_PIECE 4096	/* octets of the message looked at for a line end at once */
-#define CHUNK_SIZE 65536	/* octets; a chunk has so many at least, but for the last */
 #define COMMAND_MAX 510		/* octets of a command, without its end (RFC 5321 4.5.3.1.4) */
 
 static const char *const stage_names[SMTP_STAGES] = {
@@ -814,7 +813,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_transaction *order)
 	t->order = *order;
 	t->rcpt = xcalloc(order->nrcpts, sizeof *t->rcpt);
 	t->dsn = (smtp_client_caps0(c)->bits & SMTP_CAP_DSN) != 0;
-	t->chunking = c->conf.chunking && !c->no_chunking && (smtp_client_caps0(c)->bits & SMTP_CAP_CHUNKING);
+	t->chunking = c->conf.chunking > 0 && !c->no_chunking && (smtp_client_caps0(c)->bits & SMTP_CAP_CHUNKING);
 	refuse_sender(t);
 	refuse_extensions(c);
 	refuse_message(t, smtp_client_caps0(c));
@@ -987,7 +986,7 @@ smtp_client_body(struct smtp_client *c, const char *s, size_t n)
 		abort();
 	for (; n > 0; s += used, n -= used)
 		used = add_line(t, t->chunking ? &t->chunk : &c->out, s, n);
-	if (t->chunk.len < CHUNK_SIZE)
+	if (!t->chunking || t->chunk.len < c->conf.chunking)
 		return c->want;
 	say_chunk(c, 0);
 	return want_more(c);

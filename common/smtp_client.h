@@ -45,7 +45,7 @@ struct smtp_client_conf {
 	enum smtp_use_tls use_tls;
 	int lmtp;		/* LHLO, no HELO behind it (RFC 2033) */
 	int implicit_tls;	/* TLS comes before the banner; use_tls means nothing then */
-	int chunking;		/* BDAT in place of DATA, where CHUNKING is offered (RFC 3030) */
+	size_t chunking;	/* octets of a chunk at least, where CHUNKING is offered (RFC 3030); 0: DATA always */
 };
 
 enum smtp_want {
@@ -96,6 +96,7 @@ enum smtp_end {
 };
 #define SMTP_ENDS (SMTP_END_LOST + 1)
 
+#define SMTP_CHUNK_SIZE 65536	/* a good one */
 #define SMTP_PIPELINE_MAX 128	/* commands without an answer; the rest follow as answers come */
 
 /* An order.  All of it is the caller's and stays until RESULT or CLOSE. */

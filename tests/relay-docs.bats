@@ -106,12 +106,37 @@ settle_conf()
 	END
 }
 
+@test "the example of routes of smtp-relay.conf(5)" {
+	settle_conf 4 mx.relay.example
+	cat >> conf <<- END
+		hostname mx.relay.example
+		dir $PWD/state
+		user nobody
+		queue-user daemon
+		listen in 127.0.0.1@2525 type private
+		hosts in 127.0.0.1 relay
+	END
+	(umask 077; echo 'provider user@provider.example password' > state/smtp-relay.credentials)
+	run --separate-stderr smtp-relay -n -c conf
+	[ "$status" -eq 0 ] || { echo "$stderr"; cat conf; return 1; }
+	[ -z "$stderr" ]
+	diff - <(sed -n '/^credentials/,$p' <<< "$output") <<- END
+		credentials in $PWD/state/smtp-relay.credentials
+		destination .partner.example: tls required-verify, dane opportunistic, cert mx.relay.example, concurrency 50
+		destination slow.example: tls preferred, dane opportunistic, bind-address 203.0.113.9, message-rate 100/3600s, max-messages 10
+		route relay.example: unix:/var/run/dovecot/lmtp, protocol lmtp
+		route .partner.example: gw1.partner.example@25, gw2.partner.example@25
+		route default: smtp.provider.example@465, protocol smtps, credentials provider
+	END
+}
+
 @test "the keywords of the program are those of smtp-relay.conf(5)" {
-	cat "$ROOT"/common/conf.c "$ROOT"/common/conf_listen.c "$ROOT"/common/access.c "$ROOT"/common/limit.c > source
+	cat "$ROOT"/common/conf.c "$ROOT"/common/conf_listen.c "$ROOT"/common/access.c "$ROOT"/common/limit.c \
+	    "$ROOT"/common/controls.c "$ROOT"/common/hops.c > source
 	source=source policy=$ROOT/common/policy.c
 	sed -n '/struct table_row rows/,/^}/p' "$source" | sed -n 's/^\t{ "\([a-z-]*\)".*/\1/p' > keywords
 	sed -n '/listen_options\[\]/,/;$/p' "$source" | grep -oE '\{ "[a-z-]+"' | grep -oE '[a-z-]+' > options
-	sed -nE 's/^\t\[LIMIT_[A-Z_]*\] = \{ "([a-z-]*)".*/\1/p; s/.*strcmp\(key, "([a-z-]+)"\).*/\1/p' source >> options
+	sed -nE 's/^\t\[(LIMIT|CONTROLS)_[A-Z_]*\] = \{ "([a-z-]*)".*/\2/p; s/.*strcmp\(key, "([a-z-]+)"\).*/\1/p' source >> options
 	[ "$(grep -c '^max-' options)" -ge 10 ]
 	# The keys of a destination, and their words.
 	sed -n "/^static const char .const tls_names/,/^static const char .const need_names/p" "$policy" | sed "/need_names/d" |

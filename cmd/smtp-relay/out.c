@@ -505,7 +505,7 @@ static void try_next(struct delivery *);
 static void
 behave_as(struct contact *c, const struct controls *controls)
 {
-	c->client.conf.chunking = controls->n[CONTROLS_CHUNKING] != 0;
+	c->client.conf.chunking = controls->n[CONTROLS_CHUNKING] != 0 ? SMTP_CHUNK_SIZE : 0;
 	c->conf.times = (struct contact_times){ .connect = controls->n[CONTROLS_CONNECT_TIME],
 		.command = controls->n[CONTROLS_COMMAND_TIME], .data = controls->n[CONTROLS_DATA_TIME],
 		.end = controls->n[CONTROLS_END_TIME] };

@@ -89,6 +89,12 @@ put_host(struct buf *b, const struct facts_host *fh)
 	table_put_word(b, fh->name, strlen(fh->name));
 	put_number(b, fh->preference);
 	buf_putc(b, '\n');
+	if (fh->port != 0 || fh->protocol != FACTS_SMTP) {
+		buf_printf(b, "via %u %s", fh->port, facts_protocol_name(fh->protocol));
+		if (fh->path != NULL)
+			table_put_word(b, fh->path, strlen(fh->path));
+		buf_putc(b, '\n');
+	}
 	if (strcmp(fh->canonical, fh->name) != 0)
 		put(b, "canonical", fh->canonical);
 	table_put(b, "addresses", addrs_words[fh->addrs], dns_sec_name(fh->addrs_sec), (char *)NULL);

@@ -30,7 +30,7 @@ enum { TIME = 0x1, PORT = 0x2, ASKED = 0x4, MX = 0x8, MX_WHY = 0x10, MX_CANONICA
 	STS = 0x80, STS_WHY = 0x100, STS_ID = 0x200, STS_POLICY = 0x400, RECIPIENT = 0x800,
 	STS_FETCHED = 0x1000, TLSRPT = 0x2000, TLSRPT_WHY = 0x4000, TLSRPT_RECORD = 0x8000, RESOLVER = 0x10000 };
 enum { CANONICAL = 0x1, ADDRESSES = 0x2, ADDRESSES_WHY = 0x4, TLSA = 0x8, TLSA_BASE = 0x10, TLSA_WHY = 0x20,
-	TLSA_DAMAGED = 0x40, TCP_DENIED = 0x80 };
+	TLSA_DAMAGED = 0x40, TCP_DENIED = 0x80, VIA = 0x100 };
 enum { TEXT = 0x1, BANNER = 0x2, EHLO = 0x4, STARTTLS = 0x8, TLS = 0x10, EHLO_TLS = 0x20, FELL_BACK = 0x40 };
 
 /* ---- values ---- */
@@ -386,6 +386,28 @@ host_of(struct reading *r, unsigned bit, const struct table_line *l, struct fail
 	return NULL;
 }
 
+/* Before the addresses, of which a unix socket has one that is none. */
+static int
+set_via(void *ctx, const struct table_line *l, struct fail *f)
+{
+	static const enum facts_protocol protocols[] = { FACTS_SMTP, FACTS_SMTPS, FACTS_LMTP };
+	struct facts_host *fh = host_of(ctx, VIA, l, f);
+	long long port;
+	size_t i;
+
+	if (fh == NULL || take_number(l->v[0], 65535, "port", &port, f) == -1)
+		return -1;
+	for (i = 0; i < 3 && strcmp(facts_protocol_name(protocols[i]), l->v[1]) != 0; i++)
+		;
+	if (i == 3)
+		return fail(f, FAIL_INPUT, "expected smtp, smtps or lmtp");
+	if (fh->naddr > 0)
+		return fail(f, FAIL_INPUT, "via stands before the addresses");
+	fh->port = port;
+	fh->protocol = protocols[i];
+	return l->n > 2 ? take_text(&fh->path, l->v[2], EVIDENCE_TEXT_MAX, f) : 0;
+}
+
 static int
 set_canonical(void *ctx, const struct table_line *l, struct fail *f)
 {
@@ -407,7 +429,7 @@ set_addresses(void *ctx, const struct table_line *l, struct fail *f)
 	fh->addrs_sec = (enum dns_sec)sec;
 	if (state == FACTS_ADDRS_FOUND && sec != DNS_SECURE && sec != DNS_INSECURE)
 		return fail(f, FAIL_INPUT, "addresses that were found cannot be %s", l->v[1]);
-	if (state == FACTS_ADDRS_FOUND && !text_is_address(fh->name) && !name_is_host(fh->name, NAME_UNDERSCORE))
+	if (state == FACTS_ADDRS_FOUND && fh->path == NULL && !text_is_address(fh->name) && !name_is_host(fh->name, NAME_UNDERSCORE))
 		return fail(f, FAIL_INPUT, "addresses of a host whose name is none");
 	return 0;
 }
@@ -424,6 +446,9 @@ static int
 parse_address(const char *s, struct facts_addr *a, struct fail *f)
 {
 	memset(a, 0, sizeof *a);
+	a->family = AF_UNIX;
+	if (strcmp(s, "socket") == 0)
+		return 0;
 	a->family = AF_INET;
 	if (inet_pton(AF_INET, s, &a->ip.v4) == 1)
 		return 0;
@@ -438,6 +463,8 @@ same_address(const struct facts_addr *a, const struct facts_addr *b)
 {
 	if (a->family != b->family)
 		return 0;
+	if (a->family == AF_UNIX)
+		return 1;
 	return a->family == AF_INET ? a->ip.v4.s_addr == b->ip.v4.s_addr :
 	    IN6_ARE_ADDR_EQUAL(&a->ip.v6, &b->ip.v6);
 }
@@ -462,6 +489,8 @@ set_address(void *ctx, const struct table_line *l, struct fail *f)
 
 	if (fh == NULL || parse_address(l->v[0], &a, f) == -1)
 		return -1;
+	if ((a.family == AF_UNIX) != (fh->path != NULL))
+		return fail(f, FAIL_INPUT, "expected %s", fh->path != NULL ? "socket" : "an address");
 	if (fh->addrs != FACTS_ADDRS_FOUND)
 		return fail(f, FAIL_INPUT, "no \"addresses found\" before it");
 	if (fh->naddr == FACTS_ADDRS_MAX)
@@ -845,6 +874,7 @@ static const struct table_row rows[] = {
 	{ "tlsrpt-why", 1, 1, 0, set_tlsrpt_why },
 	{ "tlsrpt-record", 1, 1, 0, set_tlsrpt_record },
 	{ "host", 2, 2, 0, set_host },
+	{ "via", 2, 3, 0, set_via },
 	{ "canonical", 1, 1, 0, set_canonical },
 	{ "addresses", 2, 2, 0, set_addresses },
 	{ "addresses-why", 1, 1, 0, set_addresses_why },

@@ -36,6 +36,7 @@ drain(struct run *r)
 			MUST(!c->tls && c->conf.use_tls != SMTP_TLS_NEVER);
 			MUST(c->caps.bits & SMTP_CAP_STARTTLS);
 		}
+		MUST(strstr(b->p, "AUTH ") == NULL || c->tls);
 	}
 	buf_drop(b, b->len);
 }
@@ -76,9 +77,9 @@ give_body(struct run *r, const char *s, size_t n)
 		smtp_client_body(c, piece, n);
 	else
 		smtp_client_body_end(c);
-	if (c->out.len > before)
+	if (c->out.len > before && !c->txn.chunking)
 		buf_add(&r->message, c->out.p + before, c->out.len - before);
-	if (s == NULL)
+	if (s == NULL && !c->txn.chunking)
 		check_message(&r->message);
 }
 
@@ -116,7 +117,9 @@ event(struct run *r, unsigned which, const char *s, size_t n)
 			smtp_client_tls_failed(c, &f);
 		break;
 	case 2:
-		if (c->stage == SMTP_STAGE_ORDER)
+		if (c->stage == SMTP_STAGE_ORDER && (which & 32) && !c->authenticated)
+			smtp_client_auth(c, "user", "pass");
+		else if (c->stage == SMTP_STAGE_ORDER)
 			smtp_client_quit(c);
 		break;
 	case 3:
@@ -156,15 +159,16 @@ check_order(const struct smtp_client *c)
 		MUST((rcpt->state == SMTP_RCPT_OPEN) == (rcpt->status.class == 0));
 		if (rcpt->state == SMTP_RCPT_ACCEPTED)
 			MUST(rcpt->stage == SMTP_STAGE_DOT && rcpt->code / 100 == 2 &&
-			    t->data.code / 100 == 3 && rcpt->rcpt_code / 100 == 2 &&
+			    (t->chunking || t->data.code / 100 == 3) && rcpt->rcpt_code / 100 == 2 &&
 			    t->mail.code / 100 == 2);
 		if (rcpt->state == SMTP_RCPT_UNKNOWN)
-			MUST(rcpt->stage == SMTP_STAGE_DOT && t->data.code / 100 == 3);
+			MUST(rcpt->stage == SMTP_STAGE_DOT && (t->chunking || t->data.code / 100 == 3));
 	}
 	MUST(in_order == t->under_way);
 	MUST(in_order || open == 0);
 	MUST(c->want != SMTP_WANT_BODY || open > 0);
-	MUST(c->awaited <= SMTP_PIPELINE_MAX);
+	MUST(c->awaited <= SMTP_PIPELINE_MAX + t->chunks_due);
+	MUST(c->stage == SMTP_STAGE_BODY || c->stage == SMTP_STAGE_DOT || c->stage == SMTP_STAGE_DONE || t->chunks_due == 0);
 }
 
 static void
@@ -174,7 +178,8 @@ check(const struct smtp_client *c)
 	MUST((c->want == SMTP_WANT_TLS) == (c->stage == SMTP_STAGE_HANDSHAKE));
 	MUST((c->want == SMTP_WANT_ORDER || c->want == SMTP_WANT_RESULT) ==
 	    (c->stage == SMTP_STAGE_ORDER));
-	MUST((c->want == SMTP_WANT_BODY) == (c->stage == SMTP_STAGE_BODY));
+	MUST(c->want != SMTP_WANT_BODY || c->stage == SMTP_STAGE_BODY);
+	MUST(c->stage != SMTP_STAGE_BODY || c->want == SMTP_WANT_BODY || c->txn.chunks_due > 0);
 	MUST((c->end == SMTP_END_NONE) == (c->fail.kind == FAIL_NONE));
 	MUST(c->end != SMTP_END_INJECTION || c->out.len == 0);
 	if (c->conf.use_tls == SMTP_TLS_REQUIRED && c->want == SMTP_WANT_ORDER)
@@ -193,6 +198,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	conf.use_tls = data[0] % 3;
 	conf.lmtp = data[0] >> 7;
+	conf.chunking = data[0] & 0x40 ? 100 : 0;
+	conf.implicit_tls = (data[0] & 0x30) == 0x30;
 	smtp_client_init(&r.c, &conf);
 	for (at = 1; at < n; at += len) {
 		uint8_t op = data[at++];

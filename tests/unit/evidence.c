@@ -70,6 +70,8 @@ static const char *const good[] = {
 	     "tlsrpt-record v=TLSRPTv1;%20rua=mailto:r@a.test,https://a.test/r\n"
 	     "host a.test 0\naddresses none secure\naddresses-why no%20address\ntlsa not-asked\n" END,
 	HOST "address 2001:db8::1\ntlsa failed\ntlsa-why timeout\n" END,
+	MX "host unix:/run/lmtp 0\nvia 0 lmtp /run/lmtp\naddresses found secure\naddress socket\ntlsa no-name\n"
+	   "host mx.a.test 1\nvia 465 smtps\naddresses none secure\ntlsa not-asked\n" END,
 	MX "host mx.a.test 10\ncanonical real.b.test\naddresses found insecure\naddresses-why AAAA%20bogus\n"
 	   "address 192.0.2.1\ntlsa found\ntlsa-base mx.a.test\ntlsa-damaged 2\ntcp-denied\nrecord 3 1 1 \"\"\n"
 	   "record 255 0 9 00ff\nconnection 192.0.2.1 tls starttls-refused greeted\ntext 454%20no\n"

@@ -252,6 +252,108 @@ test_kinds(void)
 	}
 }
 
+/* ---- hosts of routes ---- */
+
+static const struct route_row {
+	const char *name;
+	enum facts_protocol protocol;
+	int socket, password;
+	enum policy_tls tls;
+	enum policy_dane dane;
+	enum facts_tlsa tlsa;
+	unsigned message;
+	enum plan_act act;
+	enum plan_need need;
+	int check, requiretls;
+} route_rows[] = {
+	{ "smtp", FACTS_SMTP, 0, 0, POLICY_TLS_PREFERRED, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY, PLAN_MAY, 0, 0 },
+	{ "smtps is encrypted", FACTS_SMTPS, 0, 0, POLICY_TLS_PREFERRED, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY,
+	    PLAN_ENCRYPT, 0, 0 },
+	{ "smtps, level no", FACTS_SMTPS, 0, 0, POLICY_TLS_NO, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY, PLAN_ENCRYPT, 0, 0 },
+	{ "smtps, verified", FACTS_SMTPS, 0, 0, POLICY_TLS_REQUIRED_VERIFY, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY,
+	    PLAN_PKIX, 1, 0 },
+	{ "lmtp as smtp", FACTS_LMTP, 0, 0, POLICY_TLS_REQUIRED, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY, PLAN_ENCRYPT, 0, 0 },
+	{ "a password raises preferred", FACTS_SMTP, 0, 1, POLICY_TLS_PREFERRED, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY,
+	    PLAN_PKIX, 1, 0 },
+	{ "a password raises required", FACTS_SMTP, 0, 1, POLICY_TLS_REQUIRED, POLICY_DANE_OPPORTUNISTIC, FACTS_TLSA_UNSIGNED, 0,
+	    PLAN_TRY, PLAN_PKIX, 1, 0 },
+	{ "a password and smtps, level no", FACTS_SMTPS, 0, 1, POLICY_TLS_NO, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_TRY,
+	    PLAN_PKIX, 1, 0 },
+	{ "a password, level no", FACTS_SMTP, 0, 1, POLICY_TLS_NO, POLICY_DANE_NONE, FACTS_TLSA_ABSENT, 0, PLAN_SKIP, PLAN_PKIX, 0, 0 },
+	{ "a socket", FACTS_LMTP, 1, 0, POLICY_TLS_PREFERRED, POLICY_DANE_OPPORTUNISTIC, FACTS_TLSA_NO_NAME, 0, PLAN_TRY, PLAN_CLEAR,
+	    0, 0 },
+	{ "a socket, whatever is required", FACTS_LMTP, 1, 0, POLICY_TLS_REQUIRED_VERIFY, POLICY_DANE_MANDATORY, FACTS_TLSA_NO_NAME,
+	    POLICY_MESSAGE_REQUIRETLS, PLAN_TRY, PLAN_CLEAR, 0, 0 },
+};
+
+static struct facts *
+route_facts(const struct route_row *r)
+{
+	struct facts *facts = facts_new("[smart.test]");
+	struct facts_host *h = facts_add_host(facts, "smart.test", 0);
+
+	facts->mx = FACTS_MX_LOCAL;
+	facts->mx_sec = DNS_SECURE;
+	h->protocol = r->protocol;
+	h->path = r->socket ? xstrdup("/run/l") : NULL;
+	h->addr = xcalloc(1, sizeof *h->addr);
+	h->addr[0].family = r->socket ? AF_UNIX : AF_INET;
+	h->naddr = 1;
+	h->addrs = FACTS_ADDRS_FOUND;
+	h->addrs_sec = DNS_SECURE;
+	h->tlsa_state = r->tlsa;
+	return facts;
+}
+
+static void
+test_routes(void)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(route_rows); i++) {
+		const struct route_row *r = &route_rows[i];
+		struct policy policy = POLICY_DEFAULT;
+		struct facts *facts = route_facts(r);
+		struct plan plan;
+
+		policy.routed = 1;
+		policy.password = r->password;
+		policy.tls = r->tls;
+		policy.dane = r->dane;
+		policy.message = r->message;
+		policy_plan(&policy, facts, &plan);
+		unit_int(plan.kind, PLAN_HOSTS, "%s: hosts", r->name);
+		unit_int(plan.host[0].act, r->act, "%s: act", r->name);
+		unit_int(plan.host[0].need, r->need, "%s: need", r->name);
+		unit_int(plan.host[0].check, r->check, "%s: check", r->name);
+		unit_int(plan.host[0].requiretls, r->requiretls, "%s: REQUIRETLS", r->name);
+		plan_clear(&plan);
+		facts_free(facts);
+	}
+}
+
+/* What the domain of a route lacks is ours to mend: nothing bounces for it. */
+static void
+test_route_to_nowhere(void)
+{
+	static const enum facts_mx mx[] = { FACTS_MX_NULL, FACTS_MX_NODOMAIN };
+	struct policy policy = POLICY_DEFAULT;
+	size_t i;
+
+	policy.routed = 1;
+	for (i = 0; i < COUNT(mx); i++) {
+		struct facts *facts = facts_new("smart.test");
+		struct plan plan;
+
+		facts->mx = mx[i];
+		policy_plan(&policy, facts, &plan);
+		unit_int(plan.kind, PLAN_DEFER, "row %zu: %s", i, plan.why);
+		unit_str(plan.status, "4.3.5", "row %zu: status", i);
+		plan_clear(&plan);
+		facts_free(facts);
+	}
+}
+
 /* ---- hosts that lead nowhere, and the relay among them ---- */
 
 /*
@@ -1282,6 +1384,8 @@ int
 main(void)
 {
 	test_hosts();
+	test_routes();
+	test_route_to_nowhere();
 	test_kinds();
 	test_order();
 	test_ways();

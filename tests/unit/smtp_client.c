@@ -800,7 +800,7 @@ static void
 happened(const struct script *s, const struct cut *cut, struct buf *all)
 {
 	struct smtp_client_conf conf = { .ehlo = "me.example", .use_tls = s->tls, .lmtp = s->lmtp,
-		.implicit_tls = s->implicit, .chunking = s->chunking };
+		.implicit_tls = s->implicit, .chunking = s->chunking ? SMTP_CHUNK_SIZE : 0 };
 	struct buf settled = BUF_INIT;
 	struct smtp_client c;
 	size_t i;
@@ -910,7 +910,7 @@ say(struct smtp_client *c, const char *s)
 static void
 run_chunks(const struct chunk_row *row)
 {
-	struct smtp_client_conf conf = { .ehlo = "me.example", .lmtp = row->lmtp, .chunking = 1 };
+	struct smtp_client_conf conf = { .ehlo = "me.example", .lmtp = row->lmtp, .chunking = SMTP_CHUNK_SIZE };
 	struct smtp_transaction order = { .from = "", .rcpt = (const char *const[]){ "a@b", "c@d" }, .nrcpts = 2 };
 	struct buf body = BUF_INIT, message = BUF_INIT;
 	size_t said = 0, answered = 0, at;
