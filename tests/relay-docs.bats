@@ -107,7 +107,7 @@ settle_conf()
 }
 
 @test "the example of routes of smtp-relay.conf(5)" {
-	settle_conf 4 mx.relay.example
+	settle_conf 6 mx.relay.example
 	cat >> conf <<- END
 		hostname mx.relay.example
 		dir $PWD/state
