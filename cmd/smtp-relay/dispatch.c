@@ -366,17 +366,25 @@ result(struct active *a, size_t i, enum spool_rcpt_state state, const char *text
 	a->unwritten[i] = 1;
 }
 
-/* Through a descriptor with the right to write, which the one that the outs get must not have. */
+/* With the right to write, which the descriptor that the outs get must not have; -1 with f. */
 static int
-append_results(struct active *a, struct fail *f)
+open_for_results(const struct active *a, struct fail *f)
 {
 	char name[SPOOL_NAME_SIZE];
-	int fd, rc, reading = a->msg.fd;
+	int fd;
 
 	spool_name_format(name, &a->name);
 	fd = openat(a->d->conf.spool->dir[SPOOL_QUEUE], name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd == -1 ? fail_errno(f, "%s", name) : fd;
+}
+
+static int
+append_results(struct active *a, struct fail *f)
+{
+	int rc, reading = a->msg.fd, fd = open_for_results(a, f);
+
 	if (fd == -1)
-		return fail_errno(f, "%s", name);
+		return -1;
 	a->msg.fd = fd;
 	rc = spool_message_write(&a->msg, a->unwritten, f);
 	a->msg.fd = reading;
@@ -571,23 +579,35 @@ hold_as_asked(struct active *a)
 
 static void finish_rest(struct active *);
 
+/* Who was told that it waits has it in the file; -1 with f where that is not so. */
+static int
+note_told(struct active *a, struct fail *f)
+{
+	int rc = 0, reading = a->msg.fd, fd = open_for_results(a, f);
+	size_t i;
+
+	if (fd == -1)
+		return -1;
+	a->msg.fd = fd;
+	for (i = 0; rc == 0 && i < a->msg.env.nrcpts; i++)
+		if (is_open(&a->msg.env.rcpt[i]) && notice_wants_delay(&a->msg.env.rcpt[i])) {
+			rc = spool_message_result(&a->msg, i, SPOOL_RCPT_DELAYED, now(), NULL, f);
+			a->msg.env.rcpt[i].told_late = 1;
+		}
+	a->msg.fd = reading;
+	close(fd);
+	return rc;
+}
+
 /* A notice that the disk did not take comes behind the next try; one that is not written down may come twice. */
 static void
 on_notice_committed(void *arg, int ok)
 {
 	struct active *a = arg;
 	struct fail f = FAIL_INIT;
-	size_t i;
 
-	for (i = 0; ok && i < a->msg.env.nrcpts; i++) {
-		struct spool_rcpt *r = &a->msg.env.rcpt[i];
-
-		if (!is_open(r) || !notice_wants_delay(r))
-			continue;
-		if (spool_message_result(&a->msg, i, SPOOL_RCPT_DELAYED, now(), NULL, &f) == -1)
-			log_fault(a->d, a->name.id, &f);
-		r->told_late = 1;
-	}
+	if (ok && note_told(a, &f) == -1)
+		log_fault(a->d, a->name.id, &f);
 	a->noticed = 1;
 	finish_rest(a);
 }
