@@ -363,6 +363,10 @@ map_side(const char *word, int below, struct fail *f)
 		    below ? " or @.domain" : "", word);
 		return NULL;
 	}
+	if (at - word > MAILBOX_LOCAL_MAX) {
+		fail(f, FAIL_INPUT, "domain-map: a local part has at most %d octets", MAILBOX_LOCAL_MAX);
+		return NULL;
+	}
 	if ((domain = access_domain(at + 1, f)) == NULL) {
 		fail_prefix(f, "domain-map");
 		return NULL;

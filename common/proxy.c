@@ -125,16 +125,34 @@ starts(const char *s, size_t n, const char *want, size_t len)
 	return memcmp(s, want, n < len ? n : len) == 0;
 }
 
+/* A balancer with one socket for both families says ::ffff:192.0.2.1 (RFC 4291 2.5.5.2): rules for IPv4 hold for it. */
+static void
+unmap(struct proxy *p)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (p->version != 6 || memcmp(p->ip, mapped, sizeof mapped) != 0)
+		return;
+	memmove(p->ip, p->ip + sizeof mapped, 4);
+	memset(p->ip + 4, 0, sizeof p->ip - 4);
+	p->version = 4;
+}
+
 enum proxy_got
 proxy_parse(const char *s, size_t n, struct proxy *p, size_t *used, struct fail *f)
 {
+	enum proxy_got got;
+
 	memset(p, 0, sizeof *p);
 	*used = 0;
 	if (n == 0)
 		return PROXY_MORE;
 	if (starts(s, n, "PROXY ", 6))
-		return n < 6 ? PROXY_MORE : parse_v1(s, n, p, used, f);
-	if (starts(s, n, signature, sizeof signature))
-		return n < sizeof signature ? PROXY_MORE : parse_v2(s, n, p, used, f);
-	return bad(f, "\"PROXY \" or the signature of version 2");
+		got = n < 6 ? PROXY_MORE : parse_v1(s, n, p, used, f);
+	else if (starts(s, n, signature, sizeof signature))
+		got = n < sizeof signature ? PROXY_MORE : parse_v2(s, n, p, used, f);
+	else
+		return bad(f, "\"PROXY \" or the signature of version 2");
+	unmap(p);
+	return got;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "alert-mail.h"
 #include "alloc.h"
@@ -405,6 +406,8 @@ on_hook_record(void *arg, struct order *o)
 	struct run **at;
 	char seq[24];
 
+	if (o->fd != -1)
+		close(o->fd);
 	for (at = &a->runs; o->n == 2 && strcmp(o->v[0], "ran") == 0 && *at != NULL; at = &(*at)->next) {
 		snprintf(seq, sizeof seq, "%" PRIu64, (*at)->seq);
 		if (!(*at)->out || strcmp(o->v[1], seq) != 0)

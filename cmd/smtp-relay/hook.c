@@ -170,8 +170,8 @@ end_if_done(struct hook *h)
 	role_end(&h->role);
 }
 
-/* 0: no more is there now. */
-static int
+/* As read(2): 0 at its end. */
+static ssize_t
 read_some(struct program *p)
 {
 	char piece[1024];
@@ -180,17 +180,20 @@ read_some(struct program *p)
 
 	if (n > 0)
 		buf_add(&p->said, piece, (size_t)n < room ? (size_t)n : room);
-	return n > 0;
+	return n;
 }
 
 static void
 on_output(evutil_socket_t fd, short what, void *arg)
 {
 	struct program *p = arg;
+	ssize_t n = read_some(p);
 
 	(void)fd;
 	(void)what;
-	if (!read_some(p) && errno != EAGAIN && errno != EINTR)
+
+	/* A program that has closed its output may still run. */
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 		event_del(p->readable);
 }
 
@@ -202,7 +205,7 @@ ended(struct program *p, int status)
 	int i;
 
 	kill(-p->pid, SIGKILL);
-	for (i = 0; i < 16 && read_some(p); i++)
+	for (i = 0; i < 16 && read_some(p) > 0; i++)
 		;
 	while (p->said.len > 0 && p->said.p[p->said.len - 1] == '\n')
 		p->said.p[--p->said.len] = '\0';

@@ -133,6 +133,8 @@ test_pairs(void)
 		{ "/run/r.sock", "hosts a default accept", "" },
 		{ "/run/r.sock", "domain-map b @x.test @y.test", "domain-map: no listener \"b\" above" },
 		{ "/run/r.sock", "domain-map a x.test @y.test", "domain-map: expected user@domain, @domain or @.domain, not \"x.test\"" },
+		{ "/run/r.sock", "domain-map a x@x.test aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@y.test",
+		    "domain-map: a local part has at most 64 octets" },
 		{ "/run/r.sock", "domain-map a u@.x.test @y.test",
 		    "domain-map: expected user@domain, @domain or @.domain, not \"u@.x.test\"" },
 		{ "/run/r.sock", "domain-map a @x.test @.y.test", "domain-map: expected user@domain, @domain, not \"@.y.test\"" },

@@ -18,6 +18,7 @@ static const struct row {
 } rows[] = {
 #define T(text) text, sizeof(text) - 1
 	{ "TCP4", T("PROXY TCP4 192.0.2.1 198.51.100.1 56324 25\r\nEHLO"), "192.0.2.1 56324 44" },
+	{ "TCP6 with an IPv4 client", T("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:127.0.0.1 1 25\r\n"), "192.0.2.1 1 51" },
 	{ "TCP6", T("PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n"), "2001:db8::1 1 44" },
 	{ "UNKNOWN", T("PROXY UNKNOWN\r\n"), "unspecified 15" },
 	{ "UNKNOWN with words", T("PROXY UNKNOWN ffff:f::1 ffff:f::2 65535 65535\r\n"), "unspecified 47" },
