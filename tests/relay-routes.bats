@@ -26,7 +26,7 @@ setup()
 	relay_setup
 	mkdir -p "$RELAY/etc"
 	HOP_PIDS=()
-	PEER_PID=''
+	PEER_PID='' PORTS="$RELAY_PORT $RELAY_PORT2"
 }
 
 teardown()
@@ -46,7 +46,7 @@ hop()
 	shift 2
 	"$BATS_TEST_DIRNAME/lab/hop" "$@" "$RELAY/$name.hop" "$place" </dev/null >"$RELAY/$name.out" 2>&1 3>&- &
 	HOP_PIDS+=($!)
-	relay_await 20 grep -qs ready "$RELAY/$name.out" || { cat "$RELAY/$name.out"; return 1; }
+	relay_await 20 grep -qs '^ready' "$RELAY/$name.out" || { cat "$RELAY/$name.out"; return 1; }
 }
 
 # RCPT…: a message to each; its ID is ID, where there is one.
@@ -93,18 +93,24 @@ identity()
 	cp "$2"/*.pem "$RELAY/etc/certs/$1/"
 }
 
-free_port()
+# NAME…: a free port in each of these variables, no two the same.
+ports()
 {
-	relay_free_port
+	local name port
+	for name; do
+		while port=$(relay_free_port); [[ " $PORTS " == *" $port "* ]]; do :; done
+		PORTS="$PORTS $port"
+		printf -v "$name" %s "$port"
+	done
 }
 
 # ---- where to ----
 
 @test "the most specific route wins; several hosts in their order" {
-	local a b c
-	a=$(free_port) b=$(free_port) c=$(free_port)
+	local a b c none
+	ports a b c none
 	hop a "127.0.0.1@$a"; hop b "127.0.0.1@$b"; hop c "127.0.0.1@$c"
-	relay_conf_to_lab "route default 127.0.0.1@$(free_port),[127.0.0.1]@$a" "route .corp.test 127.0.0.1@$b" \
+	relay_conf_to_lab "route default 127.0.0.1@$none,[127.0.0.1]@$a" "route .corp.test 127.0.0.1@$b" \
 	    "route x.corp.test [127.0.0.1]@$c"
 	relay_start
 	mail_to u@elsewhere.test
@@ -125,7 +131,7 @@ free_port()
 @test "a route to an IPv6 address" {
 	[ "${LAB_V6:-}" = 1 ] || skip "no IPv6 here"
 	local a
-	a=$(free_port)
+	ports a
 	hop a "::1@$a"
 	relay_conf_to_lab "route default [::1]@$a"
 	relay_start
@@ -135,7 +141,7 @@ free_port()
 
 @test "the host's addresses, or its MX records: as mx says" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.25@$a"
 	relay_conf_to_lab "route direct.test mx.good.test@$a" "route by-mx.test good.test@$a mx yes" \
 	    "route no-mx.test good.test@$a"
@@ -155,7 +161,7 @@ free_port()
 
 @test "smtps: TLS comes first, whatever the level; a server without it gets no mail" {
 	local a b
-	a=$(free_port) b=$(free_port)
+	ports a b
 	hop a "127.0.0.25@$a" -p smtps -c "$LAB_CERTS/good"; hop b "127.0.0.25@$b"
 	trust_lab
 	relay_conf_to_lab "route default mx.good.test@$a protocol smtps" "destination no.test tls no" \
@@ -181,7 +187,7 @@ free_port()
 
 @test "LMTP over TCP: LHLO, an answer for each recipient" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.1@$a" -p lmtp -s "$RELAY"
 	RELAY_RETRY=1h relay_conf_to_lab "route x.test 127.0.0.1@$a protocol lmtp"
 	relay_start
@@ -229,7 +235,7 @@ free_port()
 
 @test "AUTH at a smarthost, inside verified TLS: PLAIN and LOGIN; the password is nowhere in the log" {
 	local a b
-	a=$(free_port) b=$(free_port)
+	ports a b
 	hop a "127.0.0.25@$a" -c "$LAB_CERTS/good" -a 'me@isp.test:s3 cr%t'
 	hop b "127.0.0.25@$b" -p smtps -c "$LAB_CERTS/good" -a 'bob:hush' -m LOGIN
 	trust_lab
@@ -250,7 +256,7 @@ free_port()
 
 @test "a wrong password waits for its operator, and says so" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.25@$a" -c "$LAB_CERTS/good" -a me:right
 	trust_lab
 	credentials 'isp me wrong'
@@ -271,7 +277,7 @@ free_port()
 
 @test "no password goes out in clear text, to a false name, or without a CA's word" {
 	local a b c d
-	a=$(free_port) b=$(free_port) c=$(free_port) d=$(free_port)
+	ports a b c d
 	hop a "127.0.0.25@$a" -a me:x
 	hop b "127.0.0.25@$b" -a me:x -c "$LAB_CERTS/self"
 	hop c "127.0.0.25@$c" -a me:x -c "$LAB_CERTS/wrongname"
@@ -352,7 +358,7 @@ peer_relay()
 
 @test "a relay of ours as smarthost: AUTH and a client certificate" {
 	local a
-	a=$(free_port)
+	ports a
 	peer_relay "$a" auth required client-cert required
 	identity out "$LAB_CERTS/clientonly"
 	trust_lab
@@ -370,7 +376,7 @@ peer_relay()
 
 @test "a certificate of our own, where the server asks: that of the destination, or out-cert, or none" {
 	local a
-	a=$(free_port)
+	ports a
 	mkcert -d "$RELAY/etc" --ca "Our CA" > /dev/null
 	mkcert -d "$RELAY/etc" --signer "Our CA" one.example > /dev/null
 	mkcert -d "$RELAY/etc" --signer "Our CA" two.example > /dev/null
@@ -404,7 +410,7 @@ peer_relay()
 
 @test "a connection is used again by what asks the same of it, and by nothing else" {
 	local a i class lines=() rcpts=()
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.25@$a" -c "$LAB_CERTS/good" -a 'me:x'
 	identity one "$LAB_CERTS/clientonly"
 	identity two "$LAB_CERTS/clientonly"
@@ -447,7 +453,7 @@ test_count()
 
 @test "recipients of a transaction, messages of a connection" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.1@$a"
 	relay_conf_to_lab "workers 1" "route default 127.0.0.1@$a" "destination few.test max-recipients 2" \
 	    "destination two.test max-messages 2 concurrency 1"
@@ -473,7 +479,7 @@ most_at_once()
 
 @test "concurrency: of a domain, and of all domains behind a route" {
 	local a i rcpts=()
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.1@$a" -w 0.1
 	relay_conf_to_lab "route default 127.0.0.1@$a" "destination default concurrency 2"
 	relay_start
@@ -487,7 +493,7 @@ most_at_once()
 
 @test "message-rate: so many in a time, the others wait, and none is lost" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.1@$a"
 	relay_conf_to_lab "route slow.test 127.0.0.1@$a" "destination slow.test message-rate 2/4s"
 	relay_start
@@ -523,7 +529,7 @@ took_big()
 
 @test "BDAT where it is offered, octet for octet; in LMTP too; not with chunking no" {
 	local a b c d
-	a=$(free_port) b=$(free_port) c=$(free_port) d=$(free_port)
+	ports a b c d
 	mkdir "$RELAY/a" "$RELAY/b" "$RELAY/c" "$RELAY/d"
 	hop a "127.0.0.1@$a" -k -s "$RELAY/a"; hop b "127.0.0.1@$b" -k -n -s "$RELAY/b"
 	hop c "127.0.0.1@$c" -k -p lmtp -s "$RELAY/c"; hop d "127.0.0.1@$d" -k -s "$RELAY/d"
@@ -552,7 +558,7 @@ took_big()
 
 @test "a chunk that is refused, first, later or last: told, RSET, and the session goes on" {
 	local a b c d
-	a=$(free_port) b=$(free_port) c=$(free_port) d=$(free_port)
+	ports a b c d
 	hop a "127.0.0.1@$a" -k -b '1=552 5.3.4 too much'; hop b "127.0.0.1@$b" -k -n -b '2=452 4.3.1 full'
 	hop c "127.0.0.1@$c" -k -b '1=554 5.6.0 no'; hop d "127.0.0.1@$d" -k -b '1=502 5.5.1 BDAT is what'
 	RELAY_RETRY=1h relay_conf_to_lab "workers 1" "route a.test 127.0.0.1@$a" "route b.test 127.0.0.1@$b" "route c.test 127.0.0.1@$c" \
@@ -582,7 +588,7 @@ took_big()
 
 @test "tlscheck -c and -e judge by the route" {
 	local a
-	a=$(free_port)
+	ports a
 	hop a "127.0.0.25@$a" -p smtps -c "$LAB_CERTS/good"
 	trust_lab
 	credentials 'isp me x'
