@@ -542,7 +542,7 @@ most_open()
 
 @test "450 domains at one slow host: no more connections than its places, and other mail passes by" {
 	SINK_ADDR=127.0.2.24 SINK_PORT=$LAB_PORT
-	start_sink -w 0.2
+	start_sink -w 0.5
 	relay_conf_to_lab
 	relay_start
 	mail_to_domains 450 many.test
