@@ -180,19 +180,19 @@ connected()
 	# One host has one out, so that it is the same process that meets it again.
 	mail_alone one@good.test
 	mail_alone two@good.test
-	connected one@good.test | grep 'reached=AUTH' | grep -v ' resumed='
-	connected two@good.test | grep 'reached=AUTH .* tlsa="*3 1 1 ' | grep ' resumed=1 '
+	connected one@good.test | grep 'reached=AUTH' | grep ' resumed=no'
+	connected two@good.test | grep 'reached=AUTH .* tlsa="*3 1 1 ' | grep ' resumed=yes '
 	# The same host by its address: no session of the other plan.
 	mail_alone one@may.test
-	connected one@may.test | grep 'wanted=may reached=ENC' | grep -v ' resumed='
+	connected one@may.test | grep 'wanted=may reached=ENC' | grep ' resumed=no'
 	# Another domain, of which the same is asked.
 	mail_alone one@may2.test
-	connected one@may2.test | grep 'wanted=may reached=ENC' | grep ' resumed=1 '
+	connected one@may2.test | grep 'wanted=may reached=ENC' | grep ' resumed=yes '
 	# Encryption is demanded, which makes a plan of its own.
 	mail_alone one@enc.test
-	connected one@enc.test | grep 'wanted=encrypt reached=ENC' | grep -v ' resumed='
+	connected one@enc.test | grep 'wanted=encrypt reached=ENC' | grep ' resumed=no'
 	mail_alone two@enc.test
-	connected two@enc.test | grep ' resumed=1 '
+	connected two@enc.test | grep ' resumed=yes '
 }
 
 @test "SIGHUP: no session of before is resumed, for the lists of CAs may be others" {
@@ -203,7 +203,7 @@ connected()
 	relay_await 20 log_says 'master reloaded'
 	relay_await 20 log_has 'retired-ended role=out' 2
 	mail_alone two@good.test
-	connected two@good.test | grep -v ' resumed='
+	connected two@good.test | grep ' resumed=no'
 	mail_alone three@good.test
-	connected three@good.test | grep ' resumed=1 '
+	connected three@good.test | grep ' resumed=yes '
 }
