@@ -50,6 +50,9 @@ arrived()
 
 is_counted() { [ "$(relay_ids | wc -l)" -eq "$1" ]; }
 
+# A client of smtpload sends all of its connection's messages, also where others have sent what was wanted.
+are_there() { [ "$(relay_ids | wc -l)" -ge "$1" ]; }
+
 logged() { grep -q -- "$1" "$RELAY_LOG"; }
 
 # PORT OPTION...
@@ -239,7 +242,7 @@ stop_postfix()
 		if [ "$level" = none ]; then arrived 'protocol ESMTP$'; else arrived 'protocol ESMTPS$' 'tls TLSv1.3'; fi
 		if [ "$level" = encrypt ]; then
 			smtpload -c 5 -n 20 -m 4 -l 20000 -r user@relay.example -L ledger 127.0.0.1 "$port" || true
-			relay_await 30 is_counted 20 || { cat postfix/log; return 1; }
+			relay_await 30 are_there 20 || { cat postfix/log; return 1; }
 		fi
 		stop_postfix
 	done

@@ -100,7 +100,10 @@ message()
 refused()
 {
 	run --separate-stderr timeout 20 relayq tlsrpt "$1"
-	[ "$status" -eq 2 ] && [ -z "$output" ] && [[ $stderr =~ $2 ]] || { echo "$1: $status $stderr"; return 1; }
+	if [ "$status" -ne 2 ] || [ -n "$output" ] || ! [[ $stderr =~ $2 ]]; then
+		echo "$1: $status $stderr"
+		return 1
+	fi
 }
 
 @test "what is no report, and what is more than one, is refused in a moment" {
@@ -117,8 +120,8 @@ refused()
 	refused twice 'twice: not JSON'
 	message bomb application/tlsrpt+gzip > bomb-mail
 	refused bomb-mail 'bomb-mail: gzip: it unpacks to more than'
-	gzip -c "$REPORT" | head -c 200 > cut
-	refused cut 'cut: gzip: cut off'
+	gzip -c "$REPORT" | head -c 200 > short
+	refused short 'short: gzip: cut off'
 	head -c 16000000 /dev/zero | tr '\0' '[' > deep
 	refused deep 'deep: offset 16: nested deeper than 16'
 	{ printf '{"policies":['; yes '1,' | head -n 600000; } > many
