@@ -63,11 +63,14 @@ sweep(struct pace *p, int64_t now)
 void
 pace_free(struct pace *p)
 {
+	struct entry *e, *next;
 	size_t i;
 
 	for (i = 0; p != NULL && i < BUCKETS; i++)
-		while (!LIST_EMPTY(&p->bucket[i]))
-			forget(p, LIST_FIRST(&p->bucket[i]));
+		for (e = LIST_FIRST(&p->bucket[i]); e != NULL; e = next) {
+			next = LIST_NEXT(e, bucket);
+			free(e);
+		}
 	free(p);
 }
 

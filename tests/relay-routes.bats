@@ -209,7 +209,8 @@ ports()
 @test "LMTP over a unix socket, which the roles can neither see nor open; it comes and goes" {
 	hop a "$RELAY/lmtp" -p lmtp
 	RELAY_RETRY=1s relay_conf_to_lab "route x.test unix:$RELAY/lmtp" "destination x.test tls required-verify dane mandatory" \
-	    "route y.test unix:$RELAY/none,unix:$RELAY/lmtp"
+	    "route y.test unix:$RELAY/none,unix:$RELAY/lmtp" \
+	    "listen tls 127.0.0.1@$RELAY_PORT2 type private tls preferred" "hosts tls 127.0.0.1 relay"
 	relay_start
 	[ "$(stat -c '%a %U' "$RELAY/lmtp")" = '600 root' ]
 	mail_to u@x.test
@@ -218,7 +219,11 @@ ports()
 	await_log "(not-delivered|tls-unusable) .*host=unix:$RELAY/none .*reason=\"connect: No such file"
 	await_log 'delivered'
 	run ! hop_says a STARTTLS
-	# A message that wants TLS is at its end here.
+	# A message that requires TLS is at its end here.
+	run say -b 127.0.0.1 "$RELAY_PORT2" = 'EHLO c\r\n' = 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'MAIL FROM:<a@good.test> REQUIRETLS\r\n' = \
+	    'RCPT TO:<tls@x.test>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n'
+	relay_await 30 log_says ' delivered to=tls@x.test '
+	run ! hop_says a REQUIRETLS
 	run -0 smtp-relay -c "$RELAY/conf" -e u@x.test
 	[[ $output == *"unix:$RELAY/lmtp: clear, lmtp: a socket of this machine"* ]] || { echo "$output"; return 1; }
 	kill "${HOP_PIDS[0]}"

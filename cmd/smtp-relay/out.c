@@ -530,13 +530,13 @@ start_transaction(struct delivery *d, struct line *ln)
 		}
 	d->at = 0;
 	d->crc_so_far = 0;
-	/* Where the level of a message is no matter, neither is REQUIRETLS: policy's by_socket(). */
-	if (ln->contact.target.host->host->path != NULL)
-		d->params.requiretls = 0;
 	behave_as(&ln->contact, &d->plan->controls);
 	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
 		.size = d->size, .has8bit = d->has8bit, .params = d->params,
 		.rcpt_params = d->send_params };
+	/* Where no level is asked for, neither is REQUIRETLS: policy's by_socket(). */
+	if (ln->contact.target.host->host->path != NULL)
+		d->order.params.requiretls = 0;
 	ln->uses++;
 	contact_send(&ln->contact, &d->order);
 }
