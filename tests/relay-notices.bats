@@ -338,6 +338,29 @@ fails_with()
 	report_has '^Final-Recipient: rfc822; w@many.test' '^Status: 5\.2\.1' 'takes no mail now'
 }
 
+@test "a host of LMTP: receipts say delivered, each recipient's failure comes back, and no path of a socket is told" {
+	local port
+	port=$(relay_free_port)
+	start "route x.test 127.0.0.1@$port protocol lmtp" "route y.test unix:$RELAY/lmtp"
+	for place in "127.0.0.1@$port" "$RELAY/lmtp"; do
+		"$BATS_TEST_DIRNAME/lab/hop" -d -p lmtp "$RELAY/hop" "$place" </dev/null >"$RELAY/hop.out" 2>&1 3>&- &
+		PIDS+=($!)
+		relay_await 20 grep -qs ready "$RELAY/hop.out"
+	done
+	says '250 250 250 250 354 250' 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<u@x.test> NOTIFY=SUCCESS\r\n' = \
+	    'RCPT TO:<at-dot-552@x.test>\r\n' = 'RCPT TO:<v@x.test>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n'
+	await_reports 1
+	report_has '^Action: delivered' '^Final-Recipient: rfc822; u@x.test' '^Action: failed' \
+	    '^Final-Recipient: rfc822; at-dot-552@x.test' '^Remote-MTA: dns; \[127\.0\.0\.1\]'
+	[ "$(grep -c '^Final-Recipient: ' report)" -eq 2 ]
+	says '250 250 250 354 250' 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<u@y.test> NOTIFY=SUCCESS\r\n' = \
+	    'RCPT TO:<at-rcpt-550@y.test>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\nx\r\n.\r\n'
+	await_reports 2
+	report_has '^Action: delivered' '^Final-Recipient: rfc822; u@y.test' '^Action: failed' '^Diagnostic-Code: smtp; 550' \
+	    'the other host said: 550'
+	run ! grep -E '^Remote-MTA|unix:' report
+}
+
 @test "arrived: what a host of LMTP took and does not tell of is delivered" {
 	local id=8AAAAAAAAAAAAA
 	start

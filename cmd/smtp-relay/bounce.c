@@ -48,13 +48,16 @@ rcpt_params(const struct spool_rcpt *r, struct smtp_rcpt_params *p)
 	free(text);
 }
 
-/* "name[address]": the name; an address alone as a literal. */
+/* "name[address]": the name; an address alone as a literal; NULL for a socket of this machine, which has no such name. */
 static char *
 host_of(const char *p, size_t n)
 {
 	const char *bracket = memchr(p, '[', n);
-	char *host = xstrndup(p, bracket != NULL && bracket > p ? (size_t)(bracket - p) : n), *literal;
+	char *host, *literal;
 
+	if (n > 5 && strncmp(p, "unix:", 5) == 0)
+		return NULL;
+	host = xstrndup(p, bracket != NULL && bracket > p ? (size_t)(bracket - p) : n);
 	if (!text_is_address(host))
 		return host;
 	literal = xasprintf("[%s%s]", strchr(host, ':') != NULL ? "IPv6:" : "", host);
