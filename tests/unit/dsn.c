@@ -295,8 +295,8 @@ static const struct form_row {
 	    "Final-Recipient: rfc822; \\xe9@latin1.example\n", "Content-Type: text/rfc822-headers\n\nSubject: s\n\n--" },
 	    { "message/rfc822", "body", "global" }, 0 },
 	{ "to a sender beyond ASCII", "\xc3\xa4@b", "Subject: s\r\n\r\nbody\r\n", 0,
-	    { "\nTo: <\xc3\xa4@b>\n", "report-type=global-delivery-status;", "Content-Type: message/global-delivery-status\n"
-	    "Content-Transfer-Encoding: 8bit\n", "Final-Recipient: utf-8; \xc3\xa9 \\+@b\xc3\xbc.example\n", "\"\nContent-Transfer-Encoding: 8bit\n\n",
+	    { "\nTo: <\xc3\xa4@b>\n", "report-type=global-delivery-status;",
+	    "Content-Type: message/global-delivery-status\nContent-Transfer-Encoding: 8bit\n", "Final-Recipient: utf-8; \xc3\xa9 \\+@b\xc3\xbc.example\n", "\"\nContent-Transfer-Encoding: 8bit\n\n",
 	    "Diagnostic-Code: X-mtatls; r\\xc3\\xa9sum\\xc3\\xa9\n" }, { "message/rfc822", "message/delivery-status" }, 1 },
 	{ "a header beyond ASCII, to a sender beyond ASCII", "\xc3\xa4@b", "Subject: \xc3\xa4\r\n\r\nbody\r\n", 0,
 	    { "Content-Type: message/global-headers\nContent-Transfer-Encoding: 8bit\n\nSubject: \xc3\xa4\n\n--" }, { "body" }, 1 },
