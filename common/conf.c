@@ -1075,6 +1075,8 @@ static const struct table_row rows[] = {
 	{ "alert-user", 1, 1, TABLE_ONCE, set_alert_user },
 	{ "alert-interval", 1, 1, TABLE_ONCE, set_alert_interval },
 	{ "alert-before", 1, 1, TABLE_ONCE, set_alert_before },
+	{ "tlsrpt", 1, 7, TABLE_ONCE, conf_set_tlsrpt },
+	{ "dkim", 3, 5, 0, conf_set_dkim },
 };
 
 static char *
@@ -1182,6 +1184,7 @@ conf_free(struct conf *c)
 	free(c->recipients);
 	free(c->double_bounce_to);
 	conf_alert_clear(&c->alert);
+	conf_report_clear(c);
 	free(c->file);
 	free(c);
 }
@@ -1333,6 +1336,7 @@ print_all(const struct conf *c, struct buf *b)
 		print_destination(c, b, &c->destination[i]);
 	for (i = 0; i < c->nroutes; i++)
 		print_route(b, &c->route[i]);
+	conf_report_print(b, c);
 }
 
 /* A name or a path may hold any octet: what is none of ASCII's printable ones is not for a terminal. */
@@ -1487,5 +1491,5 @@ conf_warnings(const struct conf *c, struct buf *b)
 			n += warn_of_literal(b, c, c->route[i].pattern);
 	for (i = 0; i < c->nroutes; i++)
 		n += warn_of_loop(b, c, &c->route[i]);
-	return n;
+	return n + conf_report_warnings(b, c);
 }

@@ -13,6 +13,7 @@
 #include "access.h"
 #include "cidr.h"
 #include "conf_alert.h"
+#include "conf_report.h"
 #include "controls.h"
 #include "fail.h"
 #include "hops.h"
@@ -140,6 +141,9 @@ struct conf {
 	struct conf_route *route;
 	size_t nroutes;
 	struct conf_alert alert;
+	struct conf_tlsrpt tlsrpt;
+	struct conf_dkim *dkim;
+	size_t ndkim;
 };
 
 /*

@@ -1,6 +1,9 @@
 #include "contact.h"
 
+#include <sys/socket.h>
 #include <sys/un.h>
+
+#include <arpa/inet.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -403,12 +406,28 @@ go_on(struct contact *c, enum smtp_want want)
 }
 
 static void
+note_local(struct contact *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	if (getsockname(io_fd(c->io), (struct sockaddr *)&ss, &len) == -1)
+		return;
+	if (ss.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&ss)->sin_addr, c->local, sizeof c->local);
+	else if (ss.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)&ss)->sin6_addr, c->local,
+		    sizeof c->local);
+}
+
+static void
 on_connected(struct io *io, void *arg)
 {
 	struct contact *c = arg;
 
 	(void)io;
 	c->connected = 1;
+	note_local(c);
 	set_deadline(c);
 	/* RFC 8314 3.3: TLS comes before the first reply. */
 	if (c->client.want == SMTP_WANT_TLS)

@@ -98,6 +98,7 @@ struct contact {
 	struct proof proof;
 	struct seen seen;
 	char *seen_text;
+	char local[INET6_ADDRSTRLEN];	/* our address there; "" before it is connected */
 	char *fell_back;		/* why the handshake failed, where this is a second connection, in clear */
 	struct verdict verdict;
 	struct event *later;		/* what has to be told from the loop */

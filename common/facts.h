@@ -54,6 +54,14 @@ enum facts_sts {
 	FACTS_STS_FOUND		/* sts holds; fetched now, or kept from before */
 };
 
+/* Of a policy that is published and cannot be had, none being kept: what is wrong, as RFC 8460 4.3 tells it. */
+enum facts_sts_fault {
+	FACTS_STS_WELL,		/* nothing, or it is not known whether there is one */
+	FACTS_STS_UNFETCHED,	/* the policy host does not give it */
+	FACTS_STS_UNTRUSTED,	/* that host's certificate */
+	FACTS_STS_INVALID	/* its text, or the record */
+};
+
 /* RFC 8460: where the domain wants reports. */
 enum facts_tlsrpt {
 	FACTS_TLSRPT_NOT_ASKED,
@@ -112,6 +120,7 @@ struct facts {
 	size_t hosts_left_out;	/* beyond FACTS_HOSTS_MAX: nothing is known of them */
 	size_t addrs_left_out;	/* addresses that are not looked at, of all hosts */
 	enum facts_sts sts_state;
+	enum facts_sts_fault sts_fault;	/* NONE */
 	char *sts_why;		/* NONE with a record, or FOUND where the kept one stands in: in words; else NULL */
 	char *sts_id;		/* of the record; NULL where there is none */
 	int64_t sts_fetched;	/* FOUND: when it was fetched, seconds since 1970 */

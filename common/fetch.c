@@ -117,8 +117,12 @@ struct fetch {
 	struct timeval left;		/* of the time, when it waits */
 	CURL *easy;
 	struct curl_slist *resolve;
+	uint16_t port;
+	const char *type;		/* of what is sent; NULL: a GET */
+	struct buf send;
+	struct curl_slist *fields;
 	struct buf body;
-	size_t header_octets;
+	size_t header_octets, passed_over;
 	struct fail refused;		/* what our callbacks found */
 	int untrusted;
 	char said[CURL_ERROR_SIZE];
@@ -156,6 +160,7 @@ fetch_free(struct fetch *h)
 		fr->running--;
 	}
 	curl.slist_free_all(h->resolve);
+	curl.slist_free_all(h->fields);
 	*h->back = h->next;
 	if (h->next != NULL)
 		h->next->back = h->back;
@@ -164,6 +169,7 @@ fetch_free(struct fetch *h)
 	buf_clear(&h->addresses);
 	buf_clear(&h->why_none);
 	buf_clear(&h->body);
+	buf_clear(&h->send);
 	free(h->host);
 	free(h->path);
 	free(h->why);
@@ -304,6 +310,10 @@ on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *h = arg;
 
+	if (h->type != NULL) {
+		h->passed_over += size * n;
+		return h->passed_over <= FETCH_SIZE_MAX ? size * n : refuse(h, "");
+	}
 	if (status_of(h) != 200)
 		return refuse(h, "");
 	if (size * n > FETCH_SIZE_MAX - h->body.len)
@@ -430,12 +440,28 @@ is_text_plain(const char *type)
 	return n == 10 && strncasecmp(type, "text/plain", n) == 0;
 }
 
+/* RFC 8460 5.4: "typically a 200 or 201 HTTP code". */
+static void
+judge_post(struct fetch *h)
+{
+	long status = status_of(h);
+	char why[80];
+
+	snprintf(why, sizeof why, "the server answers with status %ld%s", status,
+	    status / 100 == 3 ? "; redirects are not followed" : "");
+	set_result(h, status / 100 == 2 ? FETCH_GOOD : FETCH_FAILED, why);
+}
+
 static void
 judge_answer(struct fetch *h)
 {
 	long status = status_of(h);
 	char *type = NULL, *shown, why[400];
 
+	if (h->type != NULL) {
+		judge_post(h);
+		return;
+	}
 	if (status != 200) {
 		snprintf(why, sizeof why, "the server answers with status %ld%s", status,
 		    status / 100 == 3 ? "; redirects are not followed" : "");
@@ -463,7 +489,7 @@ judge(struct fetch *h, CURLcode code)
 
 	if (h->untrusted)
 		set_result(h, FETCH_UNTRUSTED, h->refused.text);
-	else if (code == CURLE_OK || (cut && status_of(h) != 200))
+	else if (code == CURLE_OK || (cut && (h->type != NULL || status_of(h) != 200)))
 		judge_answer(h);
 	else if (h->refused.kind != FAIL_NONE)
 		set_result(h, FETCH_FAILED, h->refused.text);
@@ -509,13 +535,38 @@ read_ended(struct fetcher *fr)
 
 /* ---- how one begins ---- */
 
+static void
+add_field(struct fetch *h, const char *text)
+{
+	struct curl_slist *more = curl.slist_append(h->fields, text);
+
+	if (more == NULL)
+		alloc_failed();
+	h->fields = more;
+}
+
+/* No "100-continue": servers that do not know it would have us wait. */
+static void
+make_fields(struct fetch *h)
+{
+	char *type;
+
+	if (h->type == NULL)
+		return;
+	type = xasprintf("Content-Type: %s", h->type);
+	add_field(h, type);
+	add_field(h, "Expect:");
+	free(type);
+}
+
 static int
 set_options(struct fetch *h)
 {
-	char *url = xasprintf("https://%s%s", h->host, h->path);
+	char *url = xasprintf("https://%s:%u%s", h->host, h->port, h->path);
 	CURL *e = h->easy;
 	int bad = 0;
 
+	make_fields(h);
 #define SET(option, value) (bad |= curl.easy_setopt(e, option, value) != CURLE_OK)
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_PRIVATE, h);
@@ -548,6 +599,12 @@ set_options(struct fetch *h)
 	SET(CURLOPT_HEADERDATA, h);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, h);
+	if (h->type != NULL) {
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->send.len);
+		SET(CURLOPT_POSTFIELDS, h->send.p);
+		SET(CURLOPT_HTTPHEADER, h->fields);
+	}
 #undef SET
 	free(url);
 	return bad ? -1 : 0;
@@ -557,7 +614,7 @@ static void
 run(struct fetch *h)
 {
 	struct fetcher *fr = h->fr;
-	char *entry = xasprintf("+%s:%d:%s", h->host, FETCH_PORT, h->addresses.p);
+	char *entry = xasprintf("+%s:%u:%s", h->host, h->port, h->addresses.p);
 
 	h->state = RUNNING;
 	if ((h->easy = curl.easy_init()) == NULL ||
@@ -685,24 +742,76 @@ on_aaaa(void *arg, const struct dns_answer *a)
 
 /* ---- for others ---- */
 
-struct fetch *
-fetch_start(struct fetcher *fr, const char *host, const char *path, fetch_fn *fn, void *arg)
+static struct fetch *
+fetch_new(struct fetcher *fr, fetch_fn *fn, void *arg)
 {
 	struct fetch *h = xcalloc(1, sizeof *h);
 
 	h->fr = fr;
 	h->fn = fn;
 	h->arg = arg;
-	h->host = xstrdup(host);
-	h->path = xstrdup(path);
+	h->port = FETCH_PORT;
 	h->back = fr->end;
 	*fr->end = h;
 	fr->end = &h->next;
 	evtimer_assign(&h->timer, fr->base, on_timer, h);
 	h->left = (struct timeval){ fr->conf.timeout_ms / 1000, fr->conf.timeout_ms % 1000 * 1000 };
 	start_clock(h);
-	h->a = dns_ask(fr->dns, host, DNS_A, on_a, h);
-	h->aaaa = dns_ask(fr->dns, host, DNS_AAAA, on_aaaa, h);
+	return h;
+}
+
+static void
+resolve(struct fetch *h)
+{
+	h->a = dns_ask(h->fr->dns, h->host, DNS_A, on_a, h);
+	h->aaaa = dns_ask(h->fr->dns, h->host, DNS_AAAA, on_aaaa, h);
+}
+
+struct fetch *
+fetch_start(struct fetcher *fr, const char *host, const char *path, fetch_fn *fn, void *arg)
+{
+	struct fetch *h = fetch_new(fr, fn, arg);
+
+	h->host = xstrdup(host);
+	h->path = xstrdup(path);
+	resolve(h);
+	return h;
+}
+
+/* https://HOST[:PORT][/PATH][?QUERY]; a fragment is nothing to a server (RFC 9110 4.2.5).  -1: another. */
+static int
+split_uri(struct fetch *h, const char *uri)
+{
+	const char *host = uri + 8, *path;
+	long long port;
+	char *colon;
+
+	if (strncasecmp(uri, "https://", 8) != 0)
+		return -1;
+	path = host + strcspn(host, "/?#");
+	h->host = xstrndup(host, (size_t)(path - host));
+	h->path = xasprintf("%s%.*s", path[0] == '/' ? "" : "/", (int)strcspn(path, "#"), path);
+	if ((colon = strchr(h->host, ':')) != NULL) {
+		*colon = '\0';
+		if (colon[1] != '\0' && text_number(colon + 1, 1, 65535, "port", &port, NULL) == -1)
+			return -1;
+		h->port = colon[1] != '\0' ? (uint16_t)port : FETCH_PORT;
+	}
+	text_lower(h->host);
+	return h->host[0] != '\0' && h->host[0] != '[' && !text_is_address(h->host) ? 0 : -1;
+}
+
+struct fetch *
+fetch_post(struct fetcher *fr, const char *uri, const char *type, const void *body, size_t len, fetch_fn *fn, void *arg)
+{
+	struct fetch *h = fetch_new(fr, fn, arg);
+
+	h->type = type;
+	buf_add(&h->send, body, len);
+	if (split_uri(h, uri) == -1)
+		end_soon(h, "no URI of an HTTPS server that has a name");
+	else
+		resolve(h);
 	return h;
 }
 

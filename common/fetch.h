@@ -1,5 +1,6 @@
 /*
- * fetch - one small text over HTTPS (RFC 9110), as RFC 8461 3.3 wants policies to be fetched.
+ * fetch - one small text over HTTPS (RFC 9110), as RFC 8461 3.3 wants policies to be fetched; and one sent, as RFC 8460
+ * 5.4 has it with reports.
  *
  * GET with status 200 or nothing: no redirect, no proxy, no cookie, no credentials, TLS 1.2 up, a limit
  * on size, one on time, and limits on how many are under way.  Names are resolved by common/dns, so it
@@ -60,7 +61,7 @@ enum fetch_end {
 
 struct fetch_result {
 	enum fetch_end end;
-	const char *why;	/* not GOOD: in words, escaped */
+	const char *why;	/* not GOOD, or of a POST: in words, escaped */
 	const char *body;	/* GOOD; not text until somebody has looked at it */
 	size_t len;
 };
@@ -73,6 +74,14 @@ typedef void fetch_fn(void *arg, const struct fetch_result *);
  * "/".  The fetch is gone once its callback has run.
  */
 struct fetch *fetch_start(struct fetcher *, const char *host, const char *path, fetch_fn *, void *arg);
+/*
+ * POST of a body to a URI "https://HOST[:PORT]...", whose host is a name; GOOD is any status 2yz, and why has it in words then
+ * too; what the server says beside it is not read.  Otherwise as fetch_start(): no redirect, and the certificate is verified.
+ * The body is copied, type is static.
+ */
+struct fetch *fetch_post(struct fetcher *, const char *uri, const char *type, const void *body, size_t len, fetch_fn *,
+    void *arg);
+
 void fetch_cancel(struct fetch *);	/* NULL is allowed; the callback will not run */
 
 #endif

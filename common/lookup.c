@@ -463,6 +463,7 @@ on_sts(void *arg, struct sts_result *r)
 
 	l->sts = NULL;
 	l->facts->sts_state = r->state;
+	l->facts->sts_fault = r->fault;
 	l->facts->sts_why = r->why;
 	l->facts->sts_id = r->id;
 	l->facts->sts_fetched = r->fetched;

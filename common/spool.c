@@ -169,7 +169,8 @@ check_entry(int root, const char *name, struct fail *f)
 	int i;
 
 	if (strcmp(name, "lost+found") == 0 || strcmp(name, MARKER) == 0 ||
-	    strcmp(name, SPOOL_STS) == 0 || strcmp(name, SPOOL_NONE) == 0 || strcmp(name, SPOOL_ALERTS) == 0)
+	    strcmp(name, SPOOL_STS) == 0 || strcmp(name, SPOOL_NONE) == 0 || strcmp(name, SPOOL_ALERTS) == 0 ||
+	    strcmp(name, SPOOL_REPORTS) == 0)
 		return 0;
 	for (i = 0; i < SPOOL_FOLDERS; i++)
 		if (strcmp(name, folders[i]) == 0)
@@ -303,7 +304,8 @@ spool_make(const char *dir, uid_t writer, uid_t owner, gid_t owner_gid, struct f
 		    i == SPOOL_NEW ? writer : owner, owner_gid, f) == -1)
 			goto out;
 	if (make_folder(root, SPOOL_STS, 0700, writer, owner_gid, f) == -1 ||
-	    make_folder(root, SPOOL_NONE, 0500, owner, owner_gid, f) == -1)
+	    make_folder(root, SPOOL_NONE, 0500, owner, owner_gid, f) == -1 ||
+	    make_folder(root, SPOOL_REPORTS, 0700, owner, owner_gid, f) == -1)
 		goto out;
 	if (fsync(root) == -1) {
 		fail_errno(f, ".");

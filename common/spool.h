@@ -45,6 +45,7 @@ enum spool_folder {
 #define SPOOL_NONE "none"	/* empty: the root directory of roles that need no file; the writer may not change it */
 
 #define SPOOL_ALERTS "alerts"	/* a file: what the operator was told (alert.h) */
+#define SPOOL_REPORTS "reports"	/* of the owner: what is counted for reports on TLS, and those that are due */
 
 const char *spool_folder_name(enum spool_folder);
 

@@ -17,6 +17,7 @@
 /* A fetch that failed, in the slot of its domain's hash: a later one of another domain takes it. */
 struct failed {
 	char *domain, *why;
+	enum facts_sts_fault fault;
 	char id[STS_ID_MAX + 1];
 	int64_t at;
 };
@@ -131,26 +132,27 @@ forget_failed(struct failed *d)
 }
 
 static void
-note_failed(struct sts_source *s, const char *domain, const char *id, const char *why)
+note_failed(struct sts_source *s, const char *domain, const char *id, enum facts_sts_fault fault, const char *why)
 {
 	struct failed *d = slot_of(s, domain);
 
 	forget_failed(d);
 	d->domain = xstrdup(domain);
 	d->why = xstrdup(why);
+	d->fault = fault;
 	memcpy(d->id, id, sizeof d->id);
 	d->at = time(NULL);
 }
 
-/* Why the last fetch under that id failed, where it is too early for the next; else NULL. */
-static const char *
+/* The last fetch under that id, which failed, where it is too early for the next; else NULL. */
+static const struct failed *
 why_not_yet(struct sts_source *s, const char *domain, const char *id)
 {
 	const struct failed *d = slot_of(s, domain);
 	int64_t now = time(NULL);
 
 	return d->domain != NULL && strcmp(d->domain, domain) == 0 && strcmp(d->id, id) == 0 &&
-	    now >= d->at && now < d->at + STS_RETRY_S ? d->why : NULL;
+	    now >= d->at && now < d->at + STS_RETRY_S ? d : NULL;
 }
 
 /* ---- answers ---- */
@@ -214,7 +216,7 @@ answer_with(struct sts_lookup *l, struct sts_entry *e, const char *why)
  * is nothing to be told of a domain that publishes none.
  */
 static void
-fall_back(struct sts_lookup *l, const char *why, int published)
+fall_back(struct sts_lookup *l, const char *why, int published, enum facts_sts_fault fault)
 {
 	struct sts_result r = { .state = FACTS_STS_NONE };
 	struct sts_entry e;
@@ -224,6 +226,7 @@ fall_back(struct sts_lookup *l, const char *why, int published)
 		l->ttl = 0;
 	if (!get_kept(l->s, l->domain, &e)) {
 		r.why = published ? xstrdup(why) : NULL;
+		r.fault = fault;
 		answer(l, &r);
 		return;
 	}
@@ -259,16 +262,16 @@ waiting_for(const struct sts_source *s, const struct getting *g)
 }
 
 static void
-got_nothing(struct getting *g, const char *why)
+got_nothing(struct getting *g, enum facts_sts_fault fault, const char *why)
 {
 	struct sts_source *s = g->s;
 	struct sts_lookup *l;
 	char *text = xasprintf("its policy cannot be had: %s", why);
 
-	note_failed(s, g->domain, g->id, text);
+	note_failed(s, g->domain, g->id, fault, text);
 	while ((l = waiting_for(s, g)) != NULL) {
 		l->getting = NULL;
-		fall_back(l, text, 1);
+		fall_back(l, text, 1, fault);
 	}
 	free(text);
 }
@@ -313,11 +316,11 @@ on_fetched(void *arg, const struct fetch_result *r)
 
 	g->fetch = NULL;
 	if (r->end != FETCH_GOOD)
-		got_nothing(g, r->why);
+		got_nothing(g, r->end == FETCH_UNTRUSTED ? FACTS_STS_UNTRUSTED : FACTS_STS_UNFETCHED, r->why);
 	else if (sts_policy_parse(&policy, r->body, r->len, &f) == -1) {
 		shown = xasprintf("the text at https://mta-sts.%s" WELL_KNOWN " is no policy: %s", g->domain,
 		    f.text);
-		got_nothing(g, shown);
+		got_nothing(g, FACTS_STS_INVALID, shown);
 		free(shown);
 	} else {
 		got_policy(g, &policy);
@@ -363,14 +366,14 @@ get(struct sts_source *s, const char *domain, const char *id, struct fail *f)
 static void
 fetch_for(struct sts_lookup *l)
 {
-	const char *why = why_not_yet(l->s, l->domain, l->id);
+	const struct failed *before = why_not_yet(l->s, l->domain, l->id);
 	struct fail f = FAIL_INIT;
 
-	if (why != NULL)
-		fall_back(l, why, 1);
+	if (before != NULL)
+		fall_back(l, before->why, 1, before->fault);
 	else if ((l->getting = get(l->s, l->domain, l->id, &f)) == NULL) {
 		complain(l->s, &f);
-		fall_back(l, f.text, 1);
+		fall_back(l, f.text, 1, FACTS_STS_WELL);
 	}
 }
 
@@ -415,6 +418,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	struct sts_lookup *l = arg;
 	struct txtrec *r = facts_txtrecs(a);
 	struct fail f = FAIL_INIT;
+	enum facts_sts_fault fault = FACTS_STS_WELL;
 	char *why = NULL;
 	int published = 1;
 
@@ -432,6 +436,7 @@ on_txt(void *arg, const struct dns_answer *a)
 		break;
 	case -1:
 		l->id[0] = '\0';
+		fault = FACTS_STS_INVALID;
 		why = xasprintf("its record _mta-sts is not valid: %s (RFC 8461 3.1)", f.text);
 		break;
 	default:
@@ -441,7 +446,7 @@ on_txt(void *arg, const struct dns_answer *a)
 	if (why == NULL)
 		take_id(l);
 	else
-		fall_back(l, why, published);
+		fall_back(l, why, published, fault);
 	free(why);
 }
 
@@ -470,6 +475,12 @@ sts_lookup_cancel(struct sts_lookup *l)
 		return;
 	dns_cancel(l->txt);
 	unlink_lookup(l);
+}
+
+struct fetcher *
+sts_source_fetcher(struct sts_source *s, struct fail *f)
+{
+	return fetcher_of(s, f);
 }
 
 struct sts_source *

@@ -44,9 +44,14 @@ struct sts_source_conf {
 struct sts_source *sts_source_new(struct event_base *, struct dns *, const struct sts_source_conf *);
 void sts_source_free(struct sts_source *);	/* NULL is allowed; after its lookups */
 
+/* What policies are fetched with, for others: the same CAs, the same addresses that are not connected to.  NULL: FAIL_SYS. */
+struct fetcher;
+struct fetcher *sts_source_fetcher(struct sts_source *, struct fail *);
+
 /* As the fields of the same names in struct facts; what is in it is the callee's, with the struct. */
 struct sts_result {
 	enum facts_sts state;	/* NONE or FOUND */
+	enum facts_sts_fault fault;
 	char *why;
 	char *id;
 	int64_t fetched;

@@ -314,6 +314,9 @@ tell_bad_chain(const struct verify_dane *v, int fits, int err, int depth, struct
 
 	out->result = VERIFY_NO_MATCH;
 	out->rule = err == X509_V_ERR_HOSTNAME_MISMATCH ? "RFC 7672 3.2.2" : "RFC 7672 3.1.2";
+	out->reason = err == X509_V_ERR_HOSTNAME_MISMATCH ? VERIFY_REASON_NAME :
+	    err == X509_V_ERR_CERT_HAS_EXPIRED ? VERIFY_REASON_EXPIRED :
+	    err == X509_V_ERR_CERT_NOT_YET_VALID ? VERIFY_REASON_NOT_YET_VALID : VERIFY_REASON_NONE;
 	out->why = xasprintf(
 	    "TLSA %u %u %u of %s fits the chain, but the certificate at depth %d fails: "
 	    "%s",

@@ -57,7 +57,7 @@ struct finding {
 	char *why;		/* in words, escaped */
 	int matched;		/* index of the record that authenticated, or -1 */
 	int depth;		/* of the certificate that it describes, 0 the leaf; or -1 */
-	enum verify_reason reason; /* of verify_pkix(); VERIFY_REASON_NONE otherwise */
+	enum verify_reason reason; /* of verify_pkix(); of verify_dane() where dates or names are at fault */
 	int reference;		/* of verify_pkix(): index of the identity that a name fits, or -1 */
 	enum verify_use *use;	/* for each record */
 	size_t nuse;

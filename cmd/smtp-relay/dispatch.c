@@ -23,7 +23,9 @@
 #include "pace.h"
 #include "pack.h"
 #include "plans.h"
+#include "reports.h"
 #include "sched.h"
+#include "signer.h"
 #include "table.h"
 
 struct outlet {
@@ -51,6 +53,7 @@ struct active {
 	struct spool_name name;
 	struct spool_message msg;
 	unsigned asks;			/* POLICY_MESSAGE_* */
+	char *signature;		/* goes in front of the message; NULL: nothing */
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
@@ -321,6 +324,7 @@ active_free(struct active *a, enum sched_outcome outcome)
 	all_written(a);
 	spool_message_clear(&a->msg);
 	free(a->todo);
+	free(a->signature);
 	free(a->held_by);
 	free(a);
 }
@@ -1124,6 +1128,8 @@ put_order(struct buf *b, const struct part *p, const char *port, const struct cr
 	params = spool_words_text(&m->env.from_options);
 	table_put(b, "mail", params, (char *)NULL);
 	free(params);
+	if (p->a->signature != NULL)
+		table_put(b, "head", p->a->signature, (char *)NULL);
 	for (i = 0; i < p->n; i++) {
 		snprintf(index, sizeof index, "%zu", p->rcpt[i]);
 		journal_proof(proof, p->a->d->conf.key, p->a->name.id, p->rcpt[i]);
@@ -1334,6 +1340,10 @@ on_route_record(void *arg, struct order *o)
 		alerting_dns(d->conf.alerting, strcmp(o->v[1], "sick") == 0, o->v[2], o->v[3]);
 		return;
 	}
+	if (strcmp(o->v[0], "posted") == 0) {
+		reports_posted(d->conf.reports, o);
+		return;
+	}
 	if (o->n != 4 || strcmp(o->v[0], "planned") != 0 || (p = part_of(d, o->v[1])) == NULL ||
 	    !p->asked || text_number(o->v[3], 0, UINT32_MAX, "ttl", &ttl, &f) == -1)
 		return;
@@ -1355,6 +1365,12 @@ on_route_gone(void *arg, const struct fail *f)
 
 static const struct channel_handlers route_handlers = { .record = on_route_record,
 	.gone = on_route_gone };
+
+int
+dispatch_ask_route(struct dispatch *d, const char *text, size_t len, int fd)
+{
+	return d->route != NULL ? channel_send(d->route, text, len, fd) : -1;
+}
 
 void
 dispatch_take_credentials(struct dispatch *d, const struct credentials *c)
@@ -1575,6 +1591,16 @@ take_doubt(struct outlet *o, const struct order *r)
 		plans_doubt(o->d->plans, p->plan_key, now());
 }
 
+/* session SEQ HOST ...: of a host of its plan */
+static void
+take_session(struct outlet *o, const struct order *r)
+{
+	struct part *p = part_of(o->d, r->v[1]);
+
+	if (p != NULL && p->outlet == o && p->plan != NULL)
+		reports_session(o->d->conf.reports, &p->plan->plan, r);
+}
+
 /* Behind this word no order follows. */
 static void
 take_retire(struct outlet *o)
@@ -1602,6 +1628,8 @@ on_out_record(void *arg, struct order *r)
 		take_doubt(arg, r);
 	else if (r->n == 8 && strcmp(r->v[0], "tried") == 0)
 		take_tried(arg, r);
+	else if (r->n == 8 && strcmp(r->v[0], "session") == 0)
+		take_session(arg, r);
 }
 
 /* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
@@ -1847,11 +1875,38 @@ asks_of(const struct spool_message *m)
 }
 
 static void
+cannot_sign(struct active *a)
+{
+	a->soon = 1;
+	finish(a);
+}
+
+static void
+on_signed(void *arg, const char *fields)
+{
+	struct active *a = arg;
+
+	if (fields == NULL) {
+		cannot_sign(a);
+		return;
+	}
+	a->signature = fields[0] != '\0' ? xstrdup(fields) : NULL;
+	begin_parts(a);
+}
+
+static void
 try(struct active *a)
 {
+	int rc = 0;
+
 	a->asks = asks_of(&a->msg);
 	list_todo(a);
-	begin_parts(a);
+	if (a->d->conf.conf->ndkim > 0)
+		rc = signer_ask(a->d->conf.signer, &a->msg, a->msg.fd, on_signed, a);
+	if (rc == 0)
+		begin_parts(a);
+	else if (rc == -1)
+		cannot_sign(a);
 }
 
 static void

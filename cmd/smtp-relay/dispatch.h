@@ -31,6 +31,8 @@
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
 
 struct dispatch;
+struct reports;
+struct signer;
 
 struct dispatch_conf {
 	const struct conf *conf;
@@ -39,6 +41,8 @@ struct dispatch_conf {
 	struct spool *spool;
 	const struct journal_key *key;	/* of journal_replay() */
 	struct alerting *alerting;	/* hears what came of hosts; borrowed */
+	struct reports *reports;
+	struct signer *signer;
 	/*
 	 * Takes a finished file of new/ into the queue's next commit; committed is called with whether it
 	 * is safe.
@@ -75,6 +79,9 @@ void dispatch_take_credentials(struct dispatch *, const struct credentials *);
  */
 void dispatch_route(struct dispatch *, int fd);
 void dispatch_out(struct dispatch *, int fd, unsigned number);
+
+/* A record for route, with a descriptor (-1: none).  -1: there is no route now. */
+int dispatch_ask_route(struct dispatch *, const char *, size_t, int fd);
 
 /* The outs have ended: what they told last is taken.  Nothing new is started. */
 void dispatch_stop(struct dispatch *);

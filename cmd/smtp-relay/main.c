@@ -20,8 +20,11 @@
 #include "master.h"
 #include "ossl.h"
 #include "passwd.h"
+#include "name.h"
 #include "secret.h"
 #include "sendmail.h"
+#include "sign.h"
+#include "sums.h"
 #include "text.h"
 #include "tool.h"
 
@@ -29,11 +32,15 @@
 
 static const char usage[] =
     "usage: smtp-relay [-Fn] [-c CONF] [-e ADDRESS] [-p FILE]\n"
+    "       smtp-relay [-j] [-c CONF] --tlsrpt [DOMAIN]\n"
+    "       smtp-relay [-c CONF] --dkim-record [DOMAIN]\n"
     "       smtp-relay [-c CONF] --passwd USER | --no-passwd USER\n"
     "  -c, --config CONF      configuration (default DIR/smtp-relay.conf, DIR from MTATLS_DIR\n"
     "                         or /etc/mtatls)\n"
+    "      --dkim-record      print the DNS records of the keys that mail is signed with\n"
     "  -e, --explain ADDRESS  say what would happen to a message to user@domain, send nothing\n"
     "  -F, --foreground       stay in the foreground and log to stderr\n"
+    "  -j, --json             one JSON object a line\n"
     "  -n, --check            check the configuration, print what it means, and end\n"
     "      --passwd USER      give USER a password, for AUTH; it is asked for at the terminal, or comes from\n"
     "      --pass-file FILE   a file (- is standard input),\n"
@@ -41,13 +48,15 @@ static const char usage[] =
     "      --pass-env VAR     or the environment\n"
     "      --no-passwd USER   take it away\n"
     "  -p, --pid-file FILE    write the master's process number there\n"
+    "      --tlsrpt           print what was counted today for reports on TLS\n"
     "  -h, --help             this text\n"
     "  -V, --version          the version\n";
 
-enum { OPT_PASSWD = 256, OPT_NO_PASSWD };
+enum { OPT_PASSWD = 256, OPT_NO_PASSWD, OPT_TLSRPT, OPT_DKIM_RECORD };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
+	{ "dkim-record", no_argument, NULL, OPT_DKIM_RECORD },
 	{ "explain", required_argument, NULL, 'e' },
 	{ "foreground", no_argument, NULL, 'F' },
 	{ "check", no_argument, NULL, 'n' },
@@ -55,6 +64,8 @@ static const struct option options[] = {
 	{ "no-passwd", required_argument, NULL, OPT_NO_PASSWD },
 	SECRET_OPTIONS,
 	{ "pid-file", required_argument, NULL, 'p' },
+	{ "tlsrpt", no_argument, NULL, OPT_TLSRPT },
+	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -68,6 +79,9 @@ struct settings {
 	int take_away;
 	struct secret secret;
 	int foreground, check;
+	int tlsrpt, dkim_record;	/* print what was counted; the keys' records */
+	const char *domain;	/* of that domain; NULL: of all */
+	int json;
 	int parent;		/* in the background: where the starter waits for our word; else -1 */
 	int pid_written;
 };
@@ -101,7 +115,7 @@ read_options(int argc, char **argv, struct settings *s)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":c:e:Fnp:hV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:e:Fjnp:hV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c':
 			free(s->conf);
@@ -109,16 +123,25 @@ read_options(int argc, char **argv, struct settings *s)
 			break;
 		case 'e': s->explain = optarg; break;
 		case 'F': s->foreground = 1; break;
+		case 'j': s->json = 1; break;
 		case 'n': s->check = 1; break;
 		case 'p': s->pid_file = optarg; break;
 		case OPT_PASSWD: set_user(s, optarg, 0); break;
+		case OPT_DKIM_RECORD: s->dkim_record = 1; break;
+		case OPT_TLSRPT: s->tlsrpt = 1; break;
 		case OPT_NO_PASSWD: set_user(s, optarg, 1); break;
 		case 'h': tool_help();
 		case 'V': tool_version();
 		default: take_secret(s, ch, argv);
 		}
+	if (s->tlsrpt && s->dkim_record)
+		tool_usage("one of --tlsrpt and --dkim-record");
+	if ((s->tlsrpt || s->dkim_record) && optind < argc)
+		s->domain = argv[optind++];
 	if (optind < argc)
-		tool_usage("no operand is taken");
+		tool_usage(s->tlsrpt || s->dkim_record ? "one domain at most" : "no operand is taken");
+	if (s->json && !s->tlsrpt)
+		tool_usage("-j goes with --tlsrpt");
 	if (secret_given(&s->secret) && (s->user == NULL || s->take_away))
 		tool_usage("--pass-file, --pass-fd and --pass-env go with --passwd");
 	if (s->conf == NULL)
@@ -181,7 +204,7 @@ read_conf(const struct settings *s, enum tool_exit *status)
 		tool_failed(&f);
 		return NULL;
 	}
-	if (s->explain == NULL && s->user == NULL && (s->check || errors > 0))
+	if (s->explain == NULL && s->user == NULL && !s->tlsrpt && !s->dkim_record && (s->check || errors > 0))
 		errors += master_check(conf, print_fail) + (s->check ? sendmail_check_aliases(conf) : 0);
 	if (errors == 0) {
 		*status = TOOL_YES;
@@ -415,6 +438,28 @@ change_passwd(const struct settings *s, const struct conf *conf)
 	return TOOL_NO;
 }
 
+/* As they go into the zone. */
+static enum tool_exit
+print_records(const struct conf *conf, const char *word)
+{
+	struct fail f = FAIL_INIT;
+	char *domain = word != NULL ? name_to_ascii(word, &f) : NULL;
+	enum tool_exit status = TOOL_YES;
+	size_t i, n = 0;
+
+	if (word != NULL && domain == NULL)
+		return tool_failed(&f);
+	for (i = 0; i < conf->ndkim; i++)
+		n += domain == NULL || strcmp(conf->dkim[i].domain, domain) == 0;
+	if (n == 0) {
+		talk(conf->file, "there is no dkim line%s%s", domain != NULL ? " for " : "", domain != NULL ? domain : "");
+		status = TOOL_NO;
+	} else if (sign_print_records(conf, domain, print_fail) > 0)
+		status = TOOL_CANNOT;
+	free(domain);
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -433,6 +478,10 @@ main(int argc, char **argv)
 	}
 	if (s.user != NULL)
 		status = change_passwd(&s, conf);
+	else if (s.dkim_record)
+		status = print_records(conf, s.domain);
+	else if (s.tlsrpt)
+		status = sums_print(conf, s.domain, s.json);
 	else if (s.explain != NULL)
 		status = explain(conf, s.explain);
 	else if (s.check)

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <errno.h>
@@ -38,6 +39,7 @@
 #include "route.h"
 #include "sandbox.h"
 #include "setup.h"
+#include "sign.h"
 #include "sockets.h"
 #include "spool.h"
 #include "table.h"
@@ -49,8 +51,8 @@
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP };
 
-/* The first is the queue, the second route; then the workers: in, out; then hook; auth last: where there is one. */
-enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT, CHILD_HOOK, CHILD_AUTH };
+/* The first is the queue, the second route; then the workers: in, out; then hook, sign; auth last: where there is one. */
+enum child_kind { CHILD_QUEUE, CHILD_ROUTE, CHILD_IN, CHILD_OUT, CHILD_HOOK, CHILD_SIGN, CHILD_AUTH };
 
 struct child {
 	enum child_kind kind;
@@ -217,6 +219,21 @@ check_hook(const struct conf *c, struct fail *f)
 	return 0;
 }
 
+/* Likewise. */
+static int
+check_keys(const struct conf *c, struct fail *f)
+{
+	EVP_PKEY *key;
+	size_t i;
+
+	for (i = 0; i < c->ndkim; i++) {
+		if ((key = sign_key(c, &c->dkim[i], f)) == NULL)
+			return -1;
+		EVP_PKEY_free(key);
+	}
+	return 0;
+}
+
 size_t
 master_check(const struct conf *c, void (*report)(const struct fail *))
 {
@@ -231,6 +248,7 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 	tell(report, &f, check_anchor(c, &f), &errors);
 	tell(report, &f, check_passwords(c, &f), &errors);
 	tell(report, &f, check_hook(c, &f), &errors);
+	tell(report, &f, check_keys(c, &f), &errors);
 	return errors;
 }
 
@@ -428,6 +446,18 @@ become_hook(struct master *m, const struct child *c, int sock, int queue)
 	hook_main(&start);
 }
 
+/* Keys are read before rights are dropped, as auth reads passwords. */
+static void
+become_sign(struct master *m, const struct child *c, int sock, int queue)
+{
+	struct sign_start start = { .conf = m->conf, .queue = queue };
+
+	close_others(m, c, 0);
+	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
+		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+	sign_main(&start);
+}
+
 static void
 become(struct master *m, const struct child *c, int sock, int queue, int names)
 {
@@ -446,6 +476,9 @@ become(struct master *m, const struct child *c, int sock, int queue, int names)
 		break;
 	case CHILD_HOOK:
 		become_hook(m, c, sock, queue);
+		break;
+	case CHILD_SIGN:
+		become_sign(m, c, sock, queue);
 		break;
 	case CHILD_AUTH:
 		become_auth(m, c, sock);
@@ -493,7 +526,8 @@ static int
 introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 {
 	static const char *const words[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route",
-		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_HOOK] = "hook", [CHILD_AUTH] = "" };
+		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_HOOK] = "hook", [CHILD_SIGN] = "sign",
+		[CHILD_AUTH] = "" };
 	char text[64];
 	int n = snprintf(text, sizeof text, "%s %u\n", words[c->kind], c->number);
 
@@ -919,7 +953,7 @@ renew_others(struct master *m)
 	size_t i;
 
 	for (i = 1; i < m->nroles; i++)
-		if (m->child[i].kind >= CHILD_HOOK && m->child[i].state == CHILD_UP) {
+		if (m->child[i].kind >= CHILD_HOOK && m->child[i].state != CHILD_DOWN) {
 			m->child[i].not_before = 0;
 			tell_stop(&m->child[i]);
 		}
@@ -1010,6 +1044,8 @@ needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
 		what = "alert-hook";
 	else if (!is_same(old->alert.user, new->alert.user))
 		what = "alert-user";
+	else if ((old->ndkim > 0) != (new->ndkim > 0))
+		what = "dkim";
 	if (what == NULL)
 		return 0;
 	fail(f, FAIL_POLICY, "%s has another value: that needs a restart", what);
@@ -1028,7 +1064,7 @@ read_again(const struct master *m, struct buf *text, struct fail *f)
 	if (errors > 0)
 		fail(f, FAIL_INPUT, "%.300s: %zu error%s", m->conf->file, errors, errors == 1 ? "" : "s");
 	else if (!needs_restart(m->conf, c, f) && check_anchor(c, f) == 0 && check_passwords(c, f) == 0 &&
-	    check_hook(c, f) == 0)
+	    check_hook(c, f) == 0 && check_keys(c, f) == 0)
 		return c;
 	conf_free(c);
 	return NULL;
@@ -1309,6 +1345,7 @@ make_children(struct master *m)
 
 	m->nroles = 2 + 2 * (size_t)m->conf->workers;
 	m->nchildren = m->nroles + (conf_has_auth(m->conf) ? 1 : 0) + (m->conf->alert.hook != NULL ? 1 : 0) +
+	    (m->conf->ndkim > 0 ? 1 : 0) +
 	    (1 + 2 * m->conf->workers) * (size_t)MASTER_GENERATIONS;
 	m->child = xcalloc(m->nchildren, sizeof *m->child);
 	for (i = 0; i < m->nroles; i++) {
@@ -1319,6 +1356,8 @@ make_children(struct master *m)
 	}
 	if (m->conf->alert.hook != NULL)
 		add_single(m, CHILD_HOOK, "hook");
+	if (m->conf->ndkim > 0)
+		add_single(m, CHILD_SIGN, "sign");
 	if (conf_has_auth(m->conf))
 		add_single(m, CHILD_AUTH, "auth");
 }

@@ -34,16 +34,26 @@
  *			deliver SEQ ID PORT OFFSET SIZE CRC 8BIT HOST FROM	+fd of the message, lines "mail PARAMETERS"
  *						and "rcpt INDEX ADDRESS PROOF [PARAMETERS]", "password USER PASSWORD"
  *						where the plan's hosts ask for it, then the plan's
+ *						"head FIELDS" goes in front of the message
  *			retire			that was the last order: the answer to the same word
  *	out -> queue	switched		the journal before is done with
  *			retire			give me no more orders
  *			result SEQ INDEX STATE TEXT [unwritten]	of a recipient; final, and yet not in the journal
  *			tried SEQ HOST ADDRESS VERDICT TROUBLE RULE WHY	what came of a host (tried.h)
+ *			session SEQ HOST ADDRESS RESULT LOCAL HELO WHY	of a connection, or of a host that is passed
+ *						over: for reports on TLS, where the plan says that they are wanted
  *			moved SEQ HOST OUTCOME	the host did not do; on to that one of the plan, or none
  *			doubt SEQ		a host failed in a way that a newer plan might mend
  *			finished SEQ OUTCOME	of the order
  *	queue -> hook	run SEQ KIND NAME EVENT	and what the program reads
  *	hook -> queue	ran SEQ			it has ended, or could not begin
+ *	master -> queue	sign NUMBER	+fd	likewise
+ *	queue -> sign	sign SEQ DOMAIN REPORT OFFSET SIZE	+fd of the message
+ *	sign -> queue	signed SEQ FIELDS	what goes in front of it
+ *			unsigned SEQ WHY	it never can be
+ *			unknown SEQ ""		there is no such domain in its configuration
+ *	queue -> route	post SEQ URI	+fd	a report on TLS for an HTTPS server
+ *	route -> queue	posted SEQ good|failed WHY
  *	queue -> in	done SLOT ID CODE STATUS TEXT	how that ended: 250, or why not
  */
 #ifndef RELAY_ORDER_H

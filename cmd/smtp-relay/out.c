@@ -25,6 +25,7 @@
 #include "pack.h"
 #include "spool_file.h"
 #include "table.h"
+#include "tell.h"
 #include "tickets.h"
 #include "tlsa.h"
 #include "tried.h"
@@ -43,6 +44,7 @@ struct line {
 	int64_t shaken;			/* when it, or the one that was resumed, had a full handshake */
 	unsigned uses;
 	int spent;			/* no further message goes over it */
+	char *told;			/* the domain for whose reports it counted last; NULL: none's */
 	struct event *idle;
 };
 
@@ -64,6 +66,8 @@ struct delivery {
 	int has8bit;
 	char *from;
 	char *name, *password;		/* for AUTH at the plan's hosts; NULL: none */
+	char *head;			/* fields in front of the message; NULL: none */
+	int head_sent;
 	struct recipient *rcpt;
 	size_t nrcpts;
 	struct buf plan_text;
@@ -166,6 +170,7 @@ delivery_free(struct delivery *d)
 	if (d->patience != NULL)
 		event_free(d->patience);
 	free(d->from);
+	free(d->head);
 	free(d->reason);
 	free(d->send);
 	free(d->send_index);
@@ -404,6 +409,7 @@ line_free(struct line *ln)
 	SSL_SESSION_free(ln->given[1]);
 	unpacked_free(ln->plan);
 	free(ln->key);
+	free(ln->told);
 	free(ln);
 }
 
@@ -529,10 +535,11 @@ start_transaction(struct delivery *d, struct line *ln)
 			d->send_index[n++] = i;
 		}
 	d->at = 0;
+	d->head_sent = 0;
 	d->crc_so_far = 0;
 	behave_as(&ln->contact, &d->plan->controls);
 	d->order = (struct smtp_transaction){ .from = d->from, .rcpt = d->send, .nrcpts = n,
-		.size = d->size, .has8bit = d->has8bit, .params = d->params,
+		.size = d->size + (d->head != NULL ? strlen(d->head) : 0), .has8bit = d->has8bit, .params = d->params,
 		.rcpt_params = d->send_params };
 	/* Where no level is asked for, neither is REQUIRETLS: policy's by_socket(). */
 	if (ln->contact.target.host->host->path != NULL)
@@ -676,6 +683,19 @@ take_results(struct delivery *d, struct line *ln, int go_on)
 	return left;
 }
 
+/* One that is used for several domains is a session of each. */
+static void
+count_session(struct line *ln)
+{
+	const struct delivery *d = ln->user;
+
+	if (ln->told != NULL && strcmp(ln->told, d->plan->facts->domain) == 0)
+		return;
+	free(ln->told);
+	ln->told = xstrdup(d->plan->facts->domain);
+	tell_session(ln->out->queue, d->seq, d->plan, d->host, d->addr, &ln->contact);
+}
+
 static void
 on_ready(struct contact *c, void *arg)
 {
@@ -684,6 +704,7 @@ on_ready(struct contact *c, void *arg)
 	log_host(ln->user, c, "connected", LOG_LEVEL_INFO);
 	tell_contact(ln->user, c);
 	keep_sessions(ln);
+	count_session(ln);
 	start_transaction(ln->user, ln);
 }
 
@@ -722,6 +743,10 @@ on_body(struct contact *c, void *arg)
 	size_t want = d->size - d->at < sizeof piece ? d->size - d->at : sizeof piece;
 	ssize_t n = 0;
 
+	if (d->head != NULL && !d->head_sent) {
+		d->head_sent = 1;
+		contact_body(c, d->head, strlen(d->head));
+	}
 	if (want > 0 && (n = pread(d->fd, piece, want, (off_t)(d->offset + d->at))) <= 0) {
 		break_off(ln, n == -1 ? strerror(errno) : "it is short", n == -1 ? "nothing" : "damaged");
 		return;
@@ -829,6 +854,7 @@ on_ended(struct contact *c, void *arg)
 	else
 		log_host(d, c, "not-delivered", LOG_LEVEL_WARN);
 	tell_contact(d, c);
+	tell_session(d->out->queue, d->seq, d->plan, d->host, d->addr, c);
 	reason(d, soft_status(c, soft), "%s: %s [%s]", c->target.host->host->name, c->verdict.why, c->verdict.rule);
 	doubt(d);
 	if (c->verdict.status != NULL)
@@ -1019,6 +1045,7 @@ note_skip(struct delivery *d, const struct plan_host *h)
 		.word = h->act == PLAN_SKIP ? VERDICT_SKIP : VERDICT_INCONCLUSIVE, .rule = h->rule, .why = h->why };
 
 	tell_tried(d, &t);
+	tell_session(d->out->queue, d->seq, d->plan, d->host, 0, NULL);
 	note_trouble(d, h->need == PLAN_MAY ? "4.4.4" : "4.7.5", h->rule, h->why);
 }
 
@@ -1086,6 +1113,7 @@ try_next(struct delivery *d)
 		free(key);
 		event_del(ln->idle);
 		ln->user = d;
+		count_session(ln);
 		start_transaction(d, ln);
 		return;
 	}
@@ -1131,6 +1159,16 @@ take_mail(void *ctx, const struct table_line *l, struct fail *f)
 }
 
 static int
+take_head(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct delivery *d = ctx;
+
+	(void)f;
+	d->head = xstrdup(l->v[0]);
+	return 0;
+}
+
+static int
 take_password(void *ctx, const struct table_line *l, struct fail *f)
 {
 	struct delivery *d = ctx;
@@ -1152,7 +1190,8 @@ static int
 read_order(struct delivery *d, struct order *o, struct fail *f)
 {
 	static const struct table_row rows[] = { { "rcpt", 3, 4, 0, take_rcpt },
-		{ "mail", 1, 1, TABLE_ONCE, take_mail }, { "password", 2, 2, TABLE_ONCE, take_password } };
+		{ "mail", 1, 1, TABLE_ONCE, take_mail }, { "password", 2, 2, TABLE_ONCE, take_password },
+		{ "head", 1, 1, TABLE_ONCE, take_head } };
 	long long port, offset, size, crc, has8bit, host;
 	char *plan = strstr(o->more, "\nplan ");
 
@@ -1177,7 +1216,7 @@ read_order(struct delivery *d, struct order *o, struct fail *f)
 	d->from = xstrdup(o->v[9]);
 	/* Recipients stand before the plan.  Only behind a line's end is it that: an address may end in "plan". */
 	plan++;
-	if (table_parse("order", o->more, plan - o->more, rows, 3, d, NULL, NULL) > 0 || d->nrcpts == 0)
+	if (table_parse("order", o->more, plan - o->more, rows, 4, d, NULL, NULL) > 0 || d->nrcpts == 0)
 		return fail(f, FAIL_SYS, "an order from the queue names no recipients");
 	buf_add(&d->plan_text, plan, o->more_len - (plan - o->more));
 	if ((d->plan = unpack_plan(d->plan_text.p, d->plan_text.len, f)) == NULL)

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "table.h"
 #include "tlsa.h"
+#include "tlsrpt_sums.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTROLS_WORDS (CONTROLS_KEYS - CONTROLS_CONCURRENCY + 1)
@@ -144,6 +145,58 @@ pack_plan(struct buf *b, const struct plan *p, const struct controls *controls)
 				table_put(b, "addr", facts_addr_text(&h->host->addr[j], text),
 				    (char *)NULL);
 	}
+}
+
+static void
+put_uris(struct buf *b, const struct facts *f)
+{
+	size_t i, n = 0, octets = 0;
+
+	for (i = 0; i < f->tlsrpt.n && n < TLSRPT_SUMS_URIS; i++) {
+		const char *uri = f->tlsrpt.rua[i].uri;
+
+		/* Encoding may triple one. */
+		if ((octets += 3 * strlen(uri) + 1) > PACK_REPORT_MAX / 2)
+			break;
+		if (n++ == 0)
+			buf_puts(b, "report");
+		table_put_word(b, uri, strlen(uri));
+	}
+	if (n > 0)
+		buf_putc(b, '\n');
+}
+
+static void
+put_sts(struct buf *b, const struct facts *f)
+{
+	char mode[24], age[24];
+	size_t i, end = b->len + PACK_REPORT_MAX / 2 - 1000;
+
+	number(mode, f->sts.mode);
+	number(age, f->sts.max_age);
+	buf_puts(b, "sts-policy");
+	table_put_word(b, mode, strlen(mode));
+	table_put_word(b, age, strlen(age));
+	for (i = 0; i < f->sts.nmx && i < TLSRPT_SUMS_STRINGS && b->len < end; i++)
+		table_put_word(b, f->sts.mx[i], strlen(f->sts.mx[i]));
+	buf_putc(b, '\n');
+}
+
+void
+pack_report(struct buf *b, const struct plan *p)
+{
+	const struct facts *f = p->facts;
+	char fault[24];
+
+	/* RFC 8460 5.3: reports are sent without a look at the policies, and so is what else asks for that. */
+	if (f->tlsrpt_state != FACTS_TLSRPT_FOUND || (p->policy.message & POLICY_MESSAGE_TLS_OPTIONAL))
+		return;
+	put_uris(b, f);
+	if (f->sts_state == FACTS_STS_FOUND)
+		put_sts(b, f);
+	number(fault, f->sts_fault);
+	if (f->sts_fault != FACTS_STS_WELL)
+		table_put(b, "sts-fault", fault, (char *)NULL);
 }
 
 /* ---- unpacking ---- */
@@ -364,7 +417,57 @@ take_tlsa(void *ctx, const struct table_line *l, struct fail *f)
 	return 0;
 }
 
+static int
+take_report(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	size_t i;
+
+	if (u->facts == NULL)
+		return fail(f, FAIL_INPUT, "no facts above");
+	u->facts->tlsrpt_state = FACTS_TLSRPT_FOUND;
+	u->facts->tlsrpt.rua = xcalloc(l->n, sizeof *u->facts->tlsrpt.rua);
+	for (i = 0; i < l->n; i++)
+		u->facts->tlsrpt.rua[u->facts->tlsrpt.n++].uri = xstrdup(l->v[i]);
+	return 0;
+}
+
+/* sts-policy MODE AGE MX... */
+static int
+take_sts_policy(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	long long mode, age;
+	size_t i;
+
+	if (u->facts == NULL || small_number(l->v[0], STS_ENFORCE, &mode, f) == -1 ||
+	    small_number(l->v[1], STS_AGE_MAX, &age, f) == -1)
+		return -1;
+	u->facts->sts_state = FACTS_STS_FOUND;
+	u->facts->sts.mode = (enum sts_mode)mode;
+	u->facts->sts.max_age = (uint32_t)age;
+	for (i = 2; i < l->n; i++)
+		if (sts_policy_add_mx(&u->facts->sts, l->v[i], strlen(l->v[i]), f) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+take_sts_fault(void *ctx, const struct table_line *l, struct fail *f)
+{
+	struct unpacked *u = ctx;
+	long long fault;
+
+	if (u->facts == NULL || small_number(l->v[0], FACTS_STS_INVALID, &fault, f) == -1)
+		return -1;
+	u->facts->sts_fault = (enum facts_sts_fault)fault;
+	return 0;
+}
+
 static const struct table_row rows[] = {
+	{ "report", 1, TLSRPT_SUMS_URIS, TABLE_ONCE, take_report },
+	{ "sts-policy", 2, TLSRPT_SUMS_STRINGS + 2, TABLE_ONCE, take_sts_policy },
+	{ "sts-fault", 1, 1, TABLE_ONCE, take_sts_fault },
 	{ "plan", 4, 4, TABLE_ONCE | TABLE_REQUIRED, take_plan },
 	{ "facts", 6, 6, TABLE_ONCE | TABLE_REQUIRED, take_facts },
 	{ "sts", 1, 1, TABLE_ONCE, take_sts },

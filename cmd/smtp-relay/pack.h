@@ -20,6 +20,12 @@ void pack_host(struct buf *, const struct plan *, const struct plan_host *);
 
 /* Likewise, of the controls: the certificate, whose password, the source addresses. */
 void pack_session(struct buf *, const struct controls *);
+/*
+ * What TLS reporting wants to know of the domain (tlsrpt_judge.h), behind the plan: where reports go, and its MTA-STS policy;
+ * nothing where it wants none, or the message asks for no policy to be looked at.  At most PACK_REPORT_MAX octets.
+ */
+#define PACK_REPORT_MAX 16384
+void pack_report(struct buf *, const struct plan *);
 
 /* A plan that owns its facts and all its strings. */
 struct unpacked {

@@ -21,6 +21,8 @@
 #include "file.h"
 #include "journal.h"
 #include "log.h"
+#include "reports.h"
+#include "signer.h"
 #include "spool.h"
 #include "table.h"
 
@@ -54,6 +56,8 @@ struct queue {
 	struct alerting *alerting;
 	struct event *commit, *probe;
 	struct ear *ear;
+	struct reports *reports;
+	struct signer *signer;
 };
 
 static void
@@ -231,10 +235,12 @@ take_conf(struct queue *q, int fd)
 	q->conf = conf;
 	dispatch_take_conf(q->dispatch, conf);
 	alerting_take_conf(q->alerting, conf);
+	reports_take_conf(q->reports, conf);
+	signer_take_conf(q->signer, conf);
 	conf_free(old);
 }
 
-/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, conf +fd, credentials +fd; identities, their lines */
+/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, sign NUMBER +fd, conf +fd, credentials +fd; identities, their lines */
 static void
 on_master_record(void *arg, struct order *o)
 {
@@ -265,6 +271,8 @@ on_master_record(void *arg, struct order *o)
 		dispatch_route(q->dispatch, o->fd);
 	else if (strcmp(o->v[0], "hook") == 0)
 		alerting_hook(q->alerting, o->fd);
+	else if (strcmp(o->v[0], "sign") == 0)
+		signer_channel(q->signer, o->fd);
 	else
 		fail(&f, FAIL_SYS, "a record from the master is not known");
 	if (f.kind != FAIL_NONE)
@@ -282,6 +290,12 @@ submit(void *arg, const char *id, void (*committed)(void *, int ok), void *commi
 	r->arg = committed_arg;
 	spool_batch_add(&q->batch, id, time(NULL), r);
 	ask_for_commit(q);
+}
+
+static int
+ask_route(void *arg, const char *text, size_t len, int fd)
+{
+	return dispatch_ask_route(((struct queue *)arg)->dispatch, text, len, fd);
 }
 
 /* ---- the commit ---- */
@@ -501,6 +515,7 @@ on_stop(void *arg)
 
 	ear_end(q->ear);
 	dispatch_stop(q->dispatch);
+	reports_stop(q->reports);
 	while (q->batch.n + q->named.n > 0)
 		on_commit(-1, 0, q);
 	alerting_stop(q->alerting);
@@ -533,6 +548,8 @@ queue_main(const struct queue_start *start)
 	static struct queue q;
 	struct dispatch_conf dispatch = { .conf = start->conf, .name = start->role.name,
 		.spool = &q.spool, .key = &q.key, .submit = submit, .arg = &q };
+	struct reports_conf reports = { .conf = start->conf, .name = start->role.name, .spool = &q.spool,
+		.submit = submit, .ask_route = ask_route, .arg = &q };
 	struct fail f = FAIL_INIT;
 
 	q.start = start;
@@ -548,8 +565,10 @@ queue_main(const struct queue_start *start)
 	if ((q.commit = evtimer_new(q.role.base, on_commit, &q)) == NULL ||
 	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)
 		alloc_failed();
-	dispatch.base = q.role.base;
+	dispatch.base = reports.base = q.role.base;
 	dispatch.alerting = q.alerting = new_alerting(&q, start);
+	dispatch.reports = q.reports = reports_new(&reports);
+	dispatch.signer = q.signer = signer_new(q.role.base, start->conf, start->role.name);
 	q.dispatch = dispatch_new(&dispatch);
 	dispatch_take_credentials(q.dispatch, start->credentials);
 	replay(&q);

@@ -72,6 +72,8 @@ answer(struct question *q, struct facts *facts)
 	head = b.len;
 	conf_controls(q->r->start->conf, q->domain, &controls);
 	pack_plan(&b, &plan, &controls);
+	if (b.len <= ORDER_MAX / 2 - PACK_REPORT_MAX)
+		pack_report(&b, &plan);
 	/* Room is left for the recipients that go with it. */
 	if (b.len > ORDER_MAX / 2) {
 		b.len = head;
@@ -143,6 +145,7 @@ ask(struct route *r, const char *seq, const char *domain, unsigned asks)
 	conf_policy(conf, domain, &q->policy);
 	q->policy.message = asks;
 	lookup.want_tlsa = policy_wants_tlsa(&q->policy);
+	lookup.want_tlsrpt = conf->tlsrpt.from != NULL && route == NULL && !(asks & POLICY_MESSAGE_TLS_OPTIONAL);
 	/* "[192.0.2.1]" as a domain is an address literal (RFC 5321 4.1.3). */
 	facts = route != NULL ? hops_facts(&route->hops) : lookup_literal(domain);
 	if (facts != NULL && hops_known(facts))
@@ -159,12 +162,71 @@ ask(struct route *r, const char *seq, const char *domain, unsigned asks)
 	}
 }
 
+/* ---- reports on TLS for HTTPS servers ---- */
+
+struct post {
+	struct route *r;
+	char seq[24];
+};
+
+static void
+on_posted(void *arg, const struct fetch_result *result)
+{
+	struct post *p = arg;
+	struct buf b = BUF_INIT;
+
+	table_put(&b, "posted", p->seq, result->end == FETCH_GOOD ? "good" : "failed",
+	    result->why != NULL ? result->why : "", (char *)NULL);
+	channel_send(p->r->queue, b.p, b.len, -1);
+	buf_clear(&b);
+	free(p);
+}
+
+static int
+read_report(int fd, struct buf *b)
+{
+	char piece[65536];
+	ssize_t n;
+
+	lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, piece, sizeof piece)) > 0 && b->len < ROUTE_REPORT_MAX)
+		buf_add(b, piece, (size_t)n);
+	return n == 0 ? 0 : -1;
+}
+
+/* post SEQ URI +fd */
+static void
+post(struct route *r, const char *seq, const char *uri, int fd)
+{
+	struct post *p = xcalloc(1, sizeof *p);
+	struct fail f = FAIL_INIT;
+	struct buf b = BUF_INIT;
+	struct fetcher *fetcher = sts_source_fetcher(r->sts, &f);
+	struct fetch_result failed = { .end = FETCH_FAILED, .why = f.text };
+
+	p->r = r;
+	snprintf(p->seq, sizeof p->seq, "%s", seq);
+	if (fetcher == NULL)
+		on_posted(p, &failed);
+	else if (read_report(fd, &b) == -1) {
+		fail(&f, FAIL_SYS, "the report cannot be read, or is too large");
+		on_posted(p, &failed);
+	} else
+		fetch_post(fetcher, uri, "application/tlsrpt+gzip", b.p, b.len, on_posted, p);
+	buf_clear(&b);
+}
+
 static void
 on_record(void *arg, struct order *o)
 {
 	struct fail f = FAIL_INIT;
 	long long asks;
 
+	if (o->n == 3 && strcmp(o->v[0], "post") == 0 && o->fd != -1) {
+		post(arg, o->v[1], o->v[2], o->fd);
+		close(o->fd);
+		return;
+	}
 	if (o->fd != -1)
 		close(o->fd);
 	if (o->n == 4 && strcmp(o->v[0], "route") == 0 && text_number(o->v[3], 0, 3, "asks", &asks, &f) == 0) {

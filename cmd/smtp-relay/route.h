@@ -13,6 +13,7 @@
 
 struct dns;
 
+#define ROUTE_REPORT_MAX (32 * 1024 * 1024)	/* octets of a report that is posted */
 #define ROUTE_NAMES_S 5		/* one that retired answers for so long, as an in waits for a name */
 
 struct route_start {

@@ -21,6 +21,9 @@
  *	garbage			no HTTP
  *	close			takes the request and closes
  *	tls11			offers no TLS above 1.1
+ *
+ * SNI reports.DOMAIN is a server for reports (RFC 8460 5.4): the file SITES/reports.DOMAIN has behaviour and certificate; what is
+ * posted becomes the file SITES/posted.N, N from 0, and its type is told with event `post`.  Behaviours: good (201), error (500).
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -76,9 +79,9 @@ read_site(struct site *s, const char *host)
 	FILE *fp;
 
 	memset(s, 0, sizeof *s);
-	if (strncmp(host, "mta-sts.", 8) != 0 || strchr(host, '/') != NULL)
+	if ((strncmp(host, "mta-sts.", 8) != 0 && strncmp(host, "reports.", 8) != 0) || strchr(host, '/') != NULL)
 		return -1;
-	snprintf(s->domain, sizeof s->domain, "%s", host + 8);
+	snprintf(s->domain, sizeof s->domain, "%s", host[0] == 'r' ? host : host + 8);
 	snprintf(path, sizeof path, "%s/%s", sites, s->domain);
 	if ((fp = fopen(path, "r")) == NULL)
 		return -1;
@@ -245,9 +248,11 @@ behave(SSL *ssl, const struct site *s, const char *path)
 		answer(ssl, s, "200 OK", PLAIN, s->len);
 }
 
+static int take_post(SSL *, const struct site *, const char *, size_t);
+
 /* The request, as far as its path. */
 static int
-read_path(SSL *ssl, char *path, size_t size)
+read_path(SSL *ssl, const struct site *s, char *path, size_t size)
 {
 	char request[4096];
 	size_t n = 0;
@@ -261,6 +266,8 @@ read_path(SSL *ssl, char *path, size_t size)
 			break;
 	}
 	request[n] = '\0';
+	if (take_post(ssl, s, request, n))
+		return -1;
 	if (strncmp(request, "GET ", 4) != 0 || (end = strchr(request + 4, ' ')) == NULL)
 		return -1;
 	*end = '\0';
@@ -272,6 +279,43 @@ read_path(SSL *ssl, char *path, size_t size)
 		if (strncasecmp(end + 1, "Cookie:", 7) == 0 || strncasecmp(end + 1, "Authorization:", 14) == 0)
 			note("credentials", path);
 	return 0;
+}
+
+/* 1: the request was a POST, and is answered. */
+static int
+take_post(SSL *ssl, const struct site *s, const char *request, size_t n)
+{
+	const char *body = memmem(request, n, "\r\n\r\n", 4), *type, *length;
+	char path[600], what[400];
+	static char text[1 << 20];
+	size_t want, have;
+	int out, got, i;
+
+	if (strncmp(request, "POST ", 5) != 0 || body == NULL)
+		return 0;
+	type = strcasestr(request, "\r\nContent-Type: ");
+	length = strcasestr(request, "\r\nContent-Length: ");
+	want = length != NULL ? strtoul(length + 18, NULL, 10) : 0;
+	body += 4;
+	have = n - (size_t)(body - request);
+	memcpy(text, body, have);
+	while (have < want && have < sizeof text && (got = SSL_read(ssl, text + have, (int)(sizeof text - have))) > 0)
+		have += (size_t)got;
+	snprintf(what, sizeof what, "%.*s %.*s", (int)strcspn(request + 5, " "), request + 5,
+	    type != NULL ? (int)strcspn(type + 16, "\r") : 1, type != NULL ? type + 16 : "-");
+	note("post", what);
+	if (!is(s, "good")) {
+		answer(ssl, s, "500 Internal Server Error", "Content-Type: text/plain\r\n", 0);
+		return 1;
+	}
+	for (i = 0, out = -1; out == -1 && i < 1000; i++) {
+		snprintf(path, sizeof path, "%s/posted.%d", sites, i);
+		out = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	}
+	(void)!write(out, text, have);
+	close(out);
+	answer(ssl, s, "201 Created", "Content-Type: text/plain\r\n", 0);
+	return 1;
 }
 
 static void
@@ -291,7 +335,7 @@ serve(int fd)
 		note("refused", site.domain[0] != '\0' ? site.domain : "-");
 		exit(0);
 	}
-	if (read_path(ssl, path, sizeof path) == 0) {
+	if (read_path(ssl, &site, path, sizeof path) == 0) {
 		note("get", site.domain);
 		behave(ssl, &site, path);
 	}

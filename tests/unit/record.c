@@ -154,10 +154,48 @@ test_plan(void)
 	unpacked_free(NULL);
 }
 
+/* What reports on TLS want to know stands behind the plan, and not for a message that asks for no policy. */
+static void
+test_report(void)
+{
+	static const char lines[] = "report mailto:a@b.test https://c.test/x%25\nsts-policy 2 86400 mx.test *.mx.test\nsts-fault 2\n";
+	char *both = xasprintf("%s%s", plan, lines);
+	struct fail f = FAIL_INIT;
+	struct unpacked *u = unpack_plan(both, strlen(both), &f);
+	struct buf b = BUF_INIT;
+	size_t i;
+
+	unit_ok(u != NULL, "unpacked: %s", f.text);
+	unit_int(u->facts->tlsrpt.n, 2, "where reports go");
+	unit_str(u->facts->tlsrpt.rua[1].uri, "https://c.test/x%", "a URI");
+	unit_int(u->facts->sts.mode, STS_ENFORCE, "the MTA-STS policy");
+	pack_report(&b, &u->plan);
+	unit_str(b.p, lines, "packed again it is the same");
+	b.len = 0;
+	u->plan.policy.message = POLICY_MESSAGE_TLS_OPTIONAL;
+	pack_report(&b, &u->plan);
+	unit_int(b.len, 0, "TLS-Required: No");
+	u->plan.policy.message = 0;
+	for (i = 0; i < 1000; i++)
+		sts_policy_add_mx(&u->facts->sts, "*.quite.a.long.name.of.a.host.that.has.many.labels.test", 55, NULL);
+	free(u->facts->tlsrpt.rua[0].uri);
+	u->facts->tlsrpt.rua[0].uri = xmalloc(6001);
+	memset(u->facts->tlsrpt.rua[0].uri, ' ', 6000);
+	u->facts->tlsrpt.rua[0].uri[6000] = '\0';
+	b.len = 0;
+	pack_report(&b, &u->plan);
+	unit_ok(b.len > 0 && b.len <= PACK_REPORT_MAX, "it has a limit: %zu", b.len);
+	buf_clear(&b);
+	unpacked_free(u);
+	free(both);
+}
+
 static void
 test_bad_plans(void)
 {
-	static const char *const bad[] = { "", "plan 0 s r w\n", "facts d 0 0 1 c \"\"\n",
+	static const char *const bad[] = { "", "plan 0 s r w\nfacts d 0 0 1 c \"\"\nsts-policy 3 1 mx.test\n",
+		"plan 0 s r w\nfacts d 0 0 1 c \"\"\nsts-policy 2 1 no_mx\n", "plan 0 s r w\nfacts d 0 0 1 c \"\"\nsts-fault 9\n",
+		"report x\nplan 0 s r w\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\n", "facts d 0 0 1 c \"\"\n",
 		"plan 9 s r w\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\nfacts d 6 0 1 c \"\"\n",
 		"plan 0 s r w\nfacts d 0 0 2 c \"\"\n", "plan 0 s r w\nsts 1\nfacts d 0 0 1 c \"\"\n", "plan 0 s r w\nplan 0 s r w\nfacts d 0 0 1 c \"\"\n",
 		"plan 0 s r w\nfacts d 0 0 1 c \"\"\naddr 192.0.2.1\n", "plan 0 s r w\nfacts d 0 0 1 c \"\"\ntlsa 3%201%201%20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
@@ -230,6 +268,7 @@ main(void)
 	test_bad_orders();
 	test_gathered();
 	test_plan();
+	test_report();
 	test_bad_plans();
 	test_tried();
 	close(pair[0]);
