@@ -173,12 +173,12 @@ only_file()
 	[ "$(find "$1" -type f | wc -l)" -eq 1 ] && cat "$1"/*
 }
 
-# [OPTION…]: a sink for good.test at $SINK_PORT, whose messages are files of $RELAY/sink.
+# A sink at $SINK_PORT, whose messages are files of $RELAY/sink.
 start_sink()
 {
 	SINK_PORT=$(relay_free_port)
 	mkdir -p "$RELAY/sink"
-	mailer sink "$@" -s "$RELAY/sink" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
+	mailer sink -s "$RELAY/sink" "$RELAY/taken" 127.0.0.1 "$SINK_PORT" </dev/null >"$RELAY/sink.log" 2>&1 3>&- &
 	SINK_PID=$!
 	relay_await 10 sink_listens
 }
