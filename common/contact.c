@@ -408,7 +408,7 @@ go_on(struct contact *c, enum smtp_want want)
 static void
 note_local(struct contact *c)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof ss;
 
 	if (getsockname(io_fd(c->io), (struct sockaddr *)&ss, &len) == -1)
