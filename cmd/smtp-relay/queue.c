@@ -240,7 +240,10 @@ take_conf(struct queue *q, int fd)
 	conf_free(old);
 }
 
-/* worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, sign NUMBER +fd, conf +fd, credentials +fd; identities, their lines */
+/*
+ * worker NUMBER +fd, out NUMBER +fd, route NUMBER +fd, hook NUMBER +fd, sign NUMBER +fd, conf +fd, credentials +fd;
+ * identities, their lines
+ */
 static void
 on_master_record(void *arg, struct order *o)
 {

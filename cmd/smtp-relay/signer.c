@@ -119,10 +119,9 @@ domain_to_sign(const struct conf *c, const struct spool_message *m, int *report)
 static int
 send_request(struct request *r)
 {
-	int rc;
-
 	char seq[24], offset[24], size[24];
 	struct buf b = BUF_INIT;
+	int rc;
 
 	if (r->s->channel == NULL)
 		return 0;

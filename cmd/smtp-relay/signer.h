@@ -27,9 +27,9 @@ void signer_channel(struct signer *, int fd);
 typedef void signer_fn(void *arg, const char *fields);
 
 /*
- * -1: not now, for want of a descriptor.  0: nothing of this message is to be signed: it is not of a client that may relay, or its From is of no domain that has a key
- * (RFC 6376 6.3: a signature says that we answer for it).  1: the function is called; fd, to read the message from, is
- * borrowed until then.
+ * -1: not now, for want of a descriptor.  0: nothing of this message is to be signed: it is not of a client that may relay, or
+ * its From is of no domain that has a key (RFC 6376 6.3: a signature says that we answer for it).  1: the function is called;
+ * fd, to read the message from, is borrowed until then.
  */
 int signer_ask(struct signer *, const struct spool_message *, int fd, signer_fn *, void *arg);
 
