@@ -11,19 +11,12 @@
 #include "alloc.h"
 #include "name.h"
 #include "table.h"
+#include "text.h"
 
 struct credentials {
 	struct credential *v;
 	size_t n;
 };
-
-static void
-wipe(char *s)
-{
-	if (s != NULL)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
 
 void
 credentials_free(struct credentials *c)
@@ -33,7 +26,7 @@ credentials_free(struct credentials *c)
 	for (i = 0; c != NULL && i < c->n; i++) {
 		free(c->v[i].name);
 		free(c->v[i].user);
-		wipe(c->v[i].password);
+		text_wipe(c->v[i].password);
 	}
 	if (c != NULL)
 		free(c->v);

@@ -71,17 +71,19 @@ file_read(const char *path, size_t max, struct buf *b, struct fail *f)
 	return rc;
 }
 
-int
-file_read_at(int dir, const char *name, const char *path, size_t max, struct buf *b, struct fail *f)
-{
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), rc = -1;
-	struct stat st;
+/* Neither a FIFO without a writer nor a line without a carrier holds us up. */
+#define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
 
-	if (fd == -1 && errno == ELOOP)
-		fail(f, FAIL_INPUT, "%.300s: a symbolic link, which is not followed here", path);
-	else if (fd == -1 || fstat(fd, &st) == -1)
+/* Closes fd, where it is one. */
+static int
+read_regular(int fd, const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	struct stat st;
+	int rc = -1;
+
+	if (fd == -1 || fstat(fd, &st) == -1)
 		fail_errno(f, "%.300s", path);
-	else if (!S_ISREG(st.st_mode))
+	else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		fail(f, FAIL_INPUT, "%.300s: not a regular file", path);
 	else
 		rc = read_all(fd, path, max, b, f);
@@ -90,6 +92,19 @@ file_read_at(int dir, const char *name, const char *path, size_t max, struct buf
 	if (rc == -1)
 		buf_clear(b);
 	return rc;
+}
+
+int
+file_read_at(int dir, const char *name, const char *path, size_t max, struct buf *b, struct fail *f)
+{
+	int fd = openat(dir, name, READ_FLAGS | O_NOFOLLOW);
+
+	if (fd == -1 && errno == ELOOP) {
+		fail(f, FAIL_INPUT, "%.300s: a symbolic link, which is not followed here", path);
+		buf_clear(b);
+		return -1;
+	}
+	return read_regular(fd, path, max, b, f);
 }
 
 /* Open already, under a name: what comes there is the business of whoever opened it. */
@@ -103,23 +118,9 @@ is_descriptor(const char *path)
 int
 file_read_regular(const char *path, size_t max, struct buf *b, struct fail *f)
 {
-	struct stat st;
-	int fd, rc = -1;
-
 	if (is_descriptor(path))
 		return file_read(path, max, b, f);
-	/* Neither a FIFO without a writer nor a line without a carrier holds us up. */
-	if ((fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)) == -1 || fstat(fd, &st) == -1)
-		fail_errno(f, "%.300s", path);
-	else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		fail(f, FAIL_INPUT, "%.300s: not a regular file", path);
-	else
-		rc = read_all(fd, path, max, b, f);
-	if (fd != -1)
-		close(fd);
-	if (rc == -1)
-		buf_clear(b);
-	return rc;
+	return read_regular(open(path, READ_FLAGS), path, max, b, f);
 }
 
 int

@@ -132,14 +132,6 @@ passwd_read(const char *path, table_error_fn *report, void *arg, struct fail *f)
 	return db;
 }
 
-static void
-wipe(char *s)
-{
-	if (s != NULL)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
-
 void
 passwd_free(struct passwd_db *db)
 {
@@ -149,7 +141,7 @@ passwd_free(struct passwd_db *db)
 		return;
 	for (i = 0; i < db->n; i++) {
 		free(db->v[i].name);
-		wipe(db->v[i].hash);
+		text_wipe(db->v[i].hash);
 	}
 	free(db->v);
 	free(db->decoy);

@@ -144,6 +144,14 @@ buf_wipe(struct buf *b)
 	buf_clear(b);
 }
 
+void
+text_wipe(char *s)
+{
+	if (s != NULL)
+		explicit_bzero(s, strlen(s));
+	free(s);
+}
+
 char *
 text_escape(const char *s, size_t n)
 {

@@ -30,6 +30,7 @@ void buf_drop(struct buf *, size_t);			/* removes bytes from the front */
 char *buf_steal(struct buf *); /* never NULL; the caller frees; buffer empty */
 void buf_clear(struct buf *);				/* frees */
 void buf_wipe(struct buf *);				/* overwrites, then frees: for secrets */
+void text_wipe(char *);					/* likewise; NULL is nothing */
 
 /* The escaped form on the heap; the caller frees. */
 char *text_escape(const char *, size_t);
