@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alert-mail.h"
 #include "alloc.h"
 #include "channel.h"
+#include "clock.h"
 #include "file.h"
 #include "hook.h"
 #include "log.h"
@@ -55,12 +55,6 @@ struct alerting {
 	size_t nruns;
 	uint64_t next_seq, dropped;
 };
-
-static int64_t
-now(void)
-{
-	return time(NULL);
-}
 
 static void
 log_fault(const struct alerting *a, const char *id, const struct fail *f)
@@ -165,14 +159,14 @@ note_bad(struct alerting *a, const struct alerting_part *p, const struct alertin
 	struct alert_sight s = { .kind = p->by_tls > 0 ? ALERT_TLS : ALERT_DANE, .name = m->domain, .reason = p->why,
 		.expires = m->shared ? m->expires : 0 };
 
-	alert_bad(a->alerts, &s, now());
+	alert_bad(a->alerts, &s, clock_now());
 	turn_soon(a);
 }
 
 static void
 note_good(struct alerting *a, enum alert_kind kind, const char *name)
 {
-	alert_good(a->alerts, kind, name, now());
+	alert_good(a->alerts, kind, name, clock_now());
 	turn_soon(a);
 }
 
@@ -203,7 +197,7 @@ alerting_dns(struct alerting *a, int sick, const char *why, const char *domain)
 	}
 	free(a->dns_domain);
 	a->dns_domain = xstrdup(domain);
-	alert_bad(a->alerts, &s, now());
+	alert_bad(a->alerts, &s, clock_now());
 	turn_soon(a);
 }
 
@@ -259,18 +253,18 @@ static void
 look_at(struct alerting *a, const struct identity_use *u)
 {
 	struct alert_sight s = { .kind = ALERT_IDENTITY, .name = u->name };
-	int64_t left = u->end - now();
+	int64_t left = u->end - clock_now();
 	char when[TEXT_TIME_MAX], *why;
 
 	if (left > (u->demo ? 0 : a->c.conf->alert.before)) {
-		alert_good(a->alerts, ALERT_IDENTITY, u->name, now());
+		alert_good(a->alerts, ALERT_IDENTITY, u->name, clock_now());
 		return;
 	}
 	s.severity = left <= 0;
 	why = xasprintf("its certificate, or one of its chain, %s %s; used by %s", left > 0 ? "ends at" : "ended at",
 	    text_time(when, u->end), u->uses);
 	s.reason = why;
-	alert_bad(a->alerts, &s, now());
+	alert_bad(a->alerts, &s, clock_now());
 	free(why);
 }
 
@@ -279,7 +273,7 @@ look_at_identities(struct alerting *a)
 {
 	size_t i;
 
-	a->looked = now();
+	a->looked = clock_now();
 	for (i = 0; i < a->nidentities; i++)
 		look_at(a, &a->identity[i]);
 }
@@ -312,7 +306,7 @@ forgive_unused(struct alerting *a)
 		const struct alert *e = alert_get(a->alerts, i);
 
 		if (e->kind == ALERT_IDENTITY && find_identity(a, e->name) == NULL)
-			alert_good(a->alerts, ALERT_IDENTITY, e->name, now());
+			alert_good(a->alerts, ALERT_IDENTITY, e->name, clock_now());
 	}
 }
 
@@ -546,7 +540,7 @@ told(struct alerting *a, int ok)
 		log_digest(a);
 		a->dropped = 0;
 	}
-	alert_told(a->alerts, ok, now());
+	alert_told(a->alerts, ok, clock_now());
 	for (i = 0; i < a->digest.n; i++)
 		alert_said_clear(&a->said[i]);
 	save(a);
@@ -568,15 +562,13 @@ write_mail(struct alerting *a, struct fail *f)
 {
 	const struct conf_alert *to = &a->c.conf->alert;
 	struct spool_envelope env = { .from = xstrdup(""), .listener = xstrdup(ALERTING_LISTENER) };
-	struct alert_mail mail = { .conf = a->c.conf, .id = a->mail, .now = now(), .digest = &a->digest, .said = a->said };
+	struct alert_mail mail = { .conf = a->c.conf, .id = a->mail, .now = clock_now(), .digest = &a->digest, .said = a->said };
 	struct spool_writer *w;
 	struct buf b = BUF_INIT;
-	struct timespec ts;
 	size_t i;
 	int rc = -1;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	spool_id_next(&a->ids, ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, a->mail);
+	spool_id_next(&a->ids, clock_now_us(), a->mail);
 	snprintf(env.id, sizeof env.id, "%s", a->mail);
 	env.arrived = spool_id_time_us(a->mail) / 1000000;
 	for (i = 0; i < to->n; i++)
@@ -603,7 +595,7 @@ count_queued(const struct alerting *a, struct alert_said *s)
 	if (e->kind != ALERT_DANE && e->kind != ALERT_TLS)
 		return;
 	a->c.queued(a->c.arg, e->name, &s->queued);
-	if (e->expires > now() && (s->queued.first == 0 || e->expires < s->queued.first))
+	if (e->expires > clock_now() && (s->queued.first == 0 || e->expires < s->queued.first))
 		s->queued.first = e->expires;
 }
 
@@ -641,15 +633,15 @@ on_turn(evutil_socket_t fd, short event, void *arg)
 	(void)fd;
 	(void)event;
 	a->soon = 0;
-	if (now() - a->looked >= ALERTING_LOOK_S || now() < a->looked)
+	if (clock_now() - a->looked >= ALERTING_LOOK_S || clock_now() < a->looked)
 		look_at_identities(a);
-	if (alert_take(a->alerts, now(), &a->digest))
+	if (alert_take(a->alerts, clock_now(), &a->digest))
 		begin_digest(a);
 	if (a->soon)
 		return;
-	at = alert_wake(a->alerts, now());
-	if (at != ALERT_NEVER && at - now() < wait)
-		wait = at > now() ? at - now() : SOON_S;
+	at = alert_wake(a->alerts, clock_now());
+	if (at != ALERT_NEVER && at - clock_now() < wait)
+		wait = at > clock_now() ? at - clock_now() : SOON_S;
 	turn_in(a, wait);
 }
 
@@ -662,7 +654,7 @@ load(struct alerting *a)
 	struct fail f = FAIL_INIT;
 
 	if (file_read_regular(a->c.file, ALERTING_FILE_MAX, &b, &f) == 0)
-		alert_load(a->alerts, b.p, b.len, now());
+		alert_load(a->alerts, b.p, b.len, clock_now());
 	else if (f.err != ENOENT)
 		log_fault(a, a->c.name, &f);
 	buf_clear(&b);
@@ -679,7 +671,7 @@ alerting_new(const struct alerting_conf *conf)
 	if ((a->turn = evtimer_new(conf->base, on_turn, a)) == NULL)
 		alloc_failed();
 	load(a);
-	a->looked = now();
+	a->looked = clock_now();
 	turn_soon(a);
 	return a;
 }

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "text.h"
 
 static int
@@ -29,16 +29,6 @@ decide(struct guest *g)
 	conf_limits(g->house->conf, l, g->rule, &g->limits);
 }
 
-/* Of a clock that nobody sets. */
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
-}
-
 void
 guest_enter(struct guest *g, const struct guest_house *house, int family, const void *addr)
 {
@@ -49,7 +39,7 @@ guest_enter(struct guest *g, const struct guest_house *house, int family, const 
 	if (inet_ntop(family, addr, g->client, sizeof g->client) == NULL)
 		memcpy(g->client, "local", sizeof "local");
 	decide(g);
-	clients_enter(house->clients, house->worker, house->listen->name, family, addr, now_us(), &g->place);
+	clients_enter(house->clients, house->worker, house->listen->name, family, addr, clock_passed_us(), &g->place);
 }
 
 void

@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "log.h"
 #include "table.h"
 
@@ -30,7 +30,7 @@ struct program {
 	struct event *readable, *timer;
 	struct buf said;
 	int termed, late;		/* SIGTERM was sent; for the time that it took */
-	time_t began;
+	int64_t began;
 };
 
 struct hook {
@@ -41,15 +41,6 @@ struct hook {
 	struct program program[HOOK_AT_ONCE];
 	int stopping;
 };
-
-static time_t
-uptime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 /* ---- in the program's process, before it is one ---- */
 
@@ -121,7 +112,7 @@ log_end(const struct program *p, int status)
 	log_key(&l, "name", p->name[0] != '\0' ? p->name : NULL);
 	log_key(&l, "event", p->event);
 	log_key(&l, "how", how);
-	log_key_num(&l, "seconds", uptime() - p->began);
+	log_key_num(&l, "seconds", clock_passed() - p->began);
 	if (p->said.len > 0)
 		log_key_bytes(&l, "said", p->said.p, p->said.len);
 	log_send(&l);
@@ -304,7 +295,7 @@ watch(struct program *p)
 	struct timeval tv = { HOOK_TIME_S, 0 };
 	struct event_base *base = p->h->role.base;
 
-	p->began = uptime();
+	p->began = clock_passed();
 	if ((p->readable = event_new(base, p->out, EV_READ | EV_PERSIST, on_output, p)) == NULL ||
 	    (p->timer = evtimer_new(base, on_time, p)) == NULL || event_add(p->readable, NULL) == -1 ||
 	    event_add(p->timer, &tv) == -1)

@@ -19,12 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "auth.h"
 #include "clients.h"
+#include "clock.h"
 #include "dns.h"
 #include "ends.h"
 #include "file.h"
@@ -59,7 +59,7 @@ struct child {
 	enum child_state state;
 	pid_t pid;
 	int sock;
-	time_t not_before;	/* of the next start */
+	int64_t not_before;	/* of the next start */
 	unsigned number;	/* in queue IDs; new with every start */
 	size_t slot;		/* of an in: whose counts of sessions are its own */
 	pid_t auth;		/* of an in: which auth it was given; 0: none */
@@ -89,7 +89,7 @@ struct master {
 	unsigned next_number;
 	unsigned generation;		/* how often identities were read anew */
 	int stopping, failed, was_ready, detach, reload, renew;
-	time_t stop_until, demo_look, next_secret;
+	int64_t stop_until, demo_look, next_secret;
 };
 
 static void
@@ -101,16 +101,6 @@ say(enum log_level level, const char *verb, const char *key, const char *value)
 	if (key != NULL)
 		log_key(&l, key, value);
 	log_send(&l);
-}
-
-/* Of a clock that nobody sets. */
-static time_t
-uptime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
 }
 
 /* ---- users ---- */
@@ -262,7 +252,7 @@ make_secret(struct master *m, struct fail *f)
 		return fail_ossl(f, FAIL_SYS, "random numbers");
 	tls_secrets_add(m->secrets, secret);
 	OPENSSL_cleanse(secret, sizeof secret);
-	m->next_secret = uptime() + TLS_TICKET_S;
+	m->next_secret = clock_passed() + TLS_TICKET_S;
 	return 0;
 }
 
@@ -517,7 +507,7 @@ start_child(struct master *m, struct child *c, const int *queue, const int *name
 	c->sock = pair[0];
 	c->state = CHILD_STARTING;
 	c->auth = 0;
-	c->not_before = uptime() + MASTER_RESTART_S;
+	c->not_before = clock_passed() + MASTER_RESTART_S;
 	return 0;
 }
 
@@ -650,7 +640,7 @@ start_missing(struct master *m)
 	if (m->stopping)
 		return;
 	if (queue_child(m)->state == CHILD_DOWN) {
-		if (!all_down(m, 1) || uptime() < queue_child(m)->not_before)
+		if (!all_down(m, 1) || clock_passed() < queue_child(m)->not_before)
 			return;
 		if (start_child(m, queue_child(m), NULL, NULL, &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
@@ -662,7 +652,7 @@ start_missing(struct master *m)
 	if (queue_child(m)->state != CHILD_UP)
 		return;
 	for (i = 1; i < m->nroles; i++)
-		if (m->child[i].state == CHILD_DOWN && uptime() >= m->child[i].not_before &&
+		if (m->child[i].state == CHILD_DOWN && clock_passed() >= m->child[i].not_before &&
 		    start_worker(m, &m->child[i], &f) == -1)
 			say(LOG_LEVEL_ERROR, "start-failed", "reason", f.text);
 }
@@ -863,7 +853,7 @@ begin_stop(struct master *m)
 		return;
 	say(LOG_LEVEL_INFO, "stopping", NULL, NULL);
 	m->stopping = 1;
-	m->stop_until = uptime() + MASTER_STOP_S;
+	m->stop_until = clock_passed() + MASTER_STOP_S;
 	/* Another relay may bind them while the last deliveries of this one end. */
 	setup_close_sockets(m->setup, NULL);
 	for (i = 1; i < m->nchildren; i++)
@@ -963,9 +953,9 @@ renew_others(struct master *m)
 static void
 look_at_demo(struct master *m)
 {
-	if (uptime() < m->demo_look)
+	if (clock_passed() < m->demo_look)
 		return;
-	m->demo_look = uptime() + DEMO_LOOK_S;
+	m->demo_look = clock_passed() + DEMO_LOOK_S;
 	if (setup_demo_ends(m->setup))
 		m->renew = 1;
 }
@@ -978,11 +968,11 @@ renew_secret(struct master *m)
 	struct fail f = FAIL_INIT;
 	size_t i;
 
-	if (uptime() < m->next_secret || m->stopping)
+	if (clock_passed() < m->next_secret || m->stopping)
 		return;
 	if (make_secret(m, &f) == -1) {
 		say(LOG_LEVEL_ERROR, "fault", "reason", f.text);
-		m->next_secret = uptime() + TLS_TICKET_S;
+		m->next_secret = clock_passed() + TLS_TICKET_S;
 		return;
 	}
 	text_hex(text + 7, tls_secrets_get0(m->secrets, 0), TLS_SECRET_SIZE);
@@ -1385,7 +1375,7 @@ master_run(struct master *m, int detach, int (*ready)(void *), void *arg)
 		wait_for_something(m);
 		introduce_auths(m);
 		announce(m, ready, arg);
-		if (m->stopping && m->stop_until != 0 && uptime() > m->stop_until)
+		if (m->stopping && m->stop_until != 0 && clock_passed() > m->stop_until)
 			for (i = 0; i < m->nchildren; i++)
 				if (m->child[i].state != CHILD_DOWN)
 					kill(m->child[i].pid, SIGKILL);

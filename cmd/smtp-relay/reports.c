@@ -5,7 +5,6 @@
 #include "reports.h"
 
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -15,10 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "chance.h"
+#include "clock.h"
 #include "file.h"
 #include "gzip.h"
 #include "log.h"
@@ -59,21 +59,6 @@ struct reports {
 	unsigned long seq;
 	struct event *save, *wake;
 };
-
-static int64_t
-now(void)
-{
-	return time(NULL);
-}
-
-static uint32_t
-random32(void)
-{
-	uint32_t r = 0;
-
-	(void)!getrandom(&r, sizeof r, 0);
-	return r;
-}
 
 static void
 log_fault(const struct reports *r, const struct fail *f)
@@ -232,13 +217,13 @@ plan_domain(const struct reports *r, const struct tlsrpt_sums *s, struct tlsrpt_
 	int64_t begin = s->day + TLSRPT_DAY_S, spread = r->conf.conf->tlsrpt.delay;
 	size_t i;
 
-	if (begin + spread < now()) {
-		begin = now();
+	if (begin + spread < clock_now()) {
+		begin = clock_now();
 		spread = spread < REPORTS_LATE_S ? spread : REPORTS_LATE_S;
 	}
 	for (i = 0; i < d->ntargets; i++)
 		if (d->target[i].due == 0)
-			d->target[i].due = begin + (int64_t)(random32() % (uint32_t)(spread + 1));
+			d->target[i].due = begin + (int64_t)(chance32() % (uint32_t)(spread + 1));
 }
 
 static void
@@ -259,7 +244,7 @@ turn_page(struct reports *r)
 {
 	struct day *d = r->open;
 
-	if (d == NULL || tlsrpt_day(now()) <= d->sums.day)
+	if (d == NULL || tlsrpt_day(clock_now()) <= d->sums.day)
 		return;
 	r->open = NULL;
 	close_day(r, d);
@@ -271,7 +256,7 @@ open_day(struct reports *r)
 	turn_page(r);
 	if (r->open == NULL) {
 		r->open = xcalloc(1, sizeof *r->open);
-		tlsrpt_sums_init(&r->open->sums, tlsrpt_day(now()), r->seed);
+		tlsrpt_sums_init(&r->open->sums, tlsrpt_day(clock_now()), r->seed);
 	}
 	return r->open;
 }
@@ -402,7 +387,7 @@ sending_new(struct reports *r, int64_t day, const char *domain, const char *uri)
 	s->day = day;
 	s->domain = xstrdup(domain);
 	s->uri = xstrdup(uri);
-	s->began = now();
+	s->began = clock_now();
 	s->next = r->sending;
 	r->sending = s;
 	return s;
@@ -457,7 +442,7 @@ try_again(struct sending *s, struct tlsrpt_domain *d, size_t target, const char 
 		return;
 	}
 	log_deferred(s, why);
-	t->due = now() + r->conf.conf->retry * (INT64_C(1) << (t->tries - 1));
+	t->due = clock_now() + r->conf.conf->retry * (INT64_C(1) << (t->tries - 1));
 	changed(r, find_day(r, s->day));
 	arm(r->wake, 0);
 }
@@ -499,15 +484,6 @@ on_committed(void *arg, int ok)
 	sent(arg, ok, ok ? NULL : "the message could not be written");
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
-}
-
 static void
 mail_report(struct sending *s, const char *mailbox, const struct tlsrpt_report *report, const struct buf *gz)
 {
@@ -517,11 +493,11 @@ mail_report(struct sending *s, const char *mailbox, const struct tlsrpt_report *
 	struct buf filename = BUF_INIT, text = BUF_INIT;
 	char *message_id;
 	struct fail f = FAIL_INIT;
-	struct tlsrpt_mail m = { .from = env.from, .to = mailbox, .now = now(), .domain = s->domain,
+	struct tlsrpt_mail m = { .from = env.from, .to = mailbox, .now = clock_now(), .domain = s->domain,
 		.submitter = conf_tlsrpt_domain(&c->tlsrpt), .organization = c->tlsrpt.organization, .id = report->id,
 		.start = report->start, .gz = gz->p, .len = gz->len };
 
-	spool_id_next(&r->ids, now_us(), s->id);
+	spool_id_next(&r->ids, clock_now_us(), s->id);
 	snprintf(env.id, sizeof env.id, "%s", s->id);
 	env.arrived = spool_id_time_us(s->id) / 1000000;
 	spool_envelope_add_rcpt(&env, mailbox);
@@ -621,7 +597,7 @@ send_one(struct reports *r, struct day *day, struct tlsrpt_domain *d, struct tls
 	struct tlsrpt_report report;
 	struct buf gz = BUF_INIT;
 
-	t->due = now() + REPORTS_LEASE_S;
+	t->due = clock_now() + REPORTS_LEASE_S;
 	build_report(r, &day->sums, d, &report);
 	pack_report_text(&report, &gz);
 	if (mailbox != NULL)
@@ -646,7 +622,7 @@ find_due(const struct reports *r, struct day *day, struct tlsrpt_domain **domain
 		for (k = 0; k < d->ntargets; k++) {
 			struct tlsrpt_target *t = &d->target[k];
 
-			if (t->due <= now() && (r->nposts < REPORTS_POSTS_MAX || strncasecmp(t->uri, "https", 5) != 0)) {
+			if (t->due <= clock_now() && (r->nposts < REPORTS_POSTS_MAX || strncasecmp(t->uri, "https", 5) != 0)) {
 				*domain = d;
 				*target = t;
 				return 1;
@@ -666,7 +642,7 @@ forget_unanswered(struct reports *r)
 
 	for (s = r->sending; s != NULL; s = next) {
 		next = s->next;
-		if (s->id[0] != '\0' || s->began + REPORTS_LEASE_S > now())
+		if (s->id[0] != '\0' || s->began + REPORTS_LEASE_S > clock_now())
 			continue;
 		sending_free(s);
 		r->nposts--;
@@ -684,13 +660,13 @@ send_due(struct reports *r, int64_t *next)
 	forget_unanswered(r);
 	for (d = r->closed; d != NULL; d = following) {
 		following = d->next;
-		if (d->sums.ndomains == 0 || d->sums.day + REPORTS_DAYS * TLSRPT_DAY_S < tlsrpt_day(now())) {
+		if (d->sums.ndomains == 0 || d->sums.day + REPORTS_DAYS * TLSRPT_DAY_S < tlsrpt_day(clock_now())) {
 			drop_day(r, d);
 			continue;
 		}
 		while (find_due(r, d, &domain, &target, next)) {
 			if (n++ == REPORTS_AT_ONCE) {
-				*next = now();
+				*next = clock_now();
 				return;
 			}
 			send_one(r, d, domain, target);
@@ -702,7 +678,7 @@ static void
 on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct reports *r = arg;
-	int64_t next = now() + 60;
+	int64_t next = clock_now() + 60;
 
 	(void)fd;
 	(void)what;
@@ -710,7 +686,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	/* What was counted while there was a tlsrpt line waits for one. */
 	if (r->conf.conf->tlsrpt.from != NULL)
 		send_due(r, &next);
-	arm(r->wake, next > now() ? next - now() : 1);
+	arm(r->wake, next > clock_now() ? next - clock_now() : 1);
 }
 
 /* ---- start and stop ---- */
@@ -731,7 +707,7 @@ take_day(struct reports *r, const char *name)
 
 	if (d == NULL)
 		log_fault(r, &f);
-	else if (d->sums.day >= tlsrpt_day(now()) && r->open == NULL)
+	else if (d->sums.day >= tlsrpt_day(clock_now()) && r->open == NULL)
 		r->open = d;
 	else
 		close_day(r, d);
@@ -761,7 +737,7 @@ reports_new(const struct reports_conf *conf)
 	struct fail f = FAIL_INIT;
 
 	r->conf = *conf;
-	r->seed = (uint64_t)random32() << 32 | random32();
+	r->seed = chance64();
 	spool_ids_init(&r->ids, 0);
 	if ((r->save = evtimer_new(conf->base, on_save, r)) == NULL ||
 	    (r->wake = evtimer_new(conf->base, on_wake, r)) == NULL)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "client_cert.h"
 #include "in.h"
 #include "io.h"
@@ -261,16 +262,6 @@ has_advanced(const struct session *s)
 	return m->stage == SMTP_SERVER_AT_DATA && s->taken - s->armed.taken >= s->guest.limits.value[LIMIT_DATA_MIN];
 }
 
-/* Of a clock that nobody sets. */
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
-}
-
 static int64_t
 seconds_for(const struct session *s)
 {
@@ -294,7 +285,7 @@ seconds_for(const struct session *s)
 static void
 arm_timer(struct session *s)
 {
-	int64_t us = seconds_for(s) * 1000000, left = s->until_us - now_us();
+	int64_t us = seconds_for(s) * 1000000, left = s->until_us - clock_passed_us();
 	struct timeval tv;
 
 	s->armed.last = us >= left;
@@ -458,7 +449,7 @@ want_mail(struct session *s)
 		smtp_server_answer(&s->smtp, 501, "5.1.7", "the domain is not one of IDNA");
 		return;
 	}
-	if (guest_mail(&s->guest, now_us(), &no)) {
+	if (guest_mail(&s->guest, clock_passed_us(), &no)) {
 		smtp_server_answer(&s->smtp, no.code, no.status, no.text);
 		return;
 	}
@@ -486,7 +477,7 @@ want_rcpt(struct session *s)
 		smtp_server_answer(&s->smtp, 501, "5.1.3", "the address is too long");
 		return;
 	}
-	if (guest_rcpt(&s->guest, m, s->smtp.auth_user[0] != '\0', now_us(), &no)) {
+	if (guest_rcpt(&s->guest, m, s->smtp.auth_user[0] != '\0', clock_passed_us(), &no)) {
 		smtp_server_answer(&s->smtp, no.code, no.status, no.text);
 		return;
 	}
@@ -597,17 +588,16 @@ static void
 want_begin(struct session *s)
 {
 	struct fail f = FAIL_INIT;
-	struct timespec ts;
+	int64_t now = clock_now_us();
 
 	if (!space_allows(&s->in->space, s->smtp.mail.params.size)) {
 		smtp_server_answer(&s->smtp, 452, "4.3.1", NO_SPACE);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
-	spool_id_next(&s->in->ids, ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000, s->id);
+	spool_id_next(&s->in->ids, now, s->id);
 	fill_envelope(s);
 	s->writer = spool_writer_begin(s->in->start->newfd, &s->env, &f);
-	if (s->writer == NULL || write_received(s, ts.tv_sec, &f) == -1) {
+	if (s->writer == NULL || write_received(s, now / 1000000, &f) == -1) {
 		spool_writer_abort(s->writer);
 		s->writer = NULL;
 		refuse_for(s, &f);
@@ -951,7 +941,7 @@ apply_rule(struct session *s)
 	s->client = conf_of(s)->client;
 	s->client.cert = conf_client_cert(conf_of(s), s->guest.rule);
 	limits_server(&s->guest.limits, &s->smtp.conf.limits);
-	s->until_us = now_us() + (int64_t)s->guest.limits.value[LIMIT_SESSION_TIME] * 1000000;
+	s->until_us = clock_passed_us() + (int64_t)s->guest.limits.value[LIMIT_SESSION_TIME] * 1000000;
 }
 
 static void
@@ -963,7 +953,7 @@ greet(struct session *s)
 		smtp_server_refuse(&s->smtp, 421, "4.3.2", "shutting down");
 	else if (count_sessions(s->in, s->listener) > conf_of(s)->concurrency)
 		smtp_server_refuse(&s->smtp, 421, "4.7.0", "too many connections; try later");
-	else if (guest_at_door(&s->guest, now_us(), &no))
+	else if (guest_at_door(&s->guest, clock_passed_us(), &no))
 		smtp_server_refuse(&s->smtp, no.code, no.status, no.text);
 	else
 		smtp_server_greet(&s->smtp);

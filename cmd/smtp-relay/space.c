@@ -2,18 +2,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 static void
 log_plain(const struct space *s, enum log_level level, const char *verb, const char *text)
@@ -45,7 +36,7 @@ tell(struct space *s)
 int
 space_allows(struct space *s, uint64_t size)
 {
-	if (room_look(&s->room, s->fd, now_ms(), NULL) == 1)
+	if (room_look(&s->room, s->fd, clock_passed_ms(), NULL) == 1)
 		tell(s);
 	return !atomic_load(s->low) && (s->room.looked_ms == 0 || room_fits(&s->room, s->floor, size));
 }

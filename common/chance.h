@@ -1,0 +1,10 @@
+/* chance - numbers for jitter and for what is not to be foreseen in hash tables; no key is made of them. */
+#ifndef CHANCE_H
+#define CHANCE_H
+
+#include <stdint.h>
+
+uint32_t chance32(void);
+uint64_t chance64(void);
+
+#endif
