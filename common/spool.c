@@ -544,22 +544,6 @@ examine(struct spool *s, struct spool_item *item, int keep)
 	return rc;
 }
 
-static int
-sync_data(struct spool *s, struct spool_batch *b, struct fail *f)
-{
-	size_t i;
-
-	if (b->n > SPOOL_SYNC_EACH_MAX)
-		return sync_all(s, f);
-	for (i = 0; i < b->n; i++) {
-		struct spool_item *item = &b->item[i];
-
-		if (item->msg.fd != -1 && sync_file(s, item->msg.fd, item->name.id, f) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 static size_t
 examine_all(struct spool *s, struct spool_batch *b)
 {
@@ -626,41 +610,81 @@ count_moved(const struct spool_batch *b)
 	return n;
 }
 
-/* The names of one batch, the data of the next: one sync of everything is both. */
-static int
-sync_round(struct spool *s, size_t moved, struct spool_batch *next, size_t good, struct fail *f)
+static void
+plan_data(struct spool_sync *y, const struct spool_batch *b)
 {
-	if (moved == 0)
-		return good > 0 ? sync_data(s, next, f) : 0;
-	if (good > 0 || moved > SPOOL_SYNC_EACH_MAX)
-		return sync_all(s, f);
-	return sync_folders(s, SPOOL_QUEUE, SPOOL_NEW, f);
+	size_t i;
+
+	y->all = b->n > SPOOL_SYNC_EACH_MAX;
+	for (i = 0; !y->all && i < b->n; i++)
+		if (b->item[i].msg.fd != -1)
+			y->file[y->nfiles++] = &b->item[i];
+}
+
+/* The names of one batch, the data of the next: one sync of everything is both. */
+static void
+plan_sync(struct spool_sync *y, size_t moved, const struct spool_batch *next, size_t good)
+{
+	if (moved == 0 && good > 0)
+		plan_data(y, next);
+	else if (good > 0 || moved > SPOOL_SYNC_EACH_MAX)
+		y->all = 1;
+	else
+		y->folders = moved > 0;
+}
+
+int
+spool_round_begin(struct spool *s, const struct spool_batch *named, struct spool_batch *next, struct spool_sync *y)
+{
+	*y = (struct spool_sync){ .s = s, .fail = FAIL_INIT };
+	if (s->sick != 0) {
+		errno = s->sick;
+		fail_errno(&y->fail, "the spool takes nothing since a sync failed");
+		return 0;
+	}
+	plan_sync(y, count_moved(named), next, examine_all(s, next));
+	return y->all || y->folders || y->nfiles > 0;
+}
+
+void
+spool_round_sync(struct spool_sync *y)
+{
+	size_t i;
+
+	if (y->all)
+		sync_all(y->s, &y->fail);
+	else if (y->folders)
+		sync_folders(y->s, SPOOL_QUEUE, SPOOL_NEW, &y->fail);
+	for (i = 0; y->fail.kind == FAIL_NONE && i < y->nfiles; i++)
+		sync_file(y->s, y->file[i]->msg.fd, y->file[i]->name.id, &y->fail);
+}
+
+int
+spool_round_end(struct spool *s, struct spool_batch *named, struct spool_batch *next, const struct spool_sync *y,
+    struct fail *f)
+{
+	if (y->fail.kind == FAIL_NONE) {
+		settle(s, named);
+		rename_all(s, next);
+		return 0;
+	}
+	if (s->sick == 0)
+		s->sick = y->fail.err != 0 ? y->fail.err : EIO;
+	fail_batch(s, named, &y->fail);
+	fail_batch(s, next, &y->fail);
+	if (f != NULL)
+		*f = y->fail;
+	return -1;
 }
 
 int
 spool_batch_round(struct spool *s, struct spool_batch *named, struct spool_batch *next, struct fail *f)
 {
-	struct fail why = FAIL_INIT;
-	size_t good;
+	struct spool_sync y;
 
-	if (s->sick != 0) {
-		errno = s->sick;
-		fail_errno(&why, "the spool takes nothing since a sync failed");
-	} else {
-		good = examine_all(s, next);
-		if (sync_round(s, count_moved(named), next, good, &why) == -1)
-			s->sick = why.err != 0 ? why.err : EIO;
-	}
-	if (s->sick != 0) {
-		fail_batch(s, named, &why);
-		fail_batch(s, next, &why);
-		if (f != NULL)
-			*f = why;
-		return -1;
-	}
-	settle(s, named);
-	rename_all(s, next);
-	return 0;
+	if (spool_round_begin(s, named, next, &y))
+		spool_round_sync(&y);
+	return spool_round_end(s, named, next, &y, f);
 }
 
 ssize_t

@@ -60,7 +60,7 @@ struct spool {
 	int dir[SPOOL_FOLDERS];
 	int sick;			/* errno of the failed sync; 0: well */
 	size_t keep;			/* so many messages of a batch stay open for the caller (struct spool_item) */
-	uint64_t syncs;			/* fsync, fdatasync and syncfs calls so far */
+	_Atomic uint64_t syncs;		/* fsync, fdatasync and syncfs calls so far */
 };
 
 /* All zero is none of them: set to SPOOL_INIT so that spool_close() is safe. */
@@ -122,6 +122,27 @@ ssize_t spool_batch_commit(struct spool *, struct spool_batch *, struct fail *);
  * Either may be empty.  -1: as above, of both; a sync that fails fails them all.
  */
 int spool_batch_round(struct spool *, struct spool_batch *named, struct spool_batch *next, struct fail *);
+
+/*
+ * A round in three steps, so that the second, which waits for the disk, may be made by another thread.  _begin looks at next;
+ * 1: there is something to sync.  _sync makes nothing but system calls, and writes to *y alone and to the count in the spool.
+ * _end as spool_batch_round().  Between the first and the last both batches stay as they are, and no other function that
+ * syncs is called, other than _move and _set_aside.
+ */
+struct spool_sync {
+	struct spool *s;
+	const struct spool_item *file[SPOOL_SYNC_EACH_MAX];	/* their data */
+	size_t nfiles;
+	int folders;			/* queue/ and new/ */
+	int all;			/* everything instead */
+	struct fail fail;
+};
+
+int spool_round_begin(struct spool *, const struct spool_batch *named, struct spool_batch *next, struct spool_sync *y);
+void spool_round_sync(struct spool_sync *y);
+int spool_round_end(struct spool *, struct spool_batch *named, struct spool_batch *next, const struct spool_sync *y,
+    struct fail *);
+
 /* Hands over an item's message, the caller's to clear; 0: it was not kept. */
 int spool_item_take(struct spool_item *, struct spool_message *);
 void spool_batch_reset(struct spool_batch *);	/* empty, ready for the next */

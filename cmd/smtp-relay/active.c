@@ -13,6 +13,7 @@
 #include "bounce.h"
 #include "chance.h"
 #include "clock.h"
+#include "disk.h"
 #include "header.h"
 #include "log.h"
 #include "part.h"
@@ -196,6 +197,8 @@ remove_message(struct active *a)
 		active_write(a);
 	}
 	log_message(a, LOG_LEVEL_INFO, "removed", NULL, NULL);
+	disk_close(d->conf.disk, a->msg.fd);
+	a->msg.fd = -1;
 	active_free(a, outcome);
 	dispatch_pump(d);
 }

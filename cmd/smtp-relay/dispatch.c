@@ -14,6 +14,7 @@
 #include "alloc.h"
 #include "chance.h"
 #include "clock.h"
+#include "disk.h"
 #include "log.h"
 #include "outlet.h"
 #include "part.h"
@@ -539,6 +540,7 @@ dispatch_new(const struct dispatch_conf *conf)
 	TAILQ_INIT(&d->unwritten);
 	TAILQ_INIT(&d->warm);
 	conf->spool->keep = d->fds / 2 < DISPATCH_WARM_MAX ? d->fds / 2 : DISPATCH_WARM_MAX;
+	disk_limit_closes(conf->disk, d->fds / 2);
 	d->pace = pace_new(seed);
 	spool_ids_init(&d->ids, 0);
 	if ((d->wake = evtimer_new(conf->base, on_wake, d)) == NULL ||

@@ -30,6 +30,7 @@
 #define DISPATCH_STUCK_S 5	/* results that the disk would not take are written again */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
 
+struct disk;
 struct dispatch;
 struct reports;
 struct signer;
@@ -39,6 +40,7 @@ struct dispatch_conf {
 	const char *name;		/* of the role, for the log */
 	struct event_base *base;
 	struct spool *spool;
+	struct disk *disk;
 	const struct journal_key *key;	/* of journal_replay() */
 	struct alerting *alerting;	/* hears what came of hosts; borrowed */
 	struct reports *reports;

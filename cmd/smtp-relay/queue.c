@@ -1,8 +1,8 @@
 /*
  * queue - group commit.  Requests of all workers are read until none waits; then a round of the spool makes
  * their files last and names them, and the next, which begins at once, makes the names last: then each is
- * answered.  While the disk works, more requests pile up, and go into that next round: the busier the relay,
- * the larger the groups.
+ * answered.  While the disk works, in a thread of its own, more requests pile up, and go into that next round:
+ * the busier the relay, the larger the groups.
  */
 #include "queue.h"
 
@@ -16,6 +16,7 @@
 
 #include "alerting.h"
 #include "alloc.h"
+#include "disk.h"
 #include "dispatch.h"
 #include "ear.h"
 #include "file.h"
@@ -51,6 +52,10 @@ struct queue {
 	struct journal_key key;
 	struct spool_batch batch;	/* asked for */
 	struct spool_batch named;	/* in queue/, the names not synced */
+	struct spool_batch next;	/* of the round that is under way: their data is synced */
+	struct spool_sync sync;
+	int syncing;
+	struct disk *disk;
 	struct worker *workers;
 	struct dispatch *dispatch;
 	struct alerting *alerting;
@@ -413,26 +418,43 @@ tell_all(struct queue *q, struct spool_batch *done)
 	spool_batch_clear(done);
 }
 
+/* What is told here may submit again: to the next batch. */
 static void
-on_commit(evutil_socket_t fd, short what, void *arg)
+end_round(void *arg)
 {
 	struct queue *q = arg;
-	struct spool_batch done = q->named, next = q->batch;
+	struct spool_batch done = q->named, next = q->next;
 	struct fail f = FAIL_INIT;
 
-	(void)fd;
-	(void)what;
-	/* What is told here may submit again: to the next batch. */
-	q->named = q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
-	if (done.n + next.n > 0 && spool_batch_round(&q->spool, &done, &next, &f) == -1) {
+	q->syncing = 0;
+	q->named = q->next = (struct spool_batch)SPOOL_BATCH_INIT;
+	if (spool_round_end(&q->spool, &done, &next, &q->sync, &f) == -1) {
 		log_sick(q, &f);
 		tell_all(q, &next);
 	}
 	q->named = next;
 	tell_all(q, &done);
 	sweep_workers(q);
-	if (q->named.n > 0)
+	if (q->named.n + q->batch.n > 0)
 		ask_for_commit(q);
+}
+
+static void
+on_commit(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	(void)fd;
+	(void)what;
+	if (q->syncing || q->named.n + q->batch.n == 0)
+		return;
+	q->next = q->batch;
+	q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
+	q->syncing = 1;
+	if (spool_round_begin(&q->spool, &q->named, &q->next, &q->sync))
+		disk_sync(q->disk, &q->sync);
+	else
+		end_round(q);
 }
 
 /* ---- start and stop ---- */
@@ -519,8 +541,10 @@ on_stop(void *arg)
 	ear_end(q->ear);
 	dispatch_stop(q->dispatch);
 	reports_stop(q->reports);
-	while (q->batch.n + q->named.n > 0)
+	while (q->syncing || q->batch.n + q->named.n > 0) {
+		disk_wait(q->disk);
 		on_commit(-1, 0, q);
+	}
 	alerting_stop(q->alerting);
 	spool_close(&q->spool);
 	role_end(&q->role);
@@ -565,10 +589,13 @@ queue_main(const struct queue_start *start)
 		role_fail(&f);
 	channel_gather(q.role.master);
 	role_drop(&start->role);
+	if ((q.disk = disk_new(q.role.base, end_round, &q, &f)) == NULL)
+		role_fail(&f);
 	if ((q.commit = evtimer_new(q.role.base, on_commit, &q)) == NULL ||
 	    (q.probe = evtimer_new(q.role.base, on_probe, &q)) == NULL)
 		alloc_failed();
 	dispatch.base = reports.base = q.role.base;
+	dispatch.disk = q.disk;
 	dispatch.alerting = q.alerting = new_alerting(&q, start);
 	dispatch.reports = q.reports = reports_new(&reports);
 	dispatch.signer = q.signer = signer_new(q.role.base, start->conf, start->role.name);
