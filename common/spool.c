@@ -518,6 +518,35 @@ check_times(const struct spool_message *m, struct fail *f)
 	return 0;
 }
 
+#define ASIDE_TRIES 100
+
+/* To bad/ under its own name, or with a number behind it where that is taken. */
+static int
+put_aside(struct spool *s, enum spool_folder from, const char *name, struct fail *f)
+{
+	char other[SPOOL_NAME_SIZE];
+	int i;
+
+	if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], name) == 0)
+		return 0;
+	for (i = 1; errno == EEXIST && i <= ASIDE_TRIES; i++) {
+		snprintf(other, sizeof other, "%.240s.%d", name, i);
+		if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], other) == 0)
+			return 0;
+	}
+	return fail_errno(f, "%.200s: rename to bad", name);
+}
+
+/* No writer of ours leaves octets behind its message: a person may want to see them. */
+static void
+keep_overlong(struct spool *s, struct spool_item *item)
+{
+	struct fail why = item->fail, f = FAIL_INIT;
+
+	if (put_aside(s, SPOOL_NEW, item->name.id, &f) == 0)
+		fail(&item->fail, why.kind, "%.400s; set aside in %s", why.text, folders[SPOOL_BAD]);
+}
+
 /* Looks at an item's file and learns what its name in queue/ will be.  Keeps it open if asked. */
 static int
 examine(struct spool *s, struct spool_item *item, int keep)
@@ -529,7 +558,7 @@ examine(struct spool *s, struct spool_item *item, int keep)
 		return fail(&item->fail, FAIL_INPUT, "not a queue ID");
 	if (item->name.due < 0 || item->name.due > SPOOL_DUE_MAX)
 		return fail(&item->fail, FAIL_INPUT, "%s: no such due time", item->name.id);
-	if (spool_read(s->dir[SPOOL_NEW], item->name.id, 0, &m, &item->fail) == -1)
+	if (spool_read(s->dir[SPOOL_NEW], item->name.id, SPOOL_UNTRIED, &m, &item->fail) == -1)
 		return -1;
 	if ((rc = check_file(&m, &item->fail)) == 0 && (rc = check_times(&m, &item->fail)) == 0) {
 		spool_name_domains(&item->name, &m.env);
@@ -540,6 +569,8 @@ examine(struct spool *s, struct spool_item *item, int keep)
 			return 0;
 		}
 	}
+	if (rc == -1 && m.torn)
+		keep_overlong(s, item);
 	spool_message_clear(&m);
 	return rc;
 }
@@ -865,25 +896,6 @@ spool_move(struct spool *s, enum spool_folder from, enum spool_folder to, const 
 	if (move_file(s->dir[from], name, s->dir[to], name) == -1)
 		return fail_errno(f, "%.200s: rename to %s", name, folders[to]);
 	return sync_folders(s, to, from, f);
-}
-
-#define ASIDE_TRIES 100
-
-/* To bad/ under its own name, or with a number behind it where that is taken. */
-static int
-put_aside(struct spool *s, enum spool_folder from, const char *name, struct fail *f)
-{
-	char other[SPOOL_NAME_SIZE];
-	int i;
-
-	if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], name) == 0)
-		return 0;
-	for (i = 1; errno == EEXIST && i <= ASIDE_TRIES; i++) {
-		snprintf(other, sizeof other, "%.240s.%d", name, i);
-		if (move_file(s->dir[from], name, s->dir[SPOOL_BAD], other) == 0)
-			return 0;
-	}
-	return fail_errno(f, "%.200s: rename to bad", name);
 }
 
 int

@@ -90,7 +90,8 @@ int spool_lock(struct spool *, struct fail *);
  * Group commit.  Add what the writers have finished, commit, look at each item: with ok set it is on
  * disk, whole, under its name in queue/ (say 250); otherwise its file is gone and fail says why (say
  * 451; 452 for ENOSPC and EDQUOT).  An item of no sense (no such file, a link, a size that is not the
- * head's, times that cannot be: SPOOL_ARRIVED_S, SPOOL_AHEAD_S) fails by itself.  A failed sync fails all of the batch: the files are unlinked, never synced
+ * head's, times that cannot be: SPOOL_ARRIVED_S, SPOOL_AHEAD_S) fails by itself; a file that has more octets than its
+ * head says goes to bad/.  A failed sync fails all of the batch: the files are unlinked, never synced
  * again, and the spool is sick: it takes nothing until spool_probe() succeeded.
  */
 struct spool_item {

@@ -996,7 +996,7 @@ read_results(struct spool_message *m, int64_t file_size, struct fail *f)
 	char block[4 * SPOOL_RECORD_MAX];
 	ssize_t n, used;
 
-	for (m->end = m->offset + m->size; m->end != file_size; m->end += used) {
+	for (; m->end != file_size; m->end += used) {
 		while ((n = pread(m->fd, block, sizeof block, m->end)) == -1 && errno == EINTR)
 			;
 		if (n == -1)
@@ -1008,6 +1008,17 @@ read_results(struct spool_message *m, int64_t file_size, struct fail *f)
 			return 0;
 		}
 	}
+	return 0;
+}
+
+/* As many octets as there may be behind a message that nobody has tried: none. */
+static int
+read_rest(struct spool_message *m, unsigned flags, int64_t file_size, struct fail *f)
+{
+	m->end = m->offset + m->size;
+	if (!(flags & SPOOL_UNTRIED))
+		return read_results(m, file_size, f);
+	m->torn = file_size > m->end;
 	return 0;
 }
 
@@ -1051,7 +1062,7 @@ spool_read(int dirfd, const char *name, unsigned flags, struct spool_message *m,
 
 	*m = (struct spool_message){ .fd = -1 };
 	if ((m->fd = open_file(dirfd, name, flags, &r.file_size, &why)) != -1 &&
-	    read_envelope(&r) == 0 && check_id(m, name, &why) == 0 && read_results(m, r.file_size, &why) == 0 &&
+	    read_envelope(&r) == 0 && check_id(m, name, &why) == 0 && read_rest(m, flags, r.file_size, &why) == 0 &&
 	    (!(flags & SPOOL_VERIFY) || spool_verify(m, &why) == 0))
 		return 0;
 	spool_message_clear(m);

@@ -155,6 +155,7 @@ struct spool_message {
 
 #define SPOOL_VERIFY	0x1	/* read the message too, and compare its checksum */
 #define SPOOL_WRITE	0x2	/* for spool_message_result() */
+#define SPOOL_UNTRIED	0x4	/* nothing can have become of it yet: no result records are looked for */
 
 /*
  * Reads head, envelope and result records of a file in the folder dirfd; nothing of the message unless

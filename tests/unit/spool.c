@@ -651,6 +651,39 @@ test_planted(void)
 	close(fd);
 	spool_batch_add(&b, e.id, 1, NULL);
 	unit_int(spool_batch_commit(&spool, &b, &f), 0, "longer than it says: %s", b.item[0].fail.text);
+	unit_ok(strstr(b.item[0].fail.text, "set aside in bad") != NULL, "%s", b.item[0].fail.text);
+	unit_int(count(SPOOL_BAD), 1, "a person may look at it");
+	spool_batch_clear(&b);
+	spool_envelope_clear(&e);
+}
+
+/* Records of results, as good as they can be, behind a message that nobody has tried yet: not one is read. */
+static void
+test_planted_results(void)
+{
+	struct spool_batch b = SPOOL_BATCH_INIT;
+	struct spool_envelope e;
+	struct spool_message m;
+	struct fail f = FAIL_INIT;
+	int new, i;
+
+	fresh_spool();
+	new = spool.dir[SPOOL_NEW];
+	fill(&e);
+	write_message(&e, "x", 1, &f);
+	unit_int(spool_read(new, e.id, SPOOL_WRITE, &m, &f), 0, "read to write %s", f.text);
+	for (i = 0; i < 3; i++)
+		unit_int(spool_message_result(&m, 0, SPOOL_RCPT_DELIVERED, 100, NULL, &f), 0, "planted %s", f.text);
+	spool_message_clear(&m);
+	unit_int(spool_read(new, e.id, SPOOL_UNTRIED, &m, &f), 0, "read %s", f.text);
+	unit_int(m.env.rcpt[0].state, SPOOL_RCPT_WAITING, "nobody has it yet");
+	unit_int(m.end, m.offset + m.size, "it ends where the message does");
+	unit_ok(m.torn, "and more octets are there");
+	spool_message_clear(&m);
+	spool_batch_add(&b, e.id, 1, NULL);
+	unit_int(spool_batch_commit(&spool, &b, &f), 0, "not taken: %s", b.item[0].fail.text);
+	unit_int(count(SPOOL_NEW) + count(SPOOL_QUEUE), 0, "neither in new nor in queue");
+	unit_int(count(SPOOL_BAD), 1, "set aside");
 	spool_batch_clear(&b);
 	spool_envelope_clear(&e);
 }
@@ -1109,6 +1142,7 @@ main(void)
 	test_results();
 	test_results_after_torn();
 	test_planted();
+	test_planted_results();
 	test_times();
 	test_same_twice();
 	test_faults("any", "EIO", 1, 100);
