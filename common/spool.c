@@ -895,7 +895,11 @@ spool_move(struct spool *s, enum spool_folder from, enum spool_folder to, const 
 {
 	if (move_file(s->dir[from], name, s->dir[to], name) == -1)
 		return fail_errno(f, "%.200s: rename to %s", name, folders[to]);
-	return sync_folders(s, to, from, f);
+	if (sync_folders(s, to, from, f) == 0)
+		return 0;
+	/* A caller that is told of a failure goes by where the file was. */
+	move_file(s->dir[to], name, s->dir[from], name);
+	return -1;
 }
 
 int

@@ -159,7 +159,8 @@ int spool_probe(struct spool *, struct fail *);
 
 /*
  * Changes of a file in a folder.  _reschedule renames for a new due time or new domains and is not
- * synced (after a power cut the old name may be back); _move and _set_aside sync both folders;
+ * synced (after a power cut the old name may be back); _move and _set_aside sync both folders
+ * (a file whose move cannot be synced is put back);
  * _remove is not synced (a message may come back: a duplicate).  None of them overwrites a file.
  */
 int spool_reschedule(struct spool *, enum spool_folder, const struct spool_name *from,

@@ -78,6 +78,18 @@ change_all()
 	grep -q "${IDS[0]} told to=hold answer=ok" "$RELAY_LOG"
 }
 
+@test "a copy in hold/ of a message that is in the queue stays there" {
+	relay_start
+	queue_up u@relay.example
+	cp -p "$RELAY_SPOOL/queue/${IDS[0]}",* "$RELAY_SPOOL/hold/${IDS[0]},5,relay.example"
+	q release --all
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"${IDS[0]}: another message in queue/ has its ID"* ]] || { echo "$output $stderr"; return 1; }
+	grep -q "${IDS[0]} told to=release answer=failed reason=\"another message" "$RELAY_LOG"
+	[ "$(ids_in hold)" = "${IDS[0]}" ]
+	[ "$(ids_in queue)" = "${IDS[0]}" ]
+}
+
 # A message to a domain of its own, for --destination; the listener takes .sub.example, so "sub.relay.example" is a route.
 relay_conf_has_sub()
 {

@@ -99,6 +99,12 @@ dispatch_add(struct dispatch *d, const struct spool_name *n)
 	return 0;
 }
 
+int
+dispatch_has(const struct dispatch *d, const char *id)
+{
+	return sched_find(d->sched, id) != NULL;
+}
+
 /* ---- messages that stay open ---- */
 
 static void

@@ -59,6 +59,8 @@ struct dispatch *dispatch_new(const struct dispatch_conf *);
 int dispatch_add(struct dispatch *, const struct spool_name *);
 /* The same behind a commit; what of it was read is used where its turn comes soon. */
 int dispatch_add_new(struct dispatch *, struct spool_item *);
+/* Is there one of that ID, waiting or under way? */
+int dispatch_has(const struct dispatch *, const char *id);
 
 /*
  * Somebody wants it held, tried now, or deleted (CONTROL_RELEASE is the caller's affair).  LATER: it is being

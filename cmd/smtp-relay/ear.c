@@ -68,18 +68,24 @@ answer_of(int rc, const struct fail *f)
 	return f->err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
 }
 
-/* From hold/ back into the queue, where it is due at once. */
+/* From hold/ back into the queue, where it is due at once.  Two of one ID cannot be told apart there: the second, a
+ * copy that somebody put into hold/, would lie in queue/ and be tried by nobody. */
 static enum control_answer
 release(struct ear *s, const char *file, const struct spool_name *n, struct fail *f)
 {
 	struct spool_name now = *n;
 
+	if (dispatch_has(s->dispatch, n->id)) {
+		fail(f, FAIL_POLICY, "another message in queue/ has its ID; it stays in hold/");
+		return CONTROL_FAILED;
+	}
 	if (spool_move(s->spool, SPOOL_HOLD, SPOOL_QUEUE, file, f) == -1)
 		return answer_of(-1, f);
 	now.due = time(NULL);
 	if (spool_reschedule(s->spool, SPOOL_QUEUE, n, &now, NULL) == -1)
 		now = *n;
-	dispatch_add(s->dispatch, &now);
+	if (dispatch_add(s->dispatch, &now) == -1)
+		abort();
 	return CONTROL_OK;
 }
 

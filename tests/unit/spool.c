@@ -1047,7 +1047,7 @@ test_moves(void)
 	struct spool_message m;
 	struct spool_name later;
 	struct fail f = FAIL_INIT;
-	char name[SPOOL_NAME_SIZE];
+	char name[SPOOL_NAME_SIZE], rule[300];
 
 	fresh_spool();
 	fill(&e);
@@ -1062,6 +1062,12 @@ test_moves(void)
 	unit_int(spool_move(&spool, SPOOL_QUEUE, SPOOL_HOLD, name, &f), 0, "held %s", f.text);
 	unit_int(spool_read(spool.dir[SPOOL_HOLD], name, SPOOL_VERIFY, &m, &f), 0, "and there %s", f.text);
 	spool_message_clear(&m);
+	snprintf(rule, sizeof rule, "fsync %s 1 EIO", top);
+	faults_set(rule);
+	unit_int(spool_move(&spool, SPOOL_HOLD, SPOOL_QUEUE, name, &f), -1, "not synced: %s", f.text);
+	faults_set("");
+	unit_int(count(SPOOL_HOLD), 1, "it is where it was");
+	unit_int(count(SPOOL_QUEUE), 0, "and not where nobody knows of it");
 	unit_int(spool_move(&spool, SPOOL_HOLD, SPOOL_QUEUE, name, &f), 0, "released");
 	unit_int(spool_set_aside(&spool, SPOOL_QUEUE, name, &f), 0, "set aside %s", f.text);
 	unit_int(count(SPOOL_BAD), 1, "it is in bad");
