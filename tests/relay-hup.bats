@@ -239,3 +239,92 @@ none_retired() { [ -z "$(retired)" ]; }
 	[ "$(stored _demo)" = "$own" ]
 	[ "$(shown)" = "$own" ]
 }
+
+# FILE: mode and group of a socket.
+rights() { stat -c '%F %a %g' "$1"; }
+
+reload_is() { hup; grep 'master reload' "$RELAY_LOG" | tail -n 1 | grep -q "master $1" || { tail "$RELAY_LOG"; return 1; }; }
+
+# Mail that comes in by that socket.
+takes()
+{
+	run say "$1" = 'EHLO c\r\n' = 'MAIL FROM:<me@c.example>\r\n' = 'RCPT TO:<u@relay.example>\r\n' = 'DATA\r\n' = \
+	    'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n'
+	[ "$output" = '220 250 250 250 354 250 221 closed' ] || { echo "$output"; return 1; }
+}
+
+two_paths() { relay_conf "listen a $RELAY/a.sock $1" "listen b $RELAY/b.sock $2" \
+    "listen in 127.0.0.1@$RELAY_PORT type public tls no domains relay.example"; }
+
+@test "unix sockets: one that somebody removed is bound anew, another's file is not touched" {
+	two_paths 'mode 600' 'mode 600'
+	relay_start
+	rm b.sock
+	two_paths 'mode 660' 'mode 660'
+	reload_is reloaded
+	[ "$(rights a.sock)" = "socket 660 $(id -g)" ]
+	[ "$(rights b.sock)" = "socket 660 $(id -g)" ]
+	takes "$RELAY/b.sock"
+	relay_await 10 none_retired
+	[ "$(rights b.sock)" = "socket 660 $(id -g)" ]
+	takes "$RELAY/a.sock"
+	takes "$RELAY/b.sock"
+	# A file in its place is somebody's.
+	rm b.sock
+	: > b.sock
+	chmod 640 b.sock
+	two_paths 'mode 600' 'mode 666'
+	reload_is 'reload-failed reason=.*b.sock: Address already in use'
+	[ "$(stat -c '%F %a' b.sock)" = 'regular empty file 640' ]
+	[ "$(rights a.sock)" = "socket 660 $(id -g)" ]
+	rm b.sock
+	reload_is reloaded
+	takes "$RELAY/b.sock"
+	relay_stop
+	[ ! -e a.sock ] && [ ! -e b.sock ]
+}
+
+@test "unix sockets: a reload that is refused leaves modes, groups and backlogs as they were" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root: groups"
+	two_paths 'mode 600' 'mode 640 group daemon backlog 7'
+	head -c 4096 /dev/zero > faults
+	chmod 666 faults
+	export FAULTS_FILE=$RELAY/faults ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0:verify_asan_link_order=0
+	RELAY_PREFIX=(env LD_PRELOAD="$BUILD/lab/faults.so")
+	relay_start
+	local a b
+	a=$(rights a.sock) b=$(rights b.sock)
+	[ "$a" = "socket 600 0" ]
+	[ "$b" = "socket 640 $(getent group daemon | cut -d: -f3)" ]
+	two_paths 'mode 666' 'group nosuchgroup'
+	reload_is 'reload-failed reason="listener b: no group nosuchgroup"'
+	[ "$(rights a.sock) $(rights b.sock)" = "$a $b" ]
+	# The system refuses the third change: the first two are undone.
+	two_paths 'mode 666 group news' 'mode 606 group news backlog 9'
+	printf 'chmod b.sock 2 EIO' | dd of=faults conv=notrunc 2> /dev/null
+	reload_is 'reload-failed reason=".*b.sock: Input/output error"'
+	[ "$(rights a.sock) $(rights b.sock)" = "$a $b" ]
+	ss -xl | grep "b.sock" | awk '{ print $4 }' | grep -qx 7
+	[ -z "$(retired)" ]
+	reload_is reloaded
+	[ "$(rights a.sock)" = "socket 666 $(getent group news | cut -d: -f3)" ]
+	[ "$(rights b.sock)" = "socket 606 $(getent group news | cut -d: -f3)" ]
+	ss -xl | grep "b.sock" | awk '{ print $4 }' | grep -qx 9
+	# Without a group in its line it has the one that it was bound with.
+	two_paths 'mode 600' 'mode 600'
+	reload_is reloaded
+	[ "$(rights a.sock) $(rights b.sock)" = "socket 600 0 socket 600 0" ]
+}
+
+@test "a reload that is refused makes no demonstration certificate for another hostname" {
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred domains relay.example" \
+	    "listen own 127.0.0.1@$RELAY_PORT2 type public tls preferred cert mine domains relay.example"
+	relay_start
+	first=$(stored _demo)
+	sed -i 's/^hostname .*/hostname mx9.example/; s/cert mine/cert nobody/' conf
+	reload_is 'reload-failed reason="listener own: '
+	[ "$(stored _demo)" = "$first" ]
+	sed -i 's/cert nobody/cert mine/' conf
+	reload_is reloaded
+	[ "$(stored _demo)" != "$first" ]
+}

@@ -32,7 +32,10 @@ struct in_listener {
 	const struct conf_listen *conf;
 	SSL_CTX *tls;		/* NULL: none */
 	size_t row;		/* of its counts of sessions */
-	ino_t inode;		/* of a unix socket; else 0 */
+	/* Of a unix socket, else 0: its file (paths.h), and the group that it has where its line names none. */
+	dev_t dev;
+	ino_t inode;
+	gid_t gid;
 };
 
 struct in_start {

@@ -1142,7 +1142,8 @@ take_conf(struct master *m, struct fail *f)
 	if (c != NULL && (fd = text_file(&text, f)) != -1)
 		setup = setup_open(c, m->secrets, m->setup, f);
 	buf_clear(&text);
-	if (setup != NULL && (secrets = secrets_file(setup, f)) == -1) {
+	if (setup != NULL &&
+	    ((secrets = secrets_file(setup, f)) == -1 || setup_settle(setup, m->setup, f) == -1)) {
 		setup_close(setup, m->setup);
 		setup = NULL;
 	}
@@ -1150,6 +1151,8 @@ take_conf(struct master *m, struct fail *f)
 		conf_free(c);
 		if (fd != -1)
 			close(fd);
+		if (secrets != -1)
+			close(secrets);
 		return -1;
 	}
 	setup->owned = c;

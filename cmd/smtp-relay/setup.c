@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "log.h"
 #include "name.h"
 #include "ossl.h"
+#include "paths.h"
 #include "tls.h"
 
 #define DEMO_RENEW_S 86400	/* before its end the demonstration identity is made anew */
@@ -570,27 +570,11 @@ remove_stale(const struct sockaddr_un *sun)
 		close(fd);
 }
 
-static int
-find_group(const char *name, gid_t *gid, struct fail *f)
-{
-	struct group *g;
-
-	*gid = (gid_t)-1;
-	if (name == NULL)
-		return 0;
-	errno = 0;
-	if ((g = getgrnam(name)) == NULL)
-		return fail(f, FAIL_INPUT, "no group %.64s", name);
-	*gid = g->gr_gid;
-	return 0;
-}
-
 /* Nobody else may write to it at any moment: the mode comes with bind(2). */
 static int
 bind_path(struct in_listener *l, gid_t gid)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct stat st;
 	mode_t mask;
 	int rc;
 
@@ -601,9 +585,8 @@ bind_path(struct in_listener *l, gid_t gid)
 	mask = umask(0777 & ~(mode_t)l->conf->mode);
 	rc = bind(l->fd, (struct sockaddr *)&sun, sizeof sun);
 	umask(mask);
-	if (rc == -1 || lstat(l->conf->path, &st) == -1)
+	if (rc == -1 || paths_note(l) == -1)
 		return -1;
-	l->inode = st.st_ino;
 	return gid == (gid_t)-1 ? 0 : lchown(l->conf->path, (uid_t)-1, gid);
 }
 
@@ -614,7 +597,7 @@ bind_listener(struct in_listener *l, const struct setup *before, struct fail *f)
 	gid_t gid;
 	int rc = -1;
 
-	if (find_group(l->conf->group, &gid, f) == -1)
+	if (paths_group(l->conf->group, &gid, f) == -1)
 		fail_prefix(f, "listener %.64s", l->conf->name);
 	else if ((l->conf->path != NULL ? bind_path(l, gid) : bind_port(l, before)) == -1 ||
 	    listen(l->fd, (int)l->conf->backlog) == -1)
@@ -639,13 +622,15 @@ same_socket(const struct conf_listen *a, const struct conf_listen *b)
 	return is_same(a->path, b->path) && strcmp(a->at.host, b->at.host) == 0 && a->at.port == b->at.port;
 }
 
+/* One whose file somebody removed, or put another in the place of, takes nobody's mail: another is bound. */
 static const struct in_listener *
 find_socket(const struct setup *s, const struct conf_listen *l)
 {
 	size_t i;
 
 	for (i = 0; s != NULL && i < s->nlisteners; i++)
-		if (s->listener[i].fd != -1 && same_socket(s->listener[i].conf, l))
+		if (s->listener[i].fd != -1 && same_socket(s->listener[i].conf, l) &&
+		    (l->path == NULL || paths_is_there(&s->listener[i])))
 			return &s->listener[i];
 	return NULL;
 }
@@ -657,26 +642,11 @@ take_socket(struct in_listener *l, const struct setup *before, struct fail *f)
 
 	if (old == NULL)
 		return bind_listener(l, before, f);
+	l->dev = old->dev;
 	l->inode = old->inode;
-	/* A second listen(2) sets the backlog anew. */
-	if ((l->fd = fcntl(old->fd, F_DUPFD_CLOEXEC, 0)) == -1 || listen(l->fd, (int)l->conf->backlog) == -1)
+	l->gid = old->gid;
+	if ((l->fd = fcntl(old->fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return fail_errno(f, "listener %.64s", l->conf->name);
-	return 0;
-}
-
-/* The last step, which only the system can make fail: a socket that was taken over gets what its line says now. */
-static int
-adjust_socket(const struct in_listener *l, const struct setup *before, struct fail *f)
-{
-	const struct conf_listen *c = l->conf;
-	gid_t gid;
-
-	if (c->path == NULL || find_socket(before, c) == NULL)
-		return 0;
-	if (find_group(c->group, &gid, f) == -1)
-		return fail_prefix(f, "listener %.64s", c->name);
-	if (lchown(c->path, (uid_t)-1, gid) == -1 || fchmodat(AT_FDCWD, c->path, (mode_t)c->mode, AT_SYMLINK_NOFOLLOW) == -1)
-		return fail_errno(f, "listener %.64s: %.200s", c->name, c->path);
 	return 0;
 }
 
@@ -686,7 +656,8 @@ has_path(const struct setup *s, const struct in_listener *l)
 	size_t i;
 
 	for (i = 0; s != NULL && i < s->nlisteners; i++)
-		if (s->listener[i].inode == l->inode && is_same(s->listener[i].conf->path, l->conf->path))
+		if (s->listener[i].inode == l->inode && s->listener[i].dev == l->dev &&
+		    is_same(s->listener[i].conf->path, l->conf->path))
 			return 1;
 	return 0;
 }
@@ -694,17 +665,17 @@ has_path(const struct setup *s, const struct in_listener *l)
 void
 setup_close_sockets(struct setup *s, const struct setup *other)
 {
-	struct stat st;
 	size_t i;
 
 	for (i = 0; i < s->nlisteners; i++) {
 		struct in_listener *l = &s->listener[i];
+		int ours = l->fd != -1 && l->inode != 0 && paths_is_there(l);
 
 		if (l->fd == -1)
 			continue;
 		close(l->fd);
 		l->fd = -1;
-		if (l->inode != 0 && !has_path(other, l) && lstat(l->conf->path, &st) == 0 && st.st_ino == l->inode)
+		if (ours && !has_path(other, l))
 			unlink(l->conf->path);
 	}
 }
@@ -730,8 +701,8 @@ find_row(const struct setup *s, const struct setup *before, const char *name)
 	return row;
 }
 
-static int
-open_listener(struct setup *s, const struct conf_listen *conf, const struct setup *before, struct fail *f)
+static void
+add_listener(struct setup *s, const struct conf_listen *conf, const struct setup *before)
 {
 	struct in_listener *l = &s->listener[s->nlisteners];
 	size_t row = find_row(s, before, conf->name);
@@ -740,39 +711,79 @@ open_listener(struct setup *s, const struct conf_listen *conf, const struct setu
 	l->conf = conf;
 	l->row = row;
 	s->nlisteners++;
-	if (load_identities(conf, s->conf, 0, s->secrets, &l->tls, f) == -1)
-		return -1;
-	return take_socket(l, before, f);
 }
 
+/* demo: of those listeners that have the demonstration identity; else of the others. */
+static int
+load_listeners(struct setup *s, int demo, struct fail *f)
+{
+	size_t i;
+	int rc = 0;
+
+	ossl_wipe_again();
+	for (i = 0; i < s->nlisteners && rc == 0; i++)
+		if ((s->listener[i].conf->ncerts == 0) == demo)
+			rc = load_identities(s->listener[i].conf, s->conf, 0, s->secrets, &s->listener[i].tls, f);
+	ossl_wipe_end();
+	return rc;
+}
+
+/* paths: the unix sockets; else the others. */
+static int
+take_sockets(struct setup *s, int paths, const struct setup *before, struct fail *f)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < s->nlisteners && rc == 0; i++)
+		if ((s->listener[i].conf->path != NULL) == paths)
+			rc = take_socket(&s->listener[i], before, f);
+	return rc;
+}
+
+static int
+load_out(struct setup *s, struct fail *f)
+{
+	int rc;
+
+	ossl_wipe_again();
+	rc = load_out_identities(s, f);
+	ossl_wipe_end();
+	return rc == 0 ? load_credentials(s->conf, &s->credentials, f) : -1;
+}
+
+/* What leaves no trace where it fails comes first, then what makes files: the demonstration identity, unix sockets. */
 struct setup *
 setup_open(const struct conf *c, const struct tls_secrets *secrets, const struct setup *before, struct fail *f)
 {
 	struct setup *s = xcalloc(1, sizeof *s);
 	size_t i;
-	int rc = 0;
 
 	s->conf = c;
 	s->secrets = secrets;
 	s->listener = xcalloc(c->nlisten, sizeof *s->listener);
-	ossl_wipe_again();
-	for (i = 0; i < c->nlisten && rc == 0; i++)
-		rc = open_listener(s, &c->listen[i], before, f);
-	if (rc == 0)
-		rc = load_out_identities(s, f);
-	ossl_wipe_end();
-	if (rc == 0)
-		rc = load_credentials(c, &s->credentials, f);
-	if (rc == 0)
-		rc = load_trust(s, f);
-	if (rc == 0)
-		rc = load_recipients(c, &s->recipients, f);
-	for (i = 0; i < s->nlisteners && rc == 0; i++)
-		rc = adjust_socket(&s->listener[i], before, f);
-	if (rc == 0)
+	for (i = 0; i < c->nlisten; i++)
+		add_listener(s, &c->listen[i], before);
+	if (load_listeners(s, 0, f) == 0 && load_out(s, f) == 0 && load_trust(s, f) == 0 &&
+	    load_recipients(c, &s->recipients, f) == 0 && take_sockets(s, 0, before, f) == 0 &&
+	    load_listeners(s, 1, f) == 0 && take_sockets(s, 1, before, f) == 0)
 		return s;
 	setup_close(s, before);
 	return NULL;
+}
+
+int
+setup_settle(const struct setup *s, const struct setup *before, struct fail *f)
+{
+	size_t i;
+
+	if (paths_settle(s->listener, s->nlisteners, f) == -1)
+		return -1;
+	/* A second listen(2) sets the backlog anew; of a socket that listens already it cannot fail. */
+	for (i = 0; i < s->nlisteners; i++)
+		if (find_socket(before, s->listener[i].conf) != NULL)
+			(void)listen(s->listener[i].fd, (int)s->listener[i].conf->backlog);
+	return 0;
 }
 
 void
@@ -837,7 +848,7 @@ setup_check(const struct conf *c, void (*report)(const struct fail *))
 
 		tell(report, &f, load_identities(l, c, 1, none, &tls, &f), &errors);
 		SSL_CTX_free(tls);
-		tell(report, &f, find_group(l->group, &gid, &f), &errors);
+		tell(report, &f, paths_group(l->group, &gid, &f), &errors);
 	}
 	if (c->dir[0] != '\0' && needs_trust(c)) {
 		struct trust *trust = trust_open(c->dir, &f);

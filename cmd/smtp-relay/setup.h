@@ -36,6 +36,12 @@ struct setup {
  */
 struct setup *setup_open(const struct conf *, const struct tls_secrets *, const struct setup *before, struct fail *);
 
+/*
+ * The last step of taking it, where there was one before: sockets that were taken over get mode, group and backlog that
+ * their lines say now.  -1: FAIL_INPUT, FAIL_SYS, and none of them has changed.
+ */
+int setup_settle(const struct setup *, const struct setup *before, struct fail *);
+
 /* Sockets of the file system are removed, but for those that the other setup (NULL: none) has too. */
 void setup_close(struct setup *, const struct setup *other);
 void setup_close_sockets(struct setup *, const struct setup *other);

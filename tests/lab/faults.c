@@ -9,7 +9,7 @@
  *
  *	CALL PATTERN NTH ACTION [TIMES]
  *
- * CALL	openat read pread write pwrite fsync fdatasync syncfs rename unlink ftruncate, or sync for the
+ * CALL	openat read pread write pwrite fsync fdatasync syncfs rename unlink chmod ftruncate, or sync for the
  *	three syncs, or any.  open, renameat2, unlinkat and their like count as the name above.
  * PATTERN	a part of the path, * for any path.  A rename's path is where the file goes.
  * NTH	the first call that it hits: 1, 2 ...  Counted for all processes of a FAULTS_FILE together,
@@ -106,6 +106,7 @@ REAL(int, renameat, int, const char *, int, const char *)
 REAL(int, renameat2, int, const char *, int, const char *, unsigned)
 REAL(int, unlink, const char *)
 REAL(int, unlinkat, int, const char *, int)
+REAL(int, fchmodat, int, const char *, mode_t, int)
 REAL(int, ftruncate, int, off_t)
 REAL(int, clock_gettime, clockid_t, struct timespec *)
 
@@ -489,6 +490,15 @@ unlinkat(int dirfd, const char *name, int flags)
 
 	path_at(dirfd, name, path);
 	CALL(int, "unlink", path, get_unlinkat()(dirfd, name, flags));
+}
+
+int
+fchmodat(int dirfd, const char *name, mode_t mode, int flags)
+{
+	char path[PATH_SIZE];
+
+	path_at(dirfd, name, path);
+	CALL(int, "chmod", path, get_fchmodat()(dirfd, name, mode, flags));
 }
 
 int
