@@ -578,6 +578,14 @@ set_domain_map(void *ctx, const struct table_line *line, struct fail *f)
 	return conf_listen_map(l, line->v[1], line->v[2], f);
 }
 
+unsigned
+conf_share(const struct conf_listen *l, const struct conf_hosts *h)
+{
+	if (l->type != CONF_PUBLIC || l->path != NULL || (h != NULL && h->action == CONF_RELAY))
+		return 0;
+	return limit_share(l->concurrency);
+}
+
 void
 conf_limits(const struct conf *c, const struct conf_listen *l, const struct conf_hosts *h, struct limits *out)
 {
@@ -585,6 +593,8 @@ conf_limits(const struct conf *c, const struct conf_listen *l, const struct conf
 	limits_overlay(out, &l->limits);
 	if (h != NULL)
 		limits_overlay(out, &h->limits);
+	if (!limits_has(out, LIMIT_CLIENT_CONCURRENCY))
+		out->value[LIMIT_CLIENT_CONCURRENCY] = conf_share(l, h);
 }
 
 enum smtp_server_tls_level
@@ -1191,8 +1201,19 @@ conf_free(struct conf *c)
 
 /* ---- the summary ---- */
 
+/* Of a client, where neither the listener nor a line "limit" says it. */
 static void
-print_listen(struct buf *b, const struct conf_listen *l)
+print_share(struct buf *b, const struct conf *c, const struct conf_listen *l)
+{
+	unsigned share = conf_share(l, NULL);
+
+	if (share > 0 && !limits_has(&c->limits, LIMIT_CLIENT_CONCURRENCY) &&
+	    !limits_has(&l->limits, LIMIT_CLIENT_CONCURRENCY))
+		buf_printf(b, ", %s %u", limit_name(LIMIT_CLIENT_CONCURRENCY), share);
+}
+
+static void
+print_listen(struct buf *b, const struct conf *c, const struct conf_listen *l)
 {
 	char *place = conf_listen_place(l);
 	size_t i;
@@ -1205,6 +1226,7 @@ print_listen(struct buf *b, const struct conf_listen *l)
 	buf_printf(b, ", %u sessions, backlog %u", l->concurrency, l->backlog);
 	if (l->client_names)
 		buf_puts(b, ", client names");
+	print_share(b, c, l);
 	limits_print(b, &l->limits);
 	buf_puts(b, "\n");
 	conf_listen_print_lines(b, l);
@@ -1327,7 +1349,7 @@ print_all(const struct conf *c, struct buf *b)
 	if (c->loopback_mx)
 		buf_printf(b, "MX hosts may be on this machine\n");
 	for (i = 0; i < c->nlisten; i++)
-		print_listen(b, &c->listen[i]);
+		print_listen(b, c, &c->listen[i]);
 	if (c->out_cert != NULL)
 		buf_printf(b, "certificate %s is shown to servers that ask for one\n", c->out_cert);
 	if (conf_has_credentials(c))

@@ -168,8 +168,13 @@ struct conf *conf_parse_text(const char *file, const char *text, size_t len, tab
     size_t *errors);
 void conf_free(struct conf *);
 
-/* What holds for a client with that line (NULL: none): its own limits, the listener's, those of all. */
+/*
+ * What holds for a client with that line (NULL: none): its own limits, the listener's, those of all.  Where none says
+ * client-concurrency it is conf_share(), and not given.
+ */
 void conf_limits(const struct conf *, const struct conf_listen *, const struct conf_hosts *, struct limits *);
+/* Sessions of one client at a public listener on a port, for clients that may not relay; else 0: as many as it likes. */
+unsigned conf_share(const struct conf_listen *, const struct conf_hosts *);
 enum smtp_server_tls_level conf_tls(const struct conf_listen *, const struct conf_hosts *);
 enum conf_client_cert conf_client_cert(const struct conf_listen *, const struct conf_hosts *);
 

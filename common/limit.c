@@ -64,6 +64,16 @@ const struct limits limits_standard = {
 	.per = { [LIMIT_CONNECTION_RATE] = 60, [LIMIT_MESSAGE_RATE] = 60, [LIMIT_RECIPIENT_RATE] = 60 },
 };
 
+unsigned
+limit_share(unsigned concurrency)
+{
+	unsigned share = concurrency / LIMIT_SHARE_PARTS, most = (concurrency + 1) / 2;
+
+	if (share < LIMIT_SHARE_MIN)
+		share = LIMIT_SHARE_MIN;
+	return share < most ? share : most;
+}
+
 int
 limit_find(const char *key)
 {
@@ -137,6 +147,12 @@ limit_set(struct limits *l, enum limit_key key, const char *word, struct fail *f
 	l->per[key] = per;
 	l->given |= UINT32_C(1) << key;
 	return 0;
+}
+
+int
+limits_has(const struct limits *l, enum limit_key key)
+{
+	return (l->given & UINT32_C(1) << key) != 0;
 }
 
 void

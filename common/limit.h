@@ -34,6 +34,14 @@ enum limit_key {
 };
 #define LIMIT_KEYS (LIMIT_RECIPIENT_RATE + 1)
 
+/*
+ * client-concurrency where nothing is said, of a listener that has so many sessions: a tenth, but 50 at least, as large
+ * senders come with some tens, and half of them at most (1 of 1), so that one client cannot keep all others away.
+ */
+#define LIMIT_SHARE_PARTS 10
+#define LIMIT_SHARE_MIN 50
+unsigned limit_share(unsigned concurrency);
+
 /* All zero says nothing.  No more than values: to be copied at will. */
 struct limits {
 	uint64_t value[LIMIT_KEYS];
@@ -53,6 +61,8 @@ int limit_set(struct limits *, enum limit_key, const char *word, struct fail *);
 /* A rate: "60", in a minute, or "600/1h".  The name is for the error; the time is in seconds. */
 int limit_rate(const char *name, const char *word, long long lo, long long hi, long long *n, uint32_t *per,
     struct fail *);
+
+int limits_has(const struct limits *, enum limit_key);	/* is it said? */
 
 /* Takes over what the second one says. */
 void limits_overlay(struct limits *, const struct limits *);

@@ -215,7 +215,7 @@ destination_is()
 		reports of failures have messages of at most 1048576 octets with them
 		what cannot be told to a sender is told to postmaster@a.example
 		resolver 192.0.2.53@5353, anchor $RELAY/anchor, hosts of MX asked at port 2525
-		listener in on 127.0.0.1@$RELAY_PORT: public, tls preferred, certificate _demo (demonstration only), 7 sessions, backlog 511
+		listener in on 127.0.0.1@$RELAY_PORT: public, tls preferred, certificate _demo (demonstration only), 7 sessions, backlog 511, client-concurrency 4
 		    takes mail for a.example
 		    takes mail for .b.example
 		    hosts 10.0.0.0/8: relay

@@ -71,7 +71,7 @@ settle_conf()
 		tried again after 5m, then at most every 4h, for 5d, and mail from <> for 2d
 		senders are told after 4h that a message waits
 		resolver 127.0.0.1@5353, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
-		listener in on 127.0.0.1@2525: public, tls preferred, certificate relay.example, 1000 sessions, backlog 511
+		listener in on 127.0.0.1@2525: public, tls preferred, certificate relay.example, 1000 sessions, backlog 511, client-concurrency 100
 		    takes mail for relay.example
 		    hosts 127.0.0.0/8: relay
 		destination default: tls preferred, dane opportunistic

@@ -288,6 +288,54 @@ V2='\r\n\r\n\0\r\nQUIT\n'
 	logged 'connect listener=tls client=192.0.2.77 port=4711 balancer=127.0.0.1'
 }
 
+# CLIENT [PORT]: a session of it, through a balancer, goes on with descriptor fd; what it was greeted with is in $line.
+come_as()
+{
+	exec {fd}<> "/dev/tcp/127.0.0.1/${2:-$RELAY_PORT}"
+	[ "$1" = - ] || printf 'PROXY TCP4 %s 127.0.0.1 4711 25\r\n' "$1" >&"$fd"
+	read -r -t 10 line <&"$fd"
+	line=${line%%[ -]*}
+}
+
+@test "one client cannot have all sessions of a public listener, where nothing is said; loopback and relaying hosts can" {
+	relay_conf 'workers 2' "listen in 127.0.0.1@$RELAY_PORT type public tls no concurrency 8 proxy 127.0.0.1 domains relay.example" \
+	    'hosts in 198.51.100.0/24 relay' 'hosts in 203.0.113.0/24 accept client-concurrency 1' \
+	    "listen own 127.0.0.1@$RELAY_PORT2 type public tls no concurrency 5 domains relay.example"
+	run -0 smtp-relay -n -c conf
+	[[ $output == *"8 sessions, backlog 511, client-concurrency 4"* ]]
+	relay_start
+	local fd fds=() client
+	for client in 192.0.2.1 192.0.2.1 192.0.2.1 192.0.2.1; do
+		come_as "$client"
+		[ "$line" = 220 ]
+		fds+=("$fd")
+	done
+	come_as 192.0.2.1
+	[ "$line" = 421 ]
+	exec {fd}>&-
+	logged ' refused client=192.0.2.1 command=connection code=421 .*reason="too many connections from your address'
+	come_as 203.0.113.1
+	[ "$line" = 220 ]
+	fds+=("$fd")
+	come_as 203.0.113.1
+	[ "$line" = 421 ]
+	exec {fd}>&-
+	for fd in "${fds[@]}"; do exec {fd}>&-; done
+	relay_await 10 logged_times 7 ' disconnect client='
+	fds=()
+	for _ in 1 2 3 4 5 6 7 8; do
+		come_as 198.51.100.1
+		[ "$line" = 220 ]
+		fds+=("$fd")
+	done
+	for _ in 1 2 3 4 5; do
+		come_as - "$RELAY_PORT2"
+		[ "$line" = 220 ]
+		fds+=("$fd")
+	done
+	for fd in "${fds[@]}"; do exec {fd}>&-; done
+}
+
 @test "addresses without a domain, and the domain-map" {
 	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public default-domain relay.example domains relay.example" \
 	    "domain-map in @old.example @relay.example" "domain-map in boss@relay.example ceo@relay.example" \

@@ -20,6 +20,16 @@ refuse(struct guest_refusal *r, int code, const char *status, const char *text)
 	return 1;
 }
 
+/* Behind such an address is the mail of many: filters and programs of this machine, balancers without a header. */
+static int
+is_loopback(const struct guest *g)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+
+	return (g->family == AF_INET && g->addr[0] == 127) ||
+	    (g->family == AF_INET6 && memcmp(g->addr, loopback6, sizeof loopback6) == 0);
+}
+
 static void
 decide(struct guest *g)
 {
@@ -27,6 +37,8 @@ decide(struct guest *g)
 
 	g->rule = access_find(l->hosts, l->nhosts, g->family, g->addr, g->name);
 	conf_limits(g->house->conf, l, g->rule, &g->limits);
+	if (is_loopback(g) && !limits_has(&g->limits, LIMIT_CLIENT_CONCURRENCY))
+		g->limits.value[LIMIT_CLIENT_CONCURRENCY] = 0;
 }
 
 void

@@ -241,6 +241,19 @@ test_limits(void)
 	unit_str(limit_name((enum limit_key)limit_find("data-min")), "data-min", "a limit's name");
 }
 
+static void
+test_share(void)
+{
+	static const struct { unsigned concurrency, want; } rows[] = {
+		{ 1, 1 }, { 2, 1 }, { 3, 2 }, { 7, 4 }, { 99, 50 }, { 100, 50 }, { 500, 50 }, { 519, 51 }, { 1000, 100 },
+		{ 100000, 10000 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		unit_int(limit_share(rows[i].concurrency), rows[i].want, "a client's share of %u", rows[i].concurrency);
+}
+
 int
 main(void)
 {
@@ -249,5 +262,6 @@ main(void)
 	test_wants_name();
 	test_same();
 	test_limits();
+	test_share();
 	return unit_done();
 }

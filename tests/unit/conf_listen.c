@@ -17,6 +17,10 @@ static const struct { const char *line, *want; } rows[] = {
 	    "    who may write to the socket: relay|" },
 	{ "/run/r.sock mode 0600 group mail type public domains x.test", "/run/r.sock: public, tls no, 1000 sessions, "
 	    "backlog 511|    socket of mode 600, group mail|    takes mail for x.test|" },
+	{ "192.0.2.1@25 domains x.test", "192.0.2.1@25: public, tls no, 1000 sessions, backlog 511, client-concurrency 100|"
+	    "    takes mail for x.test|" },
+	{ "192.0.2.1@25 client-concurrency none concurrency 9 domains x.test", "192.0.2.1@25: public, tls no, 9 sessions, "
+	    "backlog 511, client-concurrency none|    takes mail for x.test|" },
 	{ "/run/r.sock mode 8", "mode: expected three octal digits, as 660, not \"8\"" },
 	{ "/run/r.sock mode 4755", "mode: expected three octal digits, as 660, not \"4755\"" },
 	{ "/run/r.sock proxy 10.0.0.0/8", "listen a: no balancer is behind a unix socket" },
