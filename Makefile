@@ -126,7 +126,8 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(patsubst %,$(BUILD)/lib%.a,$(TIERS_UN
 	$(CC) $(CFLAGS) $(SAN) $(HARDEN_LD) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	    $(call tier_libs,$(TIERS_UNIT))
 
-# The records between the relay's roles.
+# The records between the relay's roles, and one end of the sockets that they go through.
+$(BUILD)/unit/channel: $(patsubst %,$(BUILD)/cmd/smtp-relay/%.o,channel order)
 $(BUILD)/unit/record: $(patsubst %,$(BUILD)/cmd/smtp-relay/%.o,order pack tried)
 
 # The plans that the queue keeps; the TLS sessions that an out does.

@@ -299,6 +299,87 @@ plant()
 	[ "$(find spool/queue -type f | wc -l)" -eq 1 ]
 }
 
+# PID RECORD TIMES: the same so often to the one that answers it, until that has closed its end; only the first answer is
+# read.
+flood_as()
+{
+	/usr/bin/python3 - "$@" <<- 'END'
+		import ctypes, os, select, socket, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		try:
+		    pidfd = os.pidfd_open(int(sys.argv[1]))
+		except OSError:
+		    sys.exit(77)
+		ends = []
+		for fd in os.listdir("/proc/%s/fd" % sys.argv[1]):
+		    if not os.readlink("/proc/%s/fd/%s" % (sys.argv[1], fd)).startswith("socket:"):
+		        continue
+		    mine = libc.syscall(438, pidfd, int(fd), 0)	# pidfd_getfd
+		    if mine == -1:
+		        sys.exit(77)
+		    s = socket.socket(fileno=mine)
+		    if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+		        ends.append(s)
+		record = sys.argv[2].encode()
+		for s in ends:
+		    s.send(record)
+		s = select.select(ends, [], [], 60)[0][0]
+		s.recv(65536)
+		for _ in range(int(sys.argv[3])):
+		    try:
+		        select.select([], [s], [], 60)
+		        s.send(record)
+		    except BlockingIOError:
+		        pass
+		    except OSError:
+		        sys.exit(0)
+		sys.exit(1)
+	END
+}
+
+# RECORD: a worker that stands still, in whose name that is asked without end, is cut off; the others go on.
+floods()
+{
+	local in1 queue status=0
+	in1=$(relay_role in-1)
+	queue=$(relay_role queue)
+	kill -STOP "$in1"
+	flood_as "$in1" "$1" 400000 || status=$?
+	[ $status -ne 77 ] || { kill -CONT "$in1"; skip "no pidfd_getfd here"; }
+	[ $status -eq 0 ]
+	relay_await 20 grep -q 'master role-died role=in-1 .*how="signal 9"' log
+	relay_await 20 eval '[ -n "$(relay_role in-1)" ] && [ "$(relay_role in-1)" != '"$in1"' ]'
+	[ "$(relay_role queue)" = "$queue" ]
+}
+
+@test "a worker that reads no answers of the queue's is cut off, and another started" {
+	local number
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	relay_start
+	while message_gets '354 250' && ! grep -q ' accepted session=in-1\.' log; do
+		:
+	done
+	floods "commit 99 $(sed -n 's/.* \([0-9A-Za-z]*\) accepted session=in-1\..*/\1/p' log | head -n 1)"
+	grep -q ' queue worker-cut worker=[0-9]* reason="more than [0-9]* octets wait for it' log
+	message_gets '354 250'
+}
+
+@test "nor does one stay that reads no answers of auth's or route's" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	RELAY_MAY_DIE=1
+	mkdir -p etc
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type public tls preferred auth offered concurrency 10 domains relay.example"
+	printf 'secret\n' | smtp-relay -c conf --passwd ann --pass-file -
+	relay_start
+	floods 'check 1 1 192.0.2.1 ann wrong'
+	grep -q ' auth worker-cut worker=[0-9]* reason=' log
+	: > log
+	floods 'name 1 1 127.0.0.1'
+	grep -q ' route worker-cut worker=[0-9]* reason=' log
+	message_gets '354 250'
+}
+
 # PID KEYFILE: how often that EC key's number is in the process's memory, in either order of octets or as the file has it.
 key_copies()
 {

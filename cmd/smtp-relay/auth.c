@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "cut.h"
 #include "log.h"
+#include "spool.h"
 #include "table.h"
 #include "text.h"
 #include "turns.h"
@@ -19,6 +21,7 @@ struct asker {
 	struct asker *next;
 	struct auth *a;
 	struct channel *channel;	/* NULL: gone; freed when none of its questions waits */
+	unsigned number;
 	size_t waiting;
 };
 
@@ -160,7 +163,7 @@ on_gone(void *arg, const struct fail *f)
 {
 	struct asker *k = arg;
 
-	(void)f;
+	cut_gone(&k->a->role, k->a->start->role.name, k->number, f);
 	channel_free(k->channel);
 	k->channel = NULL;
 	sweep(k->a);
@@ -168,18 +171,22 @@ on_gone(void *arg, const struct fail *f)
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
 
-/* asker +fd */
+/* asker NUMBER +fd */
 static void
 on_master_record(void *arg, struct order *o)
 {
 	struct auth *a = arg;
 	struct asker *k;
+	long long number;
 
-	if (o->n != 1 || strcmp(o->v[0], "asker") != 0 || o->fd == -1)
+	if (o->n != 2 || strcmp(o->v[0], "asker") != 0 || o->fd == -1 ||
+	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "number", &number, NULL) == -1)
 		return;
 	k = xcalloc(1, sizeof *k);
 	k->a = a;
+	k->number = (unsigned)number;
 	k->channel = channel_new(a->role.base, o->fd, &handlers, k);
+	cut_watch(k->channel, a->start->conf);
 	k->next = a->askers;
 	a->askers = k;
 }

@@ -29,9 +29,10 @@ struct channel {
 	struct event *readable, *writable;
 	struct waiting *first, **last;
 	size_t nwaiting, bound;
+	size_t held, most;		/* octets that wait; most of 0: as many as there are */
 	struct event *turn_ends;	/* gathers; NULL: does not */
 	struct buf gathered;
-	int gone;
+	int cut, gone;
 };
 
 static void
@@ -79,8 +80,10 @@ take_some(struct channel *c)
 	struct order o;
 	int n = 0, got = 1;
 
-	while (n < RECORDS_AT_ONCE && !is_full(c) && got == 1)
+	while (n < RECORDS_AT_ONCE && !is_full(c) && !c->cut && got == 1)
 		got = take_records(c, &o, &n, &f);
+	if (c->cut)
+		got = fail(&f, FAIL_POLICY, "more than %zu octets wait for it, which it does not read", c->most);
 	if (got == -1)
 		tell_gone(c, &f);
 	else if (is_full(c))
@@ -104,6 +107,7 @@ drop_first(struct channel *c)
 	if ((c->first = w->next) == NULL)
 		c->last = &c->first;
 	c->nwaiting--;
+	c->held -= w->len + sizeof *w;
 	if (w->fd != -1)
 		close(w->fd);
 	/* It may be a password. */
@@ -156,12 +160,34 @@ channel_bound(struct channel *c, size_t n)
 	c->bound = n;
 }
 
+void
+channel_cut_beyond(struct channel *c, size_t n)
+{
+	c->most = n;
+}
+
+/* Reading tells, from the loop. */
+static void
+cut(struct channel *c)
+{
+	c->cut = 1;
+	while (c->first != NULL)
+		drop_first(c);
+	event_del(c->writable);
+	shutdown(c->fd, SHUT_RDWR);
+}
+
 static int
 wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 {
-	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	struct waiting *w;
+	int copy;
 
+	if (c->most > 0 && c->held + len + sizeof *w > c->most) {
+		cut(c);
+		return 0;
+	}
+	copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd != -1 && copy == -1)
 		return -1;
 	w = xcalloc(1, sizeof *w);
@@ -171,6 +197,7 @@ wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 	*c->last = w;
 	c->last = &w->next;
 	c->nwaiting++;
+	c->held += len + sizeof *w;
 	if (event_add(c->writable, NULL) == -1)
 		alloc_failed();
 	return 0;
@@ -197,7 +224,7 @@ send_gathered(struct channel *c)
 {
 	if (c->gathered.len == 0)
 		return;
-	if (!c->gone)
+	if (!c->gone && !c->cut)
 		send_one(c, c->gathered.p, c->gathered.len, -1);
 	explicit_bzero(c->gathered.p, c->gathered.len);
 	buf_drop(&c->gathered, c->gathered.len);
@@ -251,7 +278,7 @@ channel_free(struct channel *c)
 int
 channel_send(struct channel *c, const char *text, size_t len, int fd)
 {
-	if (c->gone)
+	if (c->gone || c->cut)
 		return 0;
 	if (c->turn_ends != NULL && fd == -1 && len > 0 && len < GATHER_MAX) {
 		gather(c, text, len);

@@ -12,7 +12,10 @@ struct channel;
 struct channel_handlers {
 	/* One record; o->fd is the callee's.  The channel may not be freed in here. */
 	void (*record)(void *arg, struct order *o);
-	/* The other end is gone, or talks nonsense.  The last call; here the channel may be freed. */
+	/*
+	 * The other end is gone, or talks nonsense, or, FAIL_POLICY, was cut.  The last call; here the channel may be
+	 * freed.
+	 */
 	void (*gone)(void *arg, const struct fail *);
 };
 
@@ -25,6 +28,12 @@ void channel_free(struct channel *);
  * bound, as at first, which is for roles, who would wait for each other.
  */
 void channel_bound(struct channel *, size_t);
+
+/*
+ * From now on the channel is cut where more than so many octets (what keeps them in memory included) would wait to be
+ * sent: they are dropped at once, and gone() is called from the loop.  0: never, as at first.
+ */
+void channel_cut_beyond(struct channel *, size_t);
 
 /*
  * From now on records without a descriptor go together, at the end of this turn of the loop; the other end may do

@@ -561,11 +561,13 @@ free_slot(const struct master *m)
 
 /* route gets the other end of the socket over which a new in asks for names. */
 static int
-introduce_to_route(struct master *m, int fd, struct fail *f)
+introduce_to_route(struct master *m, const struct child *c, int fd, struct fail *f)
 {
 	const struct child *route = &m->child[1];
+	char text[32];
+	int n = snprintf(text, sizeof text, "names %u\n", c->number);
 
-	if (route->state == CHILD_DOWN || order_send(route->sock, "names\n", 6, fd, f) != 1)
+	if (route->state == CHILD_DOWN || order_send(route->sock, text, n, fd, f) != 1)
 		return fail(f, FAIL_SYS, "route takes no new worker");
 	return 0;
 }
@@ -586,7 +588,7 @@ start_with(struct master *m, struct child *c, const int *queue, struct fail *f)
 		return introduce(m, c, queue[0], f) == 0 ? start_child(m, c, queue, NULL, f) : -1;
 	if (order_pair(names, f) == -1)
 		return -1;
-	if (introduce_to_route(m, names[0], f) == 0 && introduce(m, c, queue[0], f) == 0)
+	if (introduce_to_route(m, c, names[0], f) == 0 && introduce(m, c, queue[0], f) == 0)
 		rc = start_child(m, c, queue, names, f);
 	close_pair(names);
 	return rc;
@@ -670,11 +672,12 @@ static void
 introduce_auth(struct child *in, struct child *auth)
 {
 	struct fail f = FAIL_INIT;
-	int pair[2];
+	char text[32];
+	int pair[2], n = snprintf(text, sizeof text, "asker %u\n", in->number);
 
 	if (order_pair(pair, &f) == -1)
 		return;
-	if (order_send(auth->sock, "asker\n", 6, pair[0], &f) == 1 &&
+	if (order_send(auth->sock, text, n, pair[0], &f) == 1 &&
 	    order_send(in->sock, "auth\n", 5, pair[1], &f) == 1)
 		in->auth = auth->pid;
 	close(pair[0]);
@@ -810,6 +813,26 @@ take_log(const struct order *o)
 	free(line);
 }
 
+/* Whoever answers an in has cut it off: it does not read, and may be a client's that took it over. */
+static void
+kill_worker(struct master *m, const struct order *o)
+{
+	long long number;
+	size_t i;
+
+	if (o->n != 2 || text_number(o->v[1], 1, SPOOL_WORKER_MAX, "number", &number, NULL) == -1)
+		return;
+	for (i = 1; i < m->nchildren; i++)
+		if (m->child[i].state != CHILD_DOWN && m->child[i].kind == CHILD_IN && m->child[i].number == number)
+			kill(m->child[i].pid, SIGKILL);
+}
+
+static int
+answers_ins(const struct child *c)
+{
+	return c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || c->kind == CHILD_AUTH;
+}
+
 static void
 take_record(struct master *m, struct child *c, const struct order *o)
 {
@@ -819,6 +842,8 @@ take_record(struct master *m, struct child *c, const struct order *o)
 		take_log(o);
 	else if (strcmp(o->v[0], "socket") == 0 && c->kind == CHILD_OUT)
 		sockets_answer(m->conf, c->sock, o);
+	else if (strcmp(o->v[0], "cut") == 0 && answers_ins(c))
+		kill_worker(m, o);
 	else if (strcmp(o->v[0], "ready") == 0)
 		c->state = CHILD_UP;
 }

@@ -14,12 +14,13 @@
 
 #include "alloc.h"
 #include "channel.h"
+#include "cut.h"
 #include "dns.h"
 #include "log.h"
 #include "name.h"
 #include "table.h"
 
-static const char role[] = "route";	/* in the log */
+static const char role_name[] = "route";	/* in the log */
 
 #define WORD_MAX 24	/* octets of a slot or serial, which are the asker's */
 
@@ -30,6 +31,8 @@ static const char *const state_names[] = { [NAMES_CONFIRMED] = "confirmed", [NAM
 struct asker {
 	struct channel *channel;	/* NULL: it is gone */
 	struct dns *dns;
+	struct role *role;
+	unsigned number;
 	size_t asked;
 };
 
@@ -194,7 +197,7 @@ on_record(void *arg, struct order *o)
 	    strlen(o->v[2]) >= WORD_MAX || (version = text_address(o->v[3], addr)) == 0) {
 		struct log_line l;
 
-		log_event(&l, LOG_LEVEL_ERROR, role, "worker-nonsense");
+		log_event(&l, LOG_LEVEL_ERROR, role_name, "worker-nonsense");
 		log_key(&l, "reason", "a record that makes no sense");
 		log_send(&l);
 		return;
@@ -210,7 +213,7 @@ on_gone(void *arg, const struct fail *f)
 {
 	struct asker *a = arg;
 
-	(void)f;
+	cut_gone(a->role, role_name, a->number, f);
 	channel_free(a->channel);
 	a->channel = NULL;
 	asker_settle(a);
@@ -219,10 +222,13 @@ on_gone(void *arg, const struct fail *f)
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
 
 void
-names_serve(struct event_base *base, struct dns *dns, int fd)
+names_serve(struct role *role, const struct conf *conf, struct dns *dns, int fd, unsigned number)
 {
 	struct asker *a = xcalloc(1, sizeof *a);
 
 	a->dns = dns;
-	a->channel = channel_new(base, fd, &handlers, a);
+	a->role = role;
+	a->number = number;
+	a->channel = channel_new(role->base, fd, &handlers, a);
+	cut_watch(a->channel, conf);
 }

@@ -10,8 +10,10 @@
 
 #include <stddef.h>
 
+#include "conf.h"
+#include "role.h"
+
 struct dns;
-struct event_base;
 
 #define NAMES_PTR_MAX 8		/* names of an address that are looked at */
 #define NAMES_ASKED_MAX 20000	/* questions of one in at once; more are answered NAMES_FAILED */
@@ -27,8 +29,8 @@ int names_state_parse(const char *);			/* -1: none of them */
 
 /*
  * Answers `name SLOT SERIAL ADDRESS` that come over the socket, which is taken over, with `named SLOT SERIAL STATE NAME`, until its other
- * end is gone.
+ * end is gone.  There is the in of that number.  All but the socket is borrowed.
  */
-void names_serve(struct event_base *, struct dns *, int fd);
+void names_serve(struct role *, const struct conf *, struct dns *, int fd, unsigned number);
 
 #endif

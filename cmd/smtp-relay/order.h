@@ -6,10 +6,11 @@
  *
  *	role -> master	ready			start-up is done
  *			log LEVEL LINE		for syslog or stderr
+ *	queue, route, auth -> master	cut NUMBER	that in does not read its answers (cut.h): it is to die
  *	master -> role	stop			finish what is under way, then end
  *	master -> in	retire			take no more clients, serve those there are, then end
  *	master -> in	auth		+fd	whom to ask about passwords from now on
- *	master -> auth	asker		+fd	an in's end of that
+ *	master -> auth	asker NUMBER	+fd	an in's end of that
  *	in -> auth	check SLOT QUESTION CLIENT USER PASSWORD
  *	auth -> in	checked SLOT QUESTION yes|no|busy
  *	master -> out	retire			take no more orders, deliver those there are, then end
@@ -22,7 +23,7 @@
  *			hook NUMBER	+fd	a new hook
  *	master -> queue	credentials	+fd	likewise, of the users and passwords at next hops
  *	master -> queue	worker NUMBER	+fd	a new in; the descriptor leads to it
- *	master -> route	names		+fd	a new in, which asks there (names.h)
+ *	master -> route	names NUMBER	+fd	a new in, which asks there (names.h)
  *	in -> route	name SLOT SERIAL ADDRESS	what is the client called?
  *	route -> in	named SLOT SERIAL STATE NAME
  *	in -> queue	commit SLOT ID		the file ID in new/ is finished

@@ -253,6 +253,8 @@ take_session(struct outlet *o, const struct order *r)
 static void
 take_retire(struct outlet *o)
 {
+	if (o->retired)
+		return;
 	o->retired = 1;
 	channel_send(o->channel, "retire", 6, -1);
 }

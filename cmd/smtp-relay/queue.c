@@ -16,6 +16,7 @@
 
 #include "alerting.h"
 #include "alloc.h"
+#include "cut.h"
 #include "disk.h"
 #include "dispatch.h"
 #include "ear.h"
@@ -155,7 +156,7 @@ on_worker_gone(void *arg, const struct fail *f)
 {
 	struct worker *w = arg;
 
-	(void)f;
+	cut_gone(&w->q->role, w->q->start->role.name, w->number, f);
 	channel_free(w->channel);
 	w->channel = NULL;
 	/* What it asked for is committed, then it is swept away. */
@@ -174,6 +175,7 @@ add_worker(struct queue *q, int fd, unsigned number)
 	w->number = number;
 	w->channel = channel_new(q->role.base, fd, &worker_handlers, w);
 	channel_gather(w->channel);
+	cut_watch(w->channel, q->conf != NULL ? q->conf : q->start->conf);
 	w->next = q->workers;
 	q->workers = w;
 }

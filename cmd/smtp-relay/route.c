@@ -287,15 +287,17 @@ open_sts(struct route *r, const struct route_start *start)
 	r->sts = sts_source_new(r->role.base, r->dns, &conf);
 }
 
-/* names +fd: a new in, which will ask for clients' names; retire */
+/* names NUMBER +fd: a new in, which will ask for clients' names; retire */
 static void
 on_master_record(void *arg, struct order *o)
 {
 	struct route *r = arg;
 	struct fail f = FAIL_INIT;
+	long long number;
 
-	if (strcmp(o->v[0], "names") == 0 && o->fd != -1) {
-		names_serve(r->role.base, r->dns, o->fd);
+	if (strcmp(o->v[0], "names") == 0 && o->n == 2 && o->fd != -1 &&
+	    text_number(o->v[1], 0, SPOOL_WORKER_MAX, "number", &number, &f) == 0) {
+		names_serve(&r->role, r->start->conf, r->dns, o->fd, (unsigned)number);
 		return;
 	}
 	if (strcmp(o->v[0], "retire") == 0) {
