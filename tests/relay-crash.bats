@@ -576,7 +576,7 @@ mail_gets()
 	rm spool/fill
 	relay_await 5 mail_gets 1000 250
 	[ "$(grep -c 'spool-room free=[0-9]* inodes=[0-9]* consequence="mail is accepted again"' log)" -eq 1 ]
-	message_gets '354 250'
+	relay_await 5 message_gets '354 250'
 	# Inodes.
 	mkdir spool/many
 	(cd spool/many && touch {1..160})
@@ -584,7 +584,7 @@ mail_gets()
 	[ "$(grep -c spool-low log)" -eq 2 ]
 	rm -r spool/many
 	relay_await 5 mail_gets 1000 250
-	message_gets '354 250'
+	relay_await 5 message_gets '354 250'
 }
 
 @test "it fills up between MAIL and DATA: 452 for DATA" {
