@@ -511,6 +511,103 @@ most_at_once()
 	[ "$output" -ge 4 ]
 }
 
+# ---- times ----
+
+# A next hop that stops in the middle: connect (a backlog that is full), greeting, mail, handshake (behind 220 to STARTTLS),
+# data (it reads nothing more), end (no reply to the message).  Says "ready"; in the background alone.
+stall()
+{
+	exec python3 - "$1" "$2" <<-'END'
+		import signal, socket, sys
+		at, port = sys.argv[1], int(sys.argv[2])
+		kept = []
+		listener = socket.socket()
+		listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		if at == "data":
+		    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+		listener.bind(("127.0.0.1", port))
+		listener.listen(0)
+		if at == "connect":
+		    # The second of them stays in SYN-SENT, as all do that follow.
+		    for _ in range(3):
+		        kept.append(socket.socket())
+		        kept[-1].setblocking(False)
+		        kept[-1].connect_ex(("127.0.0.1", port))
+		print("ready", flush=True)
+		if at == "connect":
+		    signal.pause()
+		while True:
+		    conn = listener.accept()[0]
+		    kept.append(conn)
+		    if at == "greeting":
+		        continue
+		    conn.sendall(b"220 stall.test\r\n")
+		    f = conn.makefile("rb", buffering=0)
+		    while line := f.readline():
+		        word = line[:4].upper()
+		        if word == b"EHLO":
+		            conn.sendall(b"250-stall.test\r\n250 " + (b"STARTTLS" if at == "handshake" else b"SIZE") + b"\r\n")
+		        elif word == b"STAR":
+		            conn.sendall(b"220 go\r\n")
+		            break
+		        elif word == b"MAIL" and at == "mail":
+		            break
+		        elif word == b"DATA":
+		            conn.sendall(b"354 go\r\n")
+		            if at == "end":
+		                while f.readline() != b".\r\n":
+		                    pass
+		            break
+		        elif word == b"QUIT":
+		            conn.close()
+		            break
+		        else:
+		            conn.sendall(b"250 ok\r\n")
+	END
+}
+
+@test "times: a host that stops, wherever it does, is given up, and the next one has the mail" {
+	local stage key place good id rows=(
+		'connect|connect-time' 'greeting|command-time' 'mail|command-time' 'handshake|command-time' 'data|data-time'
+		'end|end-time'
+	)
+	ports good
+	hop good "127.0.0.1@$good"
+	local lines=() row
+	for row in "${rows[@]}"; do
+		stage=${row%|*} key=${row#*|}
+		ports place
+		stall "$stage" "$place" > "$RELAY/$stage.out" 2>&1 3>&- &
+		HOP_PIDS+=($!)
+		relay_await 20 grep -qs ready "$RELAY/$stage.out"
+		lines+=("route $stage.test 127.0.0.1@$place,127.0.0.1@$good" "destination $stage.test $key 1s")
+	done
+	relay_conf_to_lab "${lines[@]}"
+	relay_start
+	{ printf 'Subject: big\r\n\r\n'; yes $'seventy octets or so of text, time and again, to fill what a socket holds\r' | head -n 100000; } > "$RELAY/big"
+	for row in "${rows[@]}"; do
+		stage=${row%|*}
+		if [ "$stage" = data ]; then
+			mailer send -f "$RELAY/big" "$RELAY_PORT" a@good.test "u@$stage.test" > "$RELAY/sent"
+		else
+			mailer send "$RELAY_PORT" a@good.test "u@$stage.test" > "$RELAY/sent"
+		fi
+		id=$(cut -d' ' -f1 "$RELAY/sent")
+		echo "$stage $id" >> "$RELAY/ids"
+	done
+	while read -r stage id; do
+		ID=$id
+		# What became of the message is not known where the last reply is missing: it waits, and goes again later.
+		if [ "$stage" = end ]; then
+			await_log 'unknown to=u@end.test .*reply="end of message: timed out'
+			await_log waits
+			continue
+		fi
+		await_log "delivered to=u@$stage.test" || { echo "$stage"; return 1; }
+		log_says "$id (not-delivered|deferred|tls-unusable) .*timed out" || { echo "$stage"; grep "$id" "$RELAY_LOG"; return 1; }
+	done < "$RELAY/ids"
+}
+
 # ---- BDAT ----
 
 # OCTETS: a message of that size with dots, odd octets and no trailing line end missing.
