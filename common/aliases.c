@@ -17,12 +17,13 @@ struct entry {
 	unsigned line;
 	int broken;
 	int open;		/* being expanded */
-	int done;		/* was expanded */
+	unsigned done;		/* was expanded, in the expansion of that number; 0: not yet */
 };
 
 struct include {
 	char *path;
-	int open, done;
+	int open;
+	unsigned done;		/* as in an entry */
 };
 
 struct aliases {
@@ -37,6 +38,7 @@ struct aliases {
 	const char *fault_file;
 	unsigned fault_line;
 	/* Of the expansion under way. */
+	unsigned number;
 	address_list_fn *fn;
 	void *arg;
 };
@@ -240,7 +242,7 @@ read_file(const struct walk *above, const char *path, struct fail *f)
 	rc = text.len > 0 ? read_lines(&w, text.p, text.len, f) : 0;
 	a->depth--;
 	i->open = 0;
-	i->done = 1;
+	i->done = a->number;
 	buf_clear(&text);
 	return rc;
 }
@@ -428,6 +430,7 @@ aliases_parse(const char *file, const char *text, size_t n, aliases_read_fn *rea
 	struct report r = { .fn = report, .arg = arg };
 
 	a->read = reader;
+	a->number = 1;
 	a->file = xstrdup(file);
 	cut_lines(a, text, n, &r);
 	check_entries(a, &r);
@@ -543,8 +546,22 @@ open_entry(struct aliases *a, struct entry *e, struct fail *f)
 	rc = read_list(&w, e->value.p, e->value.len, &members, f);
 	a->depth--;
 	e->open = 0;
-	e->done = 1;
+	e->done = a->number;
 	return rc;
+}
+
+/* What this expansion has opened counts as not opened: others may lead there too. */
+static void
+close_again(struct aliases *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (a->entry[i].done == a->number)
+			a->entry[i].done = 0;
+	for (i = 0; i < a->nincludes; i++)
+		if (a->include[i]->done == a->number)
+			a->include[i]->done = 0;
 }
 
 int
@@ -557,7 +574,10 @@ aliases_expand(struct aliases *a, const struct address_list_item *item, address_
 	a->fn = fn;
 	a->arg = arg;
 	a->fault_file = NULL;
+	a->number++;
 	rc = on_member(&top, item, f);
+	if (rc == -1)
+		close_again(a);
 	if (rc == -1 && a->fault_file != NULL)
 		return fail_prefix(f, "%.200s:%u", a->fault_file, a->fault_line);
 	return rc;

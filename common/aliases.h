@@ -48,7 +48,8 @@ size_t aliases_count(const struct aliases *);
  * but for those that stand in the file.
  * Over the life of a struct aliases each alias, and each file, is opened once only: its members were told then.  What is
  * found bare has no alias, or is that alias itself ("bob: bob, archive@example.com").  -1: a loop, a line
- * at fault, a file that cannot be read, each as "FILE:LINE: ..."; or what the function said.
+ * at fault, a file that cannot be read, each as "FILE:LINE: ..."; or what the function said.  Then nothing counts as
+ * opened by this call, and the caller drops what the function was told in it.
  */
 int aliases_expand(struct aliases *, const struct address_list_item *, address_list_fn *, void *arg,
     struct fail *);

@@ -62,6 +62,13 @@ set_path(char **where, const char *key, const char *value, struct fail *f)
 }
 
 static int
+set_file(struct conf *c, enum conf_file which, char **where, const struct table_line *l, struct fail *f)
+{
+	c->file_line[which] = l->line;
+	return set_path(where, l->key, l->v[0], f);
+}
+
+static int
 set_dir(void *ctx, const struct table_line *l, struct fail *f)
 {
 	return set_path(&((struct conf *)ctx)->dir, l->key, l->v[0], f);
@@ -76,13 +83,13 @@ set_spool(void *ctx, const struct table_line *l, struct fail *f)
 static int
 set_passwords(void *ctx, const struct table_line *l, struct fail *f)
 {
-	return set_path(&((struct conf *)ctx)->passwords, l->key, l->v[0], f);
+	return set_file(ctx, CONF_FILE_PASSWORDS, &((struct conf *)ctx)->passwords, l, f);
 }
 
 static int
 set_aliases(void *ctx, const struct table_line *l, struct fail *f)
 {
-	return set_path(&((struct conf *)ctx)->aliases, l->key, l->v[0], f);
+	return set_file(ctx, CONF_FILE_ALIASES, &((struct conf *)ctx)->aliases, l, f);
 }
 
 static int
@@ -109,7 +116,7 @@ set_submit(void *ctx, const struct table_line *l, struct fail *f)
 static int
 set_credentials(void *ctx, const struct table_line *l, struct fail *f)
 {
-	return set_path(&((struct conf *)ctx)->credentials, l->key, l->v[0], f);
+	return set_file(ctx, CONF_FILE_CREDENTIALS, &((struct conf *)ctx)->credentials, l, f);
 }
 
 static int
@@ -300,7 +307,7 @@ set_min_free(void *ctx, const struct table_line *l, struct fail *f)
 static int
 set_recipients(void *ctx, const struct table_line *l, struct fail *f)
 {
-	return set_path(&((struct conf *)ctx)->recipients, l->key, l->v[0], f);
+	return set_file(ctx, CONF_FILE_RECIPIENTS, &((struct conf *)ctx)->recipients, l, f);
 }
 
 /* Not what is part of an address anyway, or of a bounce's. */
@@ -509,6 +516,7 @@ set_listen(void *ctx, const struct table_line *line, struct fail *f)
 	c->listen = xreallocarray(c->listen, c->nlisten + 1, sizeof *c->listen);
 	l = &c->listen[c->nlisten++];
 	conf_listen_init(l, line->v[0]);
+	l->line = line->line;
 	if (conf_listen_at(l, line->v[1], f) == -1)
 		return -1;
 	if (check_place(c, l, f) == -1)
@@ -732,7 +740,7 @@ static int
 set_route(void *ctx, const struct table_line *line, struct fail *f)
 {
 	struct conf *c = ctx;
-	struct conf_route r = { .pattern = NULL };
+	struct conf_route r = { .line = line->line };
 	size_t i;
 
 	if (hops_parse(&r.hops, line->v + 1, line->n - 1, f) == -1) {
@@ -765,6 +773,7 @@ set_alert(void *ctx, const struct table_line *l, struct fail *f)
 static int
 set_alert_hook(void *ctx, const struct table_line *l, struct fail *f)
 {
+	((struct conf *)ctx)->file_line[CONF_FILE_HOOK] = l->line;
 	return conf_alert_hook(&((struct conf *)ctx)->alert, l, f);
 }
 
@@ -1201,6 +1210,22 @@ conf_free(struct conf *c)
 
 /* ---- the summary ---- */
 
+/* Those whom no hosts line names; and what a password changes, for whoever gets as far as to say it. */
+static void
+print_others(struct buf *b, const struct conf_listen *l)
+{
+	if (l->auth != SMTP_SERVER_AUTH_NO)
+		buf_puts(b, "    who authenticates: relay\n");
+	if (l->path != NULL && l->type == CONF_PRIVATE && l->nhosts == 0)
+		buf_puts(b, "    who may write to the socket: relay\n");
+	else if (l->path == NULL && l->type == CONF_PRIVATE && l->auth == SMTP_SERVER_AUTH_REQUIRED)
+		buf_puts(b, "    all other hosts: may authenticate\n");
+	else if (l->path == NULL && l->type == CONF_PRIVATE && l->auth == SMTP_SERVER_AUTH_OFFERED)
+		buf_puts(b, "    all other hosts: reject, before they could authenticate (auth required lets them)\n");
+	else if (l->path == NULL && l->type == CONF_PRIVATE)
+		buf_puts(b, "    all other hosts: reject\n");
+}
+
 /* Of a client, where neither the listener nor a line "limit" says it. */
 static void
 print_share(struct buf *b, const struct conf *c, const struct conf_listen *l)
@@ -1237,10 +1262,7 @@ print_listen(struct buf *b, const struct conf *c, const struct conf_listen *l)
 		access_print(b, &l->hosts[i]);
 		buf_puts(b, "\n");
 	}
-	if (l->path != NULL && l->type == CONF_PRIVATE && l->nhosts == 0)
-		buf_printf(b, "    who may write to the socket: relay\n");
-	else if (l->path == NULL && l->type == CONF_PRIVATE)
-		buf_printf(b, "    all other hosts: reject\n");
+	print_others(b, l);
 }
 
 static int

@@ -32,6 +32,16 @@
 #define CONF_PASSWORDS "smtp-relay.passwd"	/* in dir, where no other is named */
 #define CONF_CREDENTIALS "smtp-relay.credentials"	/* likewise */
 
+/* The files that it names; conf_file.h words what is the matter with one. */
+enum conf_file {
+	CONF_FILE_PASSWORDS,
+	CONF_FILE_CREDENTIALS,
+	CONF_FILE_RECIPIENTS,
+	CONF_FILE_ALIASES,
+	CONF_FILE_HOOK
+};
+#define CONF_FILES (CONF_FILE_HOOK + 1)
+
 enum conf_type { CONF_PUBLIC, CONF_PRIVATE };
 
 enum conf_protocol {
@@ -60,6 +70,7 @@ struct conf_map {
 
 struct conf_listen {
 	char *name;
+	unsigned line;		/* of the file */
 	struct endpoint at;	/* host "": path */
 	char *path;		/* of a unix socket; NULL: none */
 	int mode;		/* of that socket */
@@ -98,6 +109,7 @@ struct conf_destination {
 
 struct conf_route {
 	char *pattern;
+	unsigned line;		/* of the file */
 	struct hops hops;
 };
 
@@ -109,6 +121,7 @@ struct conf_own {
 
 struct conf {
 	char *file;
+	unsigned file_line[CONF_FILES];	/* which line names it; 0: none, it is the default */
 	char *hostname;
 	char *dir;
 	char *spool;

@@ -68,13 +68,17 @@ conf_set_bounce_lifetime(void *ctx, const struct table_line *l, struct fail *f)
 int
 conf_set_delay_notice(void *ctx, const struct table_line *l, struct fail *f)
 {
+	char most[TEXT_PERIOD_MAX];
 	struct conf *c = ctx;
 
 	if (strcmp(l->v[0], "no") == 0) {
 		c->notice.delay = 0;
 		return 0;
 	}
-	return set_time(l, 0, 60, CONF_LIFETIME_MAX, &c->notice.delay, f);
+	if (set_time(l, 0, 60, CONF_LIFETIME_MAX, &c->notice.delay, NULL) == 0)
+		return 0;
+	return fail(f, FAIL_INPUT, "%s: expected a time of 1m to %s, such as 30m or 4h, or no, not \"%.64s\"", l->key,
+	    text_period(most, CONF_LIFETIME_MAX), l->v[0]);
 }
 
 int

@@ -19,6 +19,8 @@ static const uint16_t usual_port[] = { [FACTS_SMTP] = 25, [FACTS_SMTPS] = 465, [
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+#define FORMS "HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or " UNIX "/PATH"
+
 /* ---- the line ---- */
 
 static int
@@ -38,7 +40,7 @@ take_host(struct hop *h, const char *word, struct fail *f)
 
 	/* The port that goes with the protocol is known when all options are. */
 	if (text_endpoint(word, 1, &e, f) == -1)
-		return -1;
+		return fail_prefix(f, "expected " FORMS);
 	if (strrchr(word, '@') != NULL)
 		h->port = e.port;
 	if (text_is_address(e.host)) {
@@ -46,9 +48,9 @@ take_host(struct hop *h, const char *word, struct fail *f)
 		return 0;
 	}
 	if ((h->host = name_to_ascii(e.host, f)) == NULL)
-		return -1;
+		return fail_prefix(f, "expected " FORMS);
 	return name_is_host(h->host, NAME_UNDERSCORE) ? 0 :
-	    fail(f, FAIL_INPUT, "expected a host, not \"%.200s\"", word);
+	    fail(f, FAIL_INPUT, "expected " FORMS ", not \"%.200s\"", word);
 }
 
 static int
@@ -57,7 +59,7 @@ take_hop(struct hops *r, const char *word, struct fail *f)
 	struct hop *h;
 
 	if (word[0] == '\0')
-		return fail(f, FAIL_INPUT, "nothing before or behind a comma");
+		return fail(f, FAIL_INPUT, "nothing before or behind a comma: expected " FORMS);
 	if (r->n == HOPS_MAX)
 		return fail(f, FAIL_INPUT, "more than %d hosts", HOPS_MAX);
 	r->v = xreallocarray(r->v, r->n + 1, sizeof *r->v);
@@ -121,7 +123,8 @@ take_options(struct hops *r, char **word, size_t n, unsigned *given, struct fail
 		for (k = 0; k < COUNT(keys) && strcmp(keys[k], word[i]) != 0; k++)
 			;
 		if (k == COUNT(keys))
-			return fail(f, FAIL_INPUT, "unknown option \"%.64s\"", word[i]);
+			return fail(f, FAIL_INPUT, "unknown option \"%.64s\": expected protocol, mx or credentials; hosts are "
+			    "one word, with commas between", word[i]);
 		if (*given & 1U << k)
 			return fail(f, FAIL_INPUT, "%s is given twice", word[i]);
 		*given |= 1U << k;

@@ -107,13 +107,14 @@ limit_rate(const char *name, const char *word, long long lo, long long hi, long 
 	const char *slash = strchr(word, '/');
 	char *number = xstrndup(word, slash != NULL ? (size_t)(slash - word) : strlen(word));
 	long long time = 60;
-	int rc = text_number(number, lo, hi, name, n, f);
+	int rc = text_number(number, lo, hi, name, n, NULL);
 
 	if (rc == 0 && slash != NULL)
-		rc = parse_time(name, slash + 1, 1, RATE_TIME_MAX, &time, f);
+		rc = parse_time(name, slash + 1, 1, RATE_TIME_MAX, &time, NULL);
 	*per = (uint32_t)time;
 	free(number);
-	return rc;
+	return rc == 0 ? 0 : fail(f, FAIL_INPUT, "%s: expected %lld to %lld in a time of 1s to %ds, such as 100/1m or "
+	    "1000/1h, or none, not \"%.64s\"", name, lo, hi, RATE_TIME_MAX, word);
 }
 
 static int

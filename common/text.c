@@ -313,11 +313,12 @@ text_size(const char *s, long long lo, long long hi, const char *what, long long
 	char *digits = xstrndup(s, unit != NULL ? len - 1 : len);
 	long long n;
 
-	rc = text_number(digits, (lo + (1LL << bits) - 1) >> bits, hi >> bits, what, &n, f);
+	rc = text_number(digits, (lo + (1LL << bits) - 1) >> bits, hi >> bits, what, &n, NULL);
 	if (rc == 0)
 		*out = n << bits;
 	free(digits);
-	return rc;
+	return rc == 0 ? 0 : fail(f, FAIL_INPUT, "%s: expected %lld to %lld octets, such as 65536, 50M or 1G, not \"%.64s\"",
+	    what, lo, hi, s);
 }
 
 static const struct {

@@ -57,6 +57,82 @@ fails_with()
 	[ -z "$stderr" ]
 }
 
+@test "files that are not there are told with the line that names them, and what to do: by -n and at the start" {
+	local row
+	mkcert -d etc -n mine relay.example > /dev/null
+	local rows=(
+		"passwords $RELAY/none|conf:8: passwords: $RELAY/none: No such file or directory (smtp-relay --passwd USER makes it)"
+		"recipients $RELAY/none|conf:8: recipients: $RELAY/none: No such file or directory (make it: a line \"user@domain\" or"
+		"credentials $RELAY/none|conf:8: credentials: $RELAY/none: No such file or directory (make it, of mode 0600: "
+		"alert-hook $RELAY/none|conf:8: alert-hook: $RELAY/none: No such file or directory (name a program, or take"
+		"listen s $RELAY/no/s|conf:8: listen s: $RELAY/no: there is no such folder: make it, "
+		"listen s $RELAY/conf/s|conf:8: listen s: $RELAY/conf is no folder"
+		"listen s $RELAY/conf|conf:8: listen s: $RELAY/conf is there and is no socket: remove it, or name another path"
+		"# none|conf: no line names another: passwords: $RELAY/etc/smtp-relay.passwd: No such file or directory (smtp-relay --pa"
+	)
+	for row in "${rows[@]}"; do
+		relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required cert mine auth required" "${row%%|*}" \
+		    'alert-user daemon' 'route x.test y.test credentials z'
+		[[ $row == passwords* || $row == '#'* ]] || { : > pw; echo "passwords $RELAY/pw" >> conf; }
+		[[ $row == credentials* ]] ||
+		    { echo 'z u p' > cred; chmod 600 cred; echo "credentials $RELAY/cred" >> conf; }
+		sed -i "s|^dir.*|dir $RELAY/etc|" conf
+		fails_with 1 "${row#*|}" -n
+		fails_with 2 "${row#*|}"
+	done
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required cert mine auth required" 'passwords /dev/null' \
+	    'route x.test y.test credentials other' "credentials $RELAY/cred"
+	fails_with 1 "conf:9: route x.test: no credentials other in $RELAY/cred" -n
+	printf 'ann nonsense\n' > pw
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required cert mine auth required" "passwords $RELAY/pw"
+	fails_with 1 "conf:8: passwords: $RELAY/pw:1: " -n
+}
+
+@test "without root the folder of a socket must be one that the user may write to" {
+	mkdir shut
+	chmod 755 shut
+	printf 'dir %s\nspool %s\nlisten s %s\n' "$RELAY/etc" "$RELAY/nobody/spool" "$RELAY/shut/s" > conf
+	install -d -o nobody nobody
+	chmod 644 conf
+	run --separate-stderr setpriv --reuid=nobody --clear-groups "$BIN/smtp-relay" -n -c conf
+	[ "$status" -eq 1 ] && [[ $stderr == *"conf:3: listen s: $RELAY/shut: the relay cannot make a socket there: Permission"* ]] ||
+	    { echo "$status $stderr"; return 1; }
+	chown nobody shut
+	run -0 --separate-stderr setpriv --reuid=nobody --clear-groups "$BIN/smtp-relay" -n -c conf
+}
+
+@test "values of another form are told what is expected, with an example" {
+	local row
+	local rows=(
+		'max-size 50MB|max-size: expected 65536 to 1099511627776 octets, such as 65536, 50M or 1G, not "50MB"'
+		'limit max-size 5|limit: max-size: expected 65536 to 1099511627776 octets, such as 65536, 50M or 1G, not "5"'
+		'limit message-rate 100/min|limit: message-rate: expected 1 to 1000000 in a time of 1s to 86400s, such as 100/1m'
+		'destination x.test message-rate fast|destination: message-rate: expected 1 to 1000000 in a time of 1s to 86400s, such as 100/1m'
+		'delay-notice never|delay-notice: expected a time of 1m to 30d, such as 30m or 4h, or no, not "never"'
+		'route x.test y.test:25|route: expected HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or unix:/PATH'
+		'route x.test y.test@smtp|route: expected HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or unix:/PATH: y.test@smtp: port'
+		'route x.test y.test z.test|route: unknown option "z.test": expected protocol, mx or credentials; hosts are one word'
+	)
+	for row in "${rows[@]}"; do
+		relay_conf "${row%%|*}" "listen in 127.0.0.1@$RELAY_PORT type private"
+		fails_with 1 "conf:7: ${row#*|}" -n
+	done
+}
+
+@test "-n warns of reports and alerts to where no route leads" {
+	local row
+	for row in 'alert root@relay.example|1' 'alert root@localhost|1' 'alert a@[192.0.2.1]|0' 'alert a@far.test|0' \
+	    'double-bounce-to postmaster@Relay.Example|1'; do
+		relay_conf "listen in 127.0.0.1@$RELAY_PORT type private" "${row%|*}"
+		run -0 --separate-stderr smtp-relay -n -c conf
+		[ "$(grep -c "conf: warning: ${row%% *} .*: no route leads to .*, and aliases are not asked" <<< "$stderr")" -eq \
+		    "${row#*|}" ] || { echo "$row: $stderr"; return 1; }
+		echo 'route default smart.test' >> conf
+		run -0 --separate-stderr smtp-relay -n -c conf
+		[ -z "$stderr" ] || { echo "$row: $stderr"; return 1; }
+	done
+}
+
 @test "-n warns of a route that leads back to a listener" {
 	local row
 	for row in '127.0.0.1@2525 127.0.0.1@2525 1' '127.0.0.1@2525 127.0.0.1@2526 0' \
@@ -249,7 +325,7 @@ line_fails()
 	line_fails 'lifetime 59s' 'lifetime: expected 1m to 30d'
 	line_fails 'lifetime 31d' 'lifetime: expected 1m to 30d'
 	line_fails 'bounce-lifetime soon' 'bounce-lifetime: expected a time such as'
-	line_fails 'delay-notice 0' 'delay-notice: expected 1m to 30d'
+	line_fails 'delay-notice 0' 'delay-notice: expected a time of 1m to 30d, such as 30m or 4h, or no, not "0"'
 	line_fails 'bounce-size 17M' 'bounce-size'
 	line_fails 'double-bounce-to postmaster' 'double-bounce-to: '
 	line_fails 'double-bounce-to a@b@c' 'double-bounce-to: '

@@ -27,6 +27,7 @@
 #include "sums.h"
 #include "text.h"
 #include "tool.h"
+#include "warnings.h"
 
 #define PID_TEXT_MAX 32	/* octets in a pid file */
 
@@ -158,17 +159,17 @@ print_error(void *arg, const char *file, unsigned line, const char *text)
 	free(escaped);
 }
 
-/* What is no error, but hardly meant so. */
 static void
-warn(const struct conf *conf)
+print_warning(void *arg, const char *file, unsigned line, const char *text)
 {
-	struct buf b = BUF_INIT;
-	char *line, *rest;
+	char *escaped = text_escape(text, strlen(text));
 
-	if (conf_warnings(conf, &b) > 0)
-		for (rest = b.p; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0';)
-			talk(NULL, "%s: warning: %s", conf->file, line);
-	buf_clear(&b);
+	(void)arg;
+	if (line > 0)
+		talk(NULL, "%s:%u: warning: %s", file, line, escaped);
+	else
+		talk(NULL, "%s: warning: %s", file, escaped);
+	free(escaped);
 }
 
 static void
@@ -182,7 +183,7 @@ print_summary(const struct conf *conf)
 {
 	struct buf b = BUF_INIT;
 
-	warn(conf);
+	warnings_tell(conf, 1, print_warning, NULL);
 	conf_print(conf, &b);
 	fwrite(b.p, 1, b.len, stdout);
 	buf_clear(&b);
@@ -205,7 +206,7 @@ read_conf(const struct settings *s, enum tool_exit *status)
 		return NULL;
 	}
 	if (s->explain == NULL && s->user == NULL && !s->tlsrpt && !s->dkim_record && (s->check || errors > 0))
-		errors += master_check(conf, print_fail) + (s->check ? sendmail_check_aliases(conf) : 0);
+		errors += master_check(conf, print_fail);
 	if (errors == 0) {
 		*status = TOOL_YES;
 		return conf;
@@ -384,13 +385,13 @@ serve(struct settings *s, const struct conf *conf)
 		tool_failed(&f);
 		return TOOL_CANNOT;
 	}
-	warn(conf);
 	path = absolute(s->conf);
 	if (!s->foreground) {
 		go_background(s);
 		openlog("smtp-relay", LOG_PID | LOG_NDELAY, LOG_MAIL);
 		log_set_sink(sink_background, s);
 	}
+	master_warn(conf);
 	if ((m = master_new(conf, path, &f)) == NULL) {
 		tool_failed(&f);
 		free(path);

@@ -25,6 +25,7 @@
 #include "auth.h"
 #include "clients.h"
 #include "clock.h"
+#include "conf_file.h"
 #include "dns.h"
 #include "ends.h"
 #include "file.h"
@@ -35,6 +36,7 @@
 #include "ossl.h"
 #include "out.h"
 #include "passwd.h"
+#include "places.h"
 #include "queue.h"
 #include "route.h"
 #include "sandbox.h"
@@ -46,6 +48,7 @@
 #include "text.h"
 #include "tls.h"
 #include "tls_server.h"
+#include "warnings.h"
 
 #define DEMO_LOOK_S 3600	/* how often its end is looked at */
 
@@ -181,12 +184,15 @@ check_anchor(const struct conf *c, struct fail *f)
 static int
 check_passwords(const struct conf *c, struct fail *f)
 {
+	struct fail first = FAIL_INIT;
 	struct passwd_db *db;
 
 	if (c->passwords[0] == '\0' || !conf_has_auth(c))
 		return 0;
-	if ((db = passwd_read(c->passwords, NULL, NULL, f)) == NULL)
-		return -1;
+	if ((db = passwd_read(c->passwords, table_first_error, &first, f)) == NULL && first.kind != FAIL_NONE && f != NULL)
+		*f = first;
+	if (db == NULL)
+		return conf_file_failed(c, CONF_FILE_PASSWORDS, f);
 	passwd_free(db);
 	return 0;
 }
@@ -201,12 +207,14 @@ check_hook(const struct conf *c, struct fail *f)
 	if (path == NULL)
 		return 0;
 	if (stat(path, &st) == -1)
-		return fail_errno(f, "alert-hook: %.300s", path);
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
-		return fail(f, FAIL_INPUT, "alert-hook: %.300s is not a program", path);
-	if (st.st_mode & S_IWOTH)
-		return fail(f, FAIL_INPUT, "alert-hook: everybody may write to %.300s", path);
-	return 0;
+		fail_errno(f, "%.300s", path);
+	else if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+		fail(f, FAIL_INPUT, "%.300s is not a program", path);
+	else if (st.st_mode & S_IWOTH)
+		fail(f, FAIL_INPUT, "everybody may write to %.300s", path);
+	else
+		return 0;
+	return conf_file_failed(c, CONF_FILE_HOOK, f);
 }
 
 /* Likewise. */
@@ -229,7 +237,7 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 {
 	struct master m = { .conf = c };
 	struct fail f = FAIL_INIT;
-	size_t errors = 0;
+	size_t errors = 0, i;
 
 	tell(report, &f, find_users(&m, &f), &errors);
 	errors += setup_check(c, report);
@@ -239,6 +247,8 @@ master_check(const struct conf *c, void (*report)(const struct fail *))
 	tell(report, &f, check_passwords(c, &f), &errors);
 	tell(report, &f, check_hook(c, &f), &errors);
 	tell(report, &f, check_keys(c, &f), &errors);
+	for (i = 0; i < c->nlisten; i++)
+		tell(report, &f, places_check(c, &c->listen[i], &f), &errors);
 	return errors;
 }
 
@@ -266,7 +276,8 @@ master_new(const struct conf *c, const char *path, struct fail *f)
 	m->newfd = m->signals = m->news = m->secret_news = -1;
 	m->next_number = 1;
 	m->secrets = tls_secrets_new();
-	if (find_users(m, f) == -1 || check_hook(c, f) == -1 || make_secret(m, f) == -1 ||
+	if (find_users(m, f) == -1 || check_passwords(c, f) == -1 || check_hook(c, f) == -1 ||
+	    places_check_all(c, f) == -1 || make_secret(m, f) == -1 ||
 	    (m->setup = setup_open(c, m->secrets, NULL, f)) == NULL || open_spool(m, f) == -1 ||
 	    (m->client_tls = tls_client_ctx(TLS_LAX, f)) == NULL ||
 	    (m->client_strict = tls_client_ctx(TLS_STRICT, f)) == NULL) {
@@ -1022,15 +1033,25 @@ log_conf_error(void *arg, const char *file, unsigned line, const char *text)
 }
 
 static void
-log_conf_warnings(const struct conf *c)
+log_conf_warning(void *arg, const char *file, unsigned line, const char *text)
 {
-	struct buf b = BUF_INIT;
-	char *line, *rest;
+	struct log_line l;
 
-	if (conf_warnings(c, &b) > 0)
-		for (rest = b.p; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0';)
-			say(LOG_LEVEL_WARN, "conf-warning", "warning", line);
-	buf_clear(&b);
+	(void)arg;
+	log_event(&l, LOG_LEVEL_WARN, "master", "conf-warning");
+	if (line > 0) {
+		log_key(&l, "file", file);
+		log_key_num(&l, "line", line);
+	}
+	log_key(&l, "warning", text);
+	log_send(&l);
+}
+
+/* What users may write, and aliases include, is not for root to read here. */
+void
+master_warn(const struct conf *c)
+{
+	warnings_tell(c, 0, log_conf_warning, NULL);
 }
 
 static int
@@ -1187,7 +1208,7 @@ take_conf(struct master *m, struct fail *f)
 	forget_news(m);
 	m->news = fd;
 	m->secret_news = secrets;
-	log_conf_warnings(c);
+	master_warn(c);
 	return 0;
 }
 

@@ -25,6 +25,9 @@ struct master;
  */
 size_t master_check(const struct conf *, void (*report)(const struct fail *));
 
+/* What is no error and hardly meant so, in the log. */
+void master_warn(const struct conf *);
+
 /*
  * Users, identities, spool folders, listening sockets.  Both are borrowed; SIGHUP has the configuration read again
  * from that path, which is absolute.  NULL: FAIL_INPUT, FAIL_SYS: what cannot be

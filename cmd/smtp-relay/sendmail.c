@@ -24,6 +24,7 @@
 #include "address_list.h"
 #include "aliases.h"
 #include "alloc.h"
+#include "conf_file.h"
 #include "file.h"
 #include "log.h"
 #include "submission.h"
@@ -76,7 +77,8 @@ struct mail {
 	const char *domain;		/* of bare addresses */
 	const char *local_domain;	/* of those that the one under way leads to */
 	struct aliases *aliases;
-	int alias_fault;		/* they are why a recipient could not be found out */
+	int alias_fault;		/* they are why no recipient could be found out */
+	struct fail fault;		/* of the first recipient that was left out for that */
 	struct smtp_mail_params params;
 	struct smtp_rcpt_params rcpt_params;
 	char *sender;			/* "": null */
@@ -430,12 +432,34 @@ add_rcpt(void *arg, const struct address_list_item *item, struct fail *f)
 	return 0;
 }
 
+/* One whose alias is at fault gets nothing, nor does anybody by it; the others are no worse for that. */
+static void
+leave_out(struct mail *m, const struct address_list_item *item, size_t before, const struct fail *why)
+{
+	struct buf name = BUF_INIT;
+	struct fail f = *why;
+
+	while (m->nrcpts > before)
+		free(m->rcpt[--m->nrcpts]);
+	mailbox_print(&name, &item->box);
+	fail_prefix(&f, "%.200s", name.p);
+	buf_clear(&name);
+	m->status = EX_CONFIG;
+	if (m->refused++ == 0)
+		m->fault = f;
+	if (m->refused == 2)
+		say(m, "%s", m->fault.text);
+	if (m->refused > 1 && m->refused <= TOLD_MAX)
+		say(m, "%s", f.text);
+}
+
 /* Names at this host are local ones, whether they say so or not. */
 static int
 take_rcpt(void *arg, const struct address_list_item *item, struct fail *f)
 {
 	struct mail *m = arg;
 	struct address_list_item local = *item;
+	size_t before = m->nrcpts;
 
 	/* Who wrote our name keeps it. */
 	m->local_domain = text_case_eq(item->box.domain, m->conf->hostname) ? m->conf->hostname : m->domain;
@@ -446,8 +470,11 @@ take_rcpt(void *arg, const struct address_list_item *item, struct fail *f)
 		return add_rcpt(m, &local, f);
 	if (aliases_expand(m->aliases, &local, add_rcpt, m, f) == 0)
 		return 0;
-	m->alias_fault = m->nrcpts < RCPTS_MAX;
-	return -1;
+	if (m->nrcpts == RCPTS_MAX)
+		return -1;
+	leave_out(m, &local, before, f);
+	*f = (struct fail)FAIL_INIT;
+	return 0;
 }
 
 static int
@@ -485,8 +512,17 @@ find_recipients(struct mail *m, char **operand, struct fail *f)
 	if (m->extract && submission_recipients(&m->text, take_rcpt, m, f) != 0)
 		return -1;
 	drop_twins(m);
+	m->alias_fault = m->nrcpts == 0 && m->refused > 0;
+	if (m->alias_fault && m->refused > 1)
+		return fail(f, FAIL_INPUT, "%zu of %zu recipients were not taken", m->refused, m->refused);
+	if (m->alias_fault) {
+		*f = m->fault;
+		return -1;
+	}
 	if (m->nrcpts == 0)
 		return fail(f, FAIL_INPUT, "no recipient");
+	if (m->refused == 1)
+		say(m, "%s", m->fault.text);
 	return 0;
 }
 
@@ -497,8 +533,8 @@ read_include(const char *path, struct buf *text, struct fail *f)
 }
 
 static int
-load_aliases(const struct conf *c, table_error_fn *report, struct aliases **aliases, size_t *errors,
-    struct fail *f)
+load_aliases(const struct conf *c, aliases_read_fn *reader, table_error_fn *report, void *arg, struct aliases **aliases,
+    size_t *errors, struct fail *f)
 {
 	struct buf text = BUF_INIT;
 
@@ -507,9 +543,8 @@ load_aliases(const struct conf *c, table_error_fn *report, struct aliases **alia
 	if (c->aliases == NULL || c->aliases[0] == '\0')
 		return 0;
 	if (file_read_regular(c->aliases, ALIASES_FILE_MAX, &text, f) == -1)
-		return -1;
-	*aliases = aliases_parse(c->aliases, text.p != NULL ? text.p : "", text.len, read_include, report,
-	    NULL, errors);
+		return conf_file_words(CONF_FILE_ALIASES, f);
+	*aliases = aliases_parse(c->aliases, text.p != NULL ? text.p : "", text.len, reader, report, arg, errors);
 	buf_clear(&text);
 	return 0;
 }
@@ -671,7 +706,9 @@ want_aliases(struct mail *m, struct fail *f)
 {
 	size_t errors;
 
-	return m->no_aliases ? 0 : load_aliases(m->conf, NULL, &m->aliases, &errors, f);
+	if (m->no_aliases || load_aliases(m->conf, read_include, NULL, NULL, &m->aliases, &errors, f) == 0)
+		return 0;
+	return fail_prefix(f, "%.200s:%u", m->conf->file, m->conf->file_line[CONF_FILE_ALIASES]);
 }
 
 static int
@@ -774,7 +811,7 @@ verify(struct mail *m, char **operand)
 	}
 	for (i = 0; i < m->nrcpts; i++)
 		puts(m->rcpt[i]);
-	return EX_OK;
+	return m->status;
 }
 
 static void
@@ -787,15 +824,25 @@ print_fault(void *arg, const char *file, unsigned line, const char *text)
 	free(escaped);
 }
 
+/* Nothing is read; what includes it is no worse for that. */
+static int
+read_nothing(const char *path, struct buf *text, struct fail *f)
+{
+	(void)path;
+	(void)text;
+	(void)f;
+	return 0;
+}
+
 size_t
-sendmail_check_aliases(const struct conf *c)
+sendmail_check_aliases(const struct conf *c, int includes, table_error_fn *report, void *arg)
 {
 	struct fail f = FAIL_INIT;
 	struct aliases *a;
 	size_t errors;
 
-	if (load_aliases(c, print_fault, &a, &errors, &f) == -1) {
-		talk(NULL, "%s", f.text);
+	if (load_aliases(c, includes ? read_include : read_nothing, report, arg, &a, &errors, &f) == -1) {
+		report(arg, c->file, c->file_line[CONF_FILE_ALIASES], f.text);
 		return 1;
 	}
 	aliases_free(a);
@@ -807,7 +854,7 @@ check_aliases(const struct mail *m)
 {
 	if (m->conf->aliases == NULL)
 		say(m, "%s names no file of aliases", m->conf->file);
-	return sendmail_check_aliases(m->conf) == 0 ? EX_OK : EX_DATAERR;
+	return sendmail_check_aliases(m->conf, 1, print_fault, NULL) == 0 ? EX_OK : EX_DATAERR;
 }
 
 /* ---- main ---- */

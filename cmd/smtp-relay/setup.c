@@ -17,6 +17,7 @@
 
 #include "alloc.h"
 #include "cert.h"
+#include "conf_file.h"
 #include "file.h"
 #include "identity.h"
 #include "issue.h"
@@ -373,7 +374,7 @@ load_recipients(const struct conf *c, struct recipients **r, struct fail *f)
 		return 0;
 	if (errors > 0)
 		fail(f, FAIL_INPUT, "%.300s:%u: %s (errors: %zu)", c->recipients, first.line, first.text, errors);
-	return -1;
+	return conf_file_failed(c, CONF_FILE_RECIPIENTS, f);
 }
 
 /* ---- what out needs: its own identities, and passwords ---- */
@@ -475,13 +476,13 @@ load_credentials(const struct conf *c, struct credentials **out, struct fail *f)
 	if (!conf_has_credentials(c) || c->credentials[0] == '\0')
 		return 0;
 	if ((*out = credentials_read(c->credentials, f)) == NULL)
-		return -1;
+		return conf_file_failed(c, CONF_FILE_CREDENTIALS, f);
 	for (i = 0; i < c->nroutes; i++) {
 		const char *name = c->route[i].hops.credentials;
 
 		if (name != NULL && credentials_find(*out, name) == NULL)
-			return fail(f, FAIL_INPUT, "route %.200s: no credentials %.200s in %.200s",
-			    c->route[i].pattern, name, c->credentials);
+			return fail(f, FAIL_INPUT, "%.200s:%u: route %.100s: no credentials %.64s in %.200s",
+			    c->file, c->route[i].line, c->route[i].pattern, name, c->credentials);
 	}
 	return 0;
 }

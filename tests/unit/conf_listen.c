@@ -13,6 +13,12 @@
 /* The line behind "listen a "; want: an error, or what -n prints of it behind "listener a on ", a line each "|". */
 static const struct { const char *line, *want; } rows[] = {
 	{ "192.0.2.1@25 type private", "192.0.2.1@25: private, tls no, 1000 sessions, backlog 511|    all other hosts: reject|" },
+	{ "192.0.2.1@587 type private tls required auth offered", "192.0.2.1@587: private, tls required, certificate _demo "
+	    "(demonstration only), auth offered, 1000 sessions, backlog 511|    who authenticates: relay|"
+	    "    all other hosts: reject, before they could authenticate (auth required lets them)|" },
+	{ "192.0.2.1@587 type private tls required auth required", "192.0.2.1@587: private, tls required, certificate _demo "
+	    "(demonstration only), auth required, 1000 sessions, backlog 511|    who authenticates: relay|"
+	    "    all other hosts: may authenticate|" },
 	{ "/run/r.sock", "/run/r.sock: private, tls no, 1000 sessions, backlog 511|    socket of mode 660|"
 	    "    who may write to the socket: relay|" },
 	{ "/run/r.sock mode 0600 group mail type public domains x.test", "/run/r.sock: public, tls no, 1000 sessions, "

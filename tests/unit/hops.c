@@ -22,6 +22,8 @@ parse(const char *lines, struct fail *f)
 	return c;
 }
 
+#define FORMS "HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or unix:/PATH"
+
 /* The lines of -n from "destination" or "route" on; an error behind its place. */
 static const struct { const char *line, *want; } rows[] = {
 	{ "route x.test 192.0.2.9", "route x.test: 192.0.2.9@25\n" },
@@ -34,9 +36,9 @@ static const struct { const char *line, *want; } rows[] = {
 	{ "route default unix:/run/smtp protocol smtp", "route default: unix:/run/smtp\n" },
 	{ "route default smart.test mx yes", "route default: smart.test@25, mx yes\n" },
 	{ "route default s.test credentials isp", "credentials in /c\nroute default: s.test@25, credentials isp\n" },
-	{ "route default a..b", "route: a..b: not a host name" },
-	{ "route default a.test,", "route: nothing before or behind a comma" },
-	{ "route default a.test@0", "route: a.test@0: port: 0 is not within 1..65535" },
+	{ "route default a..b", "route: expected " FORMS ": a..b: not a host name" },
+	{ "route default a.test,", "route: nothing before or behind a comma: expected " FORMS },
+	{ "route default a.test@0", "route: expected " FORMS ": a.test@0: port: 0 is not within 1..65535" },
 	{ "route default unix:run/lmtp", "route: expected unix: and an absolute path of at most 107 octets, not \"run/lmtp\"" },
 	{ "route default unix:/l protocol smtps", "route: protocol smtps on a unix socket: there is no TLS" },
 	{ "route default unix:/l credentials isp", "route: credentials on a unix socket: a password is sent inside TLS alone" },
