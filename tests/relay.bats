@@ -117,6 +117,27 @@ arrives()
 	[[ $output == *'protocol ESMTPS'*'tls TLSv1.3 TLS_'*'from <a@client.example>'*'rcpt <user@relay.example>: waiting' ]]
 }
 
+@test "the Message-ID is in the log, escaped and bounded, where there is one" {
+	local long
+	relay_start
+	long=$(printf 'x%.0s' {1..300})
+	run say "$RELAY_PORT" = 'EHLO client.example\r\n' = \
+	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'DATA\r\n' = \
+	    'Subject: x\r\nmessage-id:\r\n <a\x1b"b c@d>\r\n\r\nMessage-ID: <body@d>\r\n.\r\n' = \
+	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'DATA\r\n' = "Message-ID: <$long@d>\r\n\r\n.\r\n" = \
+	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\nMessage-ID: <y>\r\n.\r\n' = \
+	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'BDAT 15\r\nMessage-ID: <ch' = \
+	    'BDAT 8 LAST\r\nunk>\r\n\r\n' = 'QUIT\r\n'
+	sed -n 's/.* accepted .* size=[0-9]* //p' log > got
+	sed "s/LONG/${long::249}/" > want <<- 'END'
+		tls=0 message-id="<a\x1b\"b c@d>"
+		tls=0 message-id=<LONG...
+		tls=0
+		tls=0 message-id=<chunk>
+	END
+	diff want got
+}
+
 @test "the envelope: null sender, many recipients, BODY, HELO" {
 	local i many=''
 	relay_start

@@ -26,6 +26,7 @@
 #include "in.h"
 #include "io.h"
 #include "log.h"
+#include "message_id.h"
 #include "name.h"
 #include "table.h"
 #include "tls.h"
@@ -57,6 +58,7 @@ struct session {
 	struct spool_envelope env;
 	struct spool_writer *writer;
 	char id[SPOOL_ID_SIZE];		/* of the message under way */
+	struct message_id message_id;	/* likewise, what it says of itself */
 	struct tls_info tls;
 	struct client_cert cert;
 	int driving, closing;
@@ -179,8 +181,7 @@ log_tls(const struct session *s)
 }
 
 static void
-log_message(const struct session *s, const char *verb, enum log_level level, const char *id,
-    const char *reason)
+log_message(struct session *s, const char *verb, enum log_level level, const char *id, const char *reason)
 {
 	struct log_line l;
 
@@ -190,6 +191,7 @@ log_message(const struct session *s, const char *verb, enum log_level level, con
 	log_key_num(&l, "recipients", (int64_t)s->env.nrcpts);
 	log_key_num(&l, "size", (int64_t)s->smtp.msg.octets);
 	log_key_num(&l, "tls", s->smtp.tls);
+	log_key(&l, "message-id", message_id_text(&s->message_id));
 	log_key(&l, "reason", reason);
 	log_send(&l);
 }
@@ -596,6 +598,7 @@ want_begin(struct session *s)
 	}
 	spool_id_next(&s->in->ids, now, s->id);
 	fill_envelope(s);
+	s->message_id = (struct message_id){ .state = 0 };
 	s->writer = spool_writer_begin(s->in->start->newfd, &s->env, &f);
 	if (s->writer == NULL || write_received(s, now / 1000000, &f) == -1) {
 		spool_writer_abort(s->writer);
@@ -610,6 +613,7 @@ want_begin(struct session *s)
 static void
 want_body(struct session *s)
 {
+	message_id_feed(&s->message_id, s->smtp.body.p, s->smtp.body.len);
 	spool_writer_add(s->writer, s->smtp.body.p, s->smtp.body.len, NULL);
 }
 
