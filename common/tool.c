@@ -13,7 +13,7 @@
 #include "sandbox.h"
 #include "text.h"
 
-static const char *usage_text;
+static const char *usage_text, *synopsis;	/* synopsis NULL: that of the usage text */
 static const char *plugin_service;	/* NULL: no plugin */
 
 /* A program started with a closed 0, 1 or 2 must not let a data file take that number; and what it
@@ -97,11 +97,20 @@ tool_usage(const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	talk(NULL, "%s", text);
-	fwrite(usage_text, 1, synopsis_length(usage_text), stderr);
+	if (synopsis != NULL)
+		fputs(synopsis, stderr);
+	else
+		fwrite(usage_text, 1, synopsis_length(usage_text), stderr);
 	fprintf(stderr, "try -h for the options\n");
 	if (plugin_service != NULL)
 		exit(plugin_unknown(text));
 	exit(TOOL_CANNOT);
+}
+
+void
+tool_synopsis(const char *lines)
+{
+	synopsis = lines;
 }
 
 void

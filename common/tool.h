@@ -30,6 +30,9 @@ void tool_version(void) __attribute__((noreturn));
 /* "tool: text", then the synopsis and where to find more, on stderr; exits with 2. */
 void tool_usage(const char *, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* What such an error shows in place of the usage text's synopsis, where that is long: whole lines, static. */
+void tool_synopsis(const char *);
+
 /* From now on the tool answers as a monitoring plugin: what ends it before it could look is a line
  * "SERVICE UNKNOWN - text" on stdout and status 3, which is TOOL_UNSURE.  service is static. */
 void tool_plugin(const char *service);

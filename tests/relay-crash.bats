@@ -540,7 +540,7 @@ message_gets()
 	grep -cv -e '^250' -e '^452' ledger && { cat ledger; return 1; }
 	smtpload -C spool ledger
 	[ -z "$(ls -A spool/new)" ]
-	[ "$(relayq -s spool list | wc -l)" -eq "$(grep -c '^250' ledger)" ]
+	[ "$(relayq -s spool list | grep -vc '^ ')" -eq "$(grep -c '^250' ledger)" ]
 	relay_forget
 	message_gets '354 250'
 }

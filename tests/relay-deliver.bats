@@ -646,7 +646,7 @@ most_open()
 	ID=$(head -n 1 sent | cut -d' ' -f1)
 	await_log 'waits '
 	relay_stop
-	[ "$(relayq -s "$RELAY_SPOOL" list | wc -l)" -eq 2 ]
+	[ "$(relayq -s "$RELAY_SPOOL" list | grep -vc '^ ')" -eq 2 ]
 	start_sink
 	relay_start
 	relay_await 30 queue_is_empty

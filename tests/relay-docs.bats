@@ -272,7 +272,7 @@ await_log()
 	END
 	run --separate-stderr as_nobody ./relayq -c trial.conf list
 	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
-	[[ $output =~ ^([0-9A-Za-z]{14})' queue '.*' <a@x.test> <b@relay.example>'$ ]]
+	[[ ${lines[0]} =~ ^([0-9A-Za-z]{14})' queue '.*' <a@x.test> <b@relay.example>'$ ]]
 	kill "$relay"
 	wait "$relay"
 	relay=

@@ -46,8 +46,15 @@ change_all()
 	[ "$output" = "${IDS[0]} hold ok"$'\n'"${IDS[1]} hold ok" ] || { echo "$output $stderr"; return 1; }
 	[ "$(ids_in hold)" = "$(printf '%s\n' "${IDS[@]:0:2}" | sort)" ]
 	q hold "${IDS[0]}"
-	[ "$status" -eq 2 ]
+	[ "$status" -eq 1 ]
 	[[ $stderr == *"${IDS[0]}: it is in hold/"* ]]
+	q release "${IDS[2]}"
+	[ "$status" -eq 1 ]
+	[ "$stderr" = "relayq: ${IDS[2]}: it is in queue/, not held" ]
+	for verb in hold release retry delete; do
+		q $verb --destination nothere.test
+		[ "$status" -eq 1 ] && [[ $stderr == 'relayq: nothere.test: nothing matched'* ]] || { echo "$verb $status $stderr"; return 1; }
+	done
 	q -j release "${IDS[0]}"
 	[ "$output" = "{\"id\":\"${IDS[0]}\",\"change\":\"release\",\"answer\":\"ok\",\"error\":null}" ] || { echo "$output"; return 1; }
 	ids_in queue | grep -qx "${IDS[0]}"
@@ -67,7 +74,10 @@ change_all()
 	q release --all
 	[ -z "$(ids_in hold)" ] && [ -n "$(ids_in queue)" ]
 	q delete --all
+	[ "$status" -eq 0 ]
 	[ -z "$(ids_in queue)" ]
+	q delete --all
+	[ "$status" -eq 1 ] && [ "$stderr" = 'relayq: --all: nothing matched' ]
 }
 
 @test "with a relay" {

@@ -44,6 +44,20 @@ fails_with()
 		fails_with 2 relayq $args
 		[ -z "$output" ]
 		[[ $stderr == relayq:*usage:* ]] || { echo "$args: $stderr"; return 1; }
+		[ "$(wc -l <<< "$stderr")" -le 3 ] || { echo "$args: $stderr"; return 1; }
+	done
+	fails_with 2 relayq release
+	diff - <(echo "$stderr") <<- END
+		relayq: release takes IDs, or --destination, or --all
+		usage: relayq [-j] [-c CONF | -d DIR | -s SPOOL] release ID... | --destination DOMAIN | --all
+		try -h for the options
+	END
+	fails_with 2 relayq -v show $ONE
+	[[ $stderr == 'relayq: show has no -v'$'\n''usage: relayq [-j] [-c CONF | -d DIR | -s SPOOL] show ID'$'\n'* ]]
+	# Each command is told of, and the long text by -h alone.
+	fails_with 2 relayq
+	for word in $(relayq -h | sed -nE 's/^  ([a-z]+) .*/\1/p'); do
+		[[ $stderr == *" $word "* ]] || { echo "$word: $stderr"; return 1; }
 	done
 }
 
@@ -131,6 +145,49 @@ fails_with()
 		$TWO hold  2026-11-22T00:00:00Z         0 <> <c@other.test>
 	END
 	[ -z "$stderr" ]
+}
+
+# FILE LINE…: more records for its recipients: number, state, time, text.
+record()
+{
+	local file=$1
+	shift
+	python3 - "$file" "$@" <<- 'END'
+		import sys, zlib
+		head = open(sys.argv[1], "rb").readline().split()
+		with open(sys.argv[1], "ab") as f:
+		    for words in sys.argv[2:]:
+		        line = b"result " + words.encode()
+		        f.write(b"%s %08x\n" % (line, zlib.crc32(line, int(head[-1], 16))))
+	END
+}
+
+@test "list: when it is due, and why it waits" {
+	local soon
+	soon=$(($(date +%s) + 3600))
+	mv spool/queue/$ONE* "spool/queue/$ONE,$soon,dest.test"
+	run -0 relayq -s spool list
+	[ "${lines[1]}" = "    due $(date -u -d @$soon +%FT%TZ)" ] || { echo "$output"; return 1; }
+	record spool/queue/$ONE* "0 deferred 1795305600 mx.dest.test[192.0.2.9]:%20451%204.3.0%20busy%1B" \
+	    "1 deferred 1795305700 mx.dest.test[192.0.2.9]:%20452%204.2.2%20a%20long%20story%20of%20a%20full%20mailbox"
+	run -0 relayq -s spool list
+	[ "${lines[1]}" = "    due $(date -u -d @$soon +%FT%TZ) (mx.dest.test[192.0.2.9]: 452 4.2.2 a long story of a full mailbox)" ] ||
+	    { echo "$output"; return 1; }
+	[ "${#lines[@]}" -eq 2 ]
+	run -0 relayq -v -s spool list
+	[ "${lines[1]}" = "    due $(date -u -d @$soon +%FT%TZ)" ]
+	[ "${lines[2]}" = '    <a@dest.test> deferred (mx.dest.test[192.0.2.9]: 451 4.3.0 busy\x1b)' ] || { echo "$output"; return 1; }
+	[ "${#lines[@]}" -eq 4 ]
+	# On a terminal the reason is one line of it.
+	run -0 script -qec "stty cols 50; relayq -s spool list" /dev/null
+	[ "${lines[1]%$'\r'}" = "    due $(date -u -d @$soon +%FT%TZ) (mx.dest.test[192...." ] || { echo "$output"; return 1; }
+	# Who has it waits for nothing; what is held is due never.
+	record spool/queue/$ONE* "1 delivered 1795305800 250%20ok"
+	mv spool/queue/$ONE* spool/hold/
+	run -0 relayq -s spool list
+	[ "${lines[1]}" = '    held (mx.dest.test[192.0.2.9]: 451 4.3.0 busy\x1b)' ] || { echo "$output"; return 1; }
+	run -0 relayq -v -s spool list
+	[ "${#lines[@]}" -eq 3 ]
 }
 
 @test "an empty spool" {

@@ -21,6 +21,7 @@ struct change {
 	const struct settings *settings;
 	enum control_verb verb;
 	int sock;			/* -1: no relay runs */
+	size_t n;			/* messages that were looked at */
 	enum tool_exit status;
 };
 
@@ -75,9 +76,10 @@ tell(struct change *c, const char *id, enum control_answer answer, const struct 
 			c->status = tool_worse(c->status, tool_failed(&f));
 		json_decref(o);
 	}
-	if (answer == CONTROL_FAILED)
+	/* What is not where it could be changed is as one that is not there. */
+	if (answer == CONTROL_FAILED && why->kind != FAIL_POLICY)
 		c->status = tool_worse(c->status, TOOL_CANNOT);
-	else if (answer == CONTROL_ABSENT)
+	else if (answer == CONTROL_FAILED || answer == CONTROL_ABSENT)
 		c->status = tool_worse(c->status, TOOL_NO);
 }
 
@@ -97,9 +99,11 @@ change_one(struct change *c, const struct found *w)
 	struct fail f = FAIL_INIT;
 	int answer;
 
+	c->n++;
 	snprintf(id, sizeof id, "%.*s", SPOOL_ID_LEN, w->file);
 	if (!is_for(c->verb, w->folder)) {
-		fail(&f, FAIL_POLICY, "it is in %s/", spool_folder_name(w->folder));
+		fail(&f, FAIL_POLICY, "it is in %s/%s", spool_folder_name(w->folder),
+		    c->verb == CONTROL_RELEASE ? ", not held" : "");
 		tell(c, id, CONTROL_FAILED, &f);
 		return;
 	}
@@ -193,6 +197,10 @@ change(const struct spool *s, const struct settings *o, char **id, enum control_
 			change_folder(&c, s, SPOOL_QUEUE);
 		if (verb == CONTROL_RELEASE || verb == CONTROL_DELETE)
 			change_folder(&c, s, SPOOL_HOLD);
+		if (c.n == 0 && c.status == TOOL_YES) {
+			talk(o->all ? "--all" : o->destination, "nothing matched%s", verb == CONTROL_RELEASE ? " in hold/" : "");
+			c.status = TOOL_NO;
+		}
 	}
 	if (c.sock != -1)
 		close(c.sock);

@@ -27,14 +27,15 @@
 #include "tool.h"
 
 static const char usage[] =
-    "usage: relayq [-j] [-c CONF | -d DIR | -s SPOOL] list\n"
+    "usage: relayq [-jv] [-c CONF | -d DIR | -s SPOOL] list\n"
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] show ID\n"
     "       relayq [-c CONF | -d DIR | -s SPOOL] cat ID\n"
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] stat\n"
     "       relayq [-j] [-c CONF | -d DIR | -s SPOOL] hold|release|retry|delete ID... |\n"
     "              --destination DOMAIN | --all\n"
     "       relayq [-j] tlsrpt [FILE...]\n"
-    "  list               one line a message: ID, folder, arrival, size, sender, recipients\n"
+    "  list               each message: ID, folder, arrival, size, sender, recipients; beneath, when it\n"
+    "                     is tried next and (why it waits)\n"
     "  show ID            its envelope, with what became of each recipient\n"
     "  cat ID             the message itself, byte for byte\n"
     "  stat               how many messages there are for each destination\n"
@@ -50,6 +51,7 @@ static const char usage[] =
     "  -d, --dir DIR      root of all state (default from MTATLS_DIR, or /etc/mtatls)\n"
     "  -s, --spool SPOOL  the spool itself; no configuration is read\n"
     "  -j, --json         one JSON object a line\n"
+    "  -v, --verbose      list: the reasons of all recipients, whole\n"
     "  -h, --help         this text\n"
     "  -V, --version      the version\n";
 
@@ -62,6 +64,7 @@ static const struct option options[] = {
 	{ "destination", required_argument, NULL, OPT_DESTINATION },
 	{ "all", no_argument, NULL, OPT_ALL },
 	{ "json", no_argument, NULL, 'j' },
+	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -296,22 +299,24 @@ print_damaged(const char *file, const struct fail *why, int json)
 }
 
 static enum tool_exit
-list_file(const struct spool *s, enum spool_folder folder, const char *file, int json)
+list_file(const struct spool *s, enum spool_folder folder, const char *file, const struct settings *o)
 {
 	struct fail f = FAIL_INIT;
 	struct found w;
 	int got = read_found(s, folder, file, &w, &f);
 
 	if (got == -1 && folder == SPOOL_BAD && f.kind == FAIL_INPUT)
-		return print_damaged(file, &f, json);
+		return print_damaged(file, &f, o->json);
 	if (got == -1)
 		return tool_failed(&f);
 	if (got == 0)
 		return TOOL_YES;
-	if (!json)
-		print_line(&w);
-	else
+	if (o->json)
 		got = print_json(&w, &f);
+	else {
+		print_line(&w);
+		list_beneath(&w, o->verbose);
+	}
 	spool_message_clear(&w.m);
 	return got == -1 ? tool_failed(&f) : TOOL_YES;
 }
@@ -330,7 +335,7 @@ list(const struct spool *s, const struct settings *o, char **unused)
 		if (spool_scan_open(&scan, s->dir[folders[i]], &f) == -1)
 			return tool_failed(&f);
 		while (!ferror(stdout) && (file = spool_scan_next(&scan, &f)) != NULL)
-			status = tool_worse(status, list_file(s, folders[i], file, o->json));
+			status = tool_worse(status, list_file(s, folders[i], file, o));
 		spool_scan_close(&scan);
 		if (f.kind != FAIL_NONE)
 			return tool_failed(&f);
@@ -472,22 +477,30 @@ cat(const struct spool *s, const struct settings *o, char **id)
 #define MANY (-1)
 #define FILES (-2)
 
+#define WHERE " [-c CONF | -d DIR | -s SPOOL] "
+#define CHOICE " ID... | --destination DOMAIN | --all\n"
+
 static const struct command {
 	const char *name;
 	int operands;		/* MANY: any number of IDs, or the options that choose; FILES: any number, and no spool */
 	int has_json;
 	enum tool_exit (*run)(const struct spool *, const struct settings *, char **id);
+	const char *synopsis;
 } commands[] = {
-	{ "list", 0, 1, list },
-	{ "show", 1, 1, show },
-	{ "cat", 1, 0, cat },
-	{ "stat", 0, 1, stat_spool },
-	{ "hold", MANY, 1, change_hold },
-	{ "release", MANY, 1, change_release },
-	{ "retry", MANY, 1, change_retry },
-	{ "delete", MANY, 1, change_delete },
-	{ "tlsrpt", FILES, 1, tlsrpt_files },
+	{ "list", 0, 1, list, "usage: relayq [-jv]" WHERE "list\n" },
+	{ "show", 1, 1, show, "usage: relayq [-j]" WHERE "show ID\n" },
+	{ "cat", 1, 0, cat, "usage: relayq" WHERE "cat ID\n" },
+	{ "stat", 0, 1, stat_spool, "usage: relayq [-j]" WHERE "stat\n" },
+	{ "hold", MANY, 1, change_hold, "usage: relayq [-j]" WHERE "hold" CHOICE },
+	{ "release", MANY, 1, change_release, "usage: relayq [-j]" WHERE "release" CHOICE },
+	{ "retry", MANY, 1, change_retry, "usage: relayq [-j]" WHERE "retry" CHOICE },
+	{ "delete", MANY, 1, change_delete, "usage: relayq [-j]" WHERE "delete" CHOICE },
+	{ "tlsrpt", FILES, 1, tlsrpt_files, "usage: relayq [-j] tlsrpt [FILE...]\n" },
 };
+
+/* Where no command was understood. */
+static const char any_synopsis[] =
+    "usage: relayq [OPTION...] list | show | cat | stat | hold | release | retry | delete | tlsrpt ...\n";
 
 /* Domains are kept as A-labels. */
 static const char *
@@ -522,7 +535,7 @@ read_options(int argc, char **argv, struct settings *o)
 {
 	int ch;
 
-	while ((ch = getopt_long(argc, argv, ":c:d:s:jhV", options, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, ":c:d:s:jvhV", options, NULL)) != -1)
 		switch (ch) {
 		case 'c': o->conf = optarg; break;
 		case 'd': o->dir = tool_dir(optarg); break;
@@ -530,6 +543,7 @@ read_options(int argc, char **argv, struct settings *o)
 		case OPT_DESTINATION: o->destination = destination_or_usage(optarg); break;
 		case OPT_ALL: o->all = 1; break;
 		case 'j': o->json = 1; break;
+		case 'v': o->verbose = 1; break;
 		case 'h': tool_help();
 		case 'V': tool_version();
 		default: tool_bad_option(ch, argv);
@@ -545,12 +559,15 @@ command_or_usage(int n, char **word, const struct settings *o)
 		tool_usage("no command");
 	for (i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(word[0], commands[i].name) == 0) {
+			tool_synopsis(commands[i].synopsis);
 			check_choice(&commands[i], n, o);
 			if (commands[i].operands >= 0 && n - 1 != commands[i].operands)
 				tool_usage("%s takes %s", commands[i].name,
 				    commands[i].operands == 0 ? "no operand" : "one ID");
 			if (o->json && !commands[i].has_json)
 				tool_usage("%s has no -j", commands[i].name);
+			if (o->verbose && commands[i].run != list)
+				tool_usage("%s has no -v", commands[i].name);
 			return &commands[i];
 		}
 	tool_usage("unknown command %.100s", text_escape(word[0], strlen(word[0])));
@@ -674,6 +691,7 @@ main(int argc, char **argv)
 	char *dir;
 
 	tool_init("relayq", usage);
+	tool_synopsis(any_synopsis);
 	read_options(argc, argv, &o);
 	command = command_or_usage(argc - optind, argv + optind, &o);
 	if (command->operands == FILES)

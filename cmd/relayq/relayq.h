@@ -13,6 +13,7 @@ struct settings {
 	const char *destination;	/* for changes: those with a recipient there; NULL: not named */
 	int all;			/* for changes: every message of the folder */
 	int json;
+	int verbose;			/* for list: all that is known of each recipient who waits */
 };
 
 /* A message and where it was found. */
@@ -25,6 +26,9 @@ struct found {
 
 /* By ID or file name; NO (told) where there is none.  With YES spool_message_clear(&w->m) is owed. */
 enum tool_exit find_message(const struct spool *, const char *id, struct found *w);
+
+/* What list says beneath the line of a message, if anything: when it is due, and why it waits. */
+void list_beneath(const struct found *, int verbose);
 
 /* Has it a recipient in the domain?  Reads the file where its name does not say.  -1: f. */
 int message_goes_to(const struct spool *, enum spool_folder, const char *file, const char *domain, struct fail *f);

@@ -188,7 +188,7 @@ relay_message()
 
 relay_ids()
 {
-	relayq -s "$RELAY_SPOOL" list | cut -d' ' -f1 | sort
+	relayq -s "$RELAY_SPOOL" list | grep -o '^[^ ]*' | sort
 }
 
 relay_cat()
