@@ -232,14 +232,18 @@ install: all $(COMPLETIONS)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for m in $(MANPAGES); do \
 		d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; \
-		install -d $$d && install -m 644 $$m $$d || exit 1; \
+		install -d $$d && sed 's|/usr/local/share/mtatls|$(PREFIX)/share/mtatls|g' $$m > $$d/$${m##*/} && \
+		    chmod 644 $$d/$${m##*/} || exit 1; \
 	done
-	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts
+	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts $(SHARE)/mtatls/systemd
 	install -m 644 $(addprefix $(BUILD)/completion/bash/,$(TOOLS)) $(BASH_COMPLETIONS)
 	install -m 644 $(addprefix $(BUILD)/completion/zsh/_,$(TOOLS)) $(ZSH_COMPLETIONS)
 	install -m 755 $(filter-out %.md,$(wildcard contrib/acme/*)) $(SHARE)/mtatls/acme
 	install -m 644 contrib/acme/README.md $(SHARE)/mtatls/acme
 	install -m 755 contrib/alerts/mtatls-alert $(SHARE)/mtatls/alerts
+	install -m 644 contrib/systemd/mtatls.conf $(SHARE)/mtatls/systemd
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' contrib/systemd/mtatls-relay.service > $(SHARE)/mtatls/systemd/mtatls-relay.service
+	chmod 644 $(SHARE)/mtatls/systemd/mtatls-relay.service
 
 # The relay under the names of a sendmail: by wish alone, and never in place of what is there.
 SENDMAIL_LINKS = sbin/sendmail:../bin/smtp-relay bin/mailq:smtp-relay bin/newaliases:smtp-relay \
@@ -264,7 +268,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	for m in $(MANPAGES); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 	rm -f $(addprefix $(BASH_COMPLETIONS)/,$(TOOLS)) $(addprefix $(ZSH_COMPLETIONS)/_,$(TOOLS))
-	rm -rf $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts
+	rm -rf $(SHARE)/mtatls/acme $(SHARE)/mtatls/alerts $(SHARE)/mtatls/systemd
 
 clean:
 	rm -rf build bin

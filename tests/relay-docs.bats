@@ -248,7 +248,7 @@ await_log()
 	cp "$BIN/smtp-relay" "$BIN/relayq" "$home/"
 	cd "$home"
 	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	block smtp-relay.8 1 | sed "s|/tmp/relay-trial|$home|; s/@2525/@$port/" > trial.conf
+	block smtp-relay.8 3 | sed "s|/tmp/relay-trial|$home|; s/@2525/@$port/" > trial.conf
 	run --separate-stderr as_nobody ./smtp-relay -n -c trial.conf
 	[ "$status" -eq 0 ] || { echo "$stderr"; return 1; }
 	[[ $output == *'certificate _demo (demonstration only)'* ]]

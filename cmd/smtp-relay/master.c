@@ -44,6 +44,7 @@
 #include "sign.h"
 #include "sockets.h"
 #include "spool.h"
+#include "supervisor.h"
 #include "table.h"
 #include "text.h"
 #include "tls.h"
@@ -888,6 +889,7 @@ begin_stop(struct master *m)
 	if (m->stopping)
 		return;
 	say(LOG_LEVEL_INFO, "stopping", NULL, NULL);
+	supervisor_tell("STOPPING=1");
 	m->stopping = 1;
 	m->stop_until = clock_passed() + MASTER_STOP_S;
 	/* Another relay may bind them while the last deliveries of this one end. */
@@ -1325,6 +1327,7 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 	/* Who reads "ready" may look for the number of the process. */
 	if (ready(arg) == 0) {
 		say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);
+		supervisor_tell("READY=1");
 		return;
 	}
 	m->failed = 1;
