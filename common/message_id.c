@@ -7,9 +7,9 @@
 #include <string.h>
 
 /*
- * START: at the start of a line.  END: there, behind the CR of what may be the empty line.  NAME: in what may be the field's
- * name.  GAP: behind it, before the colon.  SKIP: in another line.  VALUE: behind the colon.  FOLD: behind a line end
- * of the value: white space goes on with it.  DONE.
+ * START: at the start of a line.  END: there, behind the CR of what may be the empty line.  NAME: in what may be
+ * the field's name.  GAP: behind it, before the colon.  SKIP: in another line.  VALUE: behind the colon.  FOLD:
+ * behind a line end of the value: white space goes on with it.  DONE.
  */
 enum { START, END, NAME, GAP, SKIP, VALUE, FOLD, DONE };
 

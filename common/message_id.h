@@ -19,7 +19,7 @@ struct message_id {
 /* Takes the next octets of the message; the first such field counts.  Behind the header it is done at once. */
 void message_id_feed(struct message_id *, const char *, size_t n);
 
-/* As it stands, up to its bound, without line ends and white space around it; NULL: none.  Borrowed, until the next feed. */
+/* As it stands, up to its bound, without line ends and white space around it; NULL: none.  Borrowed. */
 const char *message_id_text(struct message_id *);
 
 #endif

@@ -317,8 +317,8 @@ text_size(const char *s, long long lo, long long hi, const char *what, long long
 	if (rc == 0)
 		*out = n << bits;
 	free(digits);
-	return rc == 0 ? 0 : fail(f, FAIL_INPUT, "%s: expected %lld to %lld octets, such as 65536, 50M or 1G, not \"%.64s\"",
-	    what, lo, hi, s);
+	return rc == 0 ? 0 : fail(f, FAIL_INPUT,
+	    "%s: expected %lld to %lld octets, such as 65536, 50M or 1G, not \"%.64s\"", what, lo, hi, s);
 }
 
 static const struct {

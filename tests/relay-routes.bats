@@ -467,7 +467,7 @@ test_count()
 	ID=$(cut -d' ' -f1 "$RELAY/sent")
 	await_log removed
 	test_count a ' message ' 3
-	run awk '/ MAIL/ { n = 0 } / RCPT/ && ++n > 2 { print }' "$RELAY/a.hop"
+	run awk '/ MAIL/ { n[$1] = 0 } / RCPT/ && ++n[$1] > 2 { print }' "$RELAY/a.hop"
 	[ -z "$output" ]
 	: > "$RELAY/a.hop"
 	mail_to 1@two.test 2@two.test 3@two.test 4@two.test 5@two.test

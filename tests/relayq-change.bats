@@ -53,7 +53,8 @@ change_all()
 	[ "$stderr" = "relayq: ${IDS[2]}: it is in queue/, not held" ]
 	for verb in hold release retry delete; do
 		q $verb --destination nothere.test
-		[ "$status" -eq 1 ] && [[ $stderr == 'relayq: nothere.test: nothing matched'* ]] || { echo "$verb $status $stderr"; return 1; }
+		[ "$status" -eq 1 ]
+		[[ $stderr == 'relayq: nothere.test: nothing matched'* ]] || { echo "$verb: $stderr"; return 1; }
 	done
 	q -j release "${IDS[0]}"
 	[ "$output" = "{\"id\":\"${IDS[0]}\",\"change\":\"release\",\"answer\":\"ok\",\"error\":null}" ] || { echo "$output"; return 1; }

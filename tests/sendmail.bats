@@ -295,7 +295,7 @@ line out)" ]]
 	start "aliases $RELAY/aliases"
 	grep -q "master conf-warning file=$RELAY/aliases line=2 warning=" "$RELAY_LOG"
 	# Whose file it is nobody knows: the relay does not read it.
-	! grep -q "$RELAY/list" "$RELAY_LOG"
+	run ! grep -q "$RELAY/list" "$RELAY_LOG"
 	ends 0 smtp-relay -n -c conf
 	[[ $output == *"smtp-relay: $RELAY/aliases:2: warning: expected"*"smtp-relay: $RELAY/list:1: warning: a program"* ]]
 	rm aliases

@@ -198,7 +198,8 @@ change(const struct spool *s, const struct settings *o, char **id, enum control_
 		if (verb == CONTROL_RELEASE || verb == CONTROL_DELETE)
 			change_folder(&c, s, SPOOL_HOLD);
 		if (c.n == 0 && c.status == TOOL_YES) {
-			talk(o->all ? "--all" : o->destination, "nothing matched%s", verb == CONTROL_RELEASE ? " in hold/" : "");
+			talk(o->all ? "--all" : o->destination, "nothing matched%s",
+			    verb == CONTROL_RELEASE ? " in hold/" : "");
 			c.status = TOOL_NO;
 		}
 	}

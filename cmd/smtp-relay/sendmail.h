@@ -13,7 +13,7 @@ int sendmail_is(const char *argv0);
 /* All of it; the status is one of sysexits.h. */
 int sendmail_main(int argc, char **argv);
 
-/* Tells the faults of the aliases file that the configuration names, and of those included if these are wanted; how many. */
+/* Tells the faults of the aliases file that the configuration names, and if wanted of those included; how many. */
 size_t sendmail_check_aliases(const struct conf *, int includes, table_error_fn *, void *arg);
 
 #endif
