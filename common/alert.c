@@ -22,7 +22,7 @@ struct alerts {
 	int taken;		/* a digest is on its way */
 };
 
-static const char *const kind_names[] = { [ALERT_DNSSEC] = "dnssec", [ALERT_IDENTITY] = "identity",
+static const char *const kind_names[ALERT_KINDS] = { [ALERT_DNSSEC] = "dnssec", [ALERT_IDENTITY] = "identity",
 	[ALERT_DANE] = "dane", [ALERT_TLS] = "tls" };
 static const char *const event_names[] = { [ALERT_RAISED] = "raised", [ALERT_LASTS] = "lasts",
 	[ALERT_RECOVERED] = "recovered" };
@@ -31,6 +31,12 @@ const char *
 alert_kind_name(enum alert_kind kind)
 {
 	return kind_names[kind];
+}
+
+int
+alert_is_destination(enum alert_kind kind)
+{
+	return kind == ALERT_DANE || kind == ALERT_TLS;
 }
 
 int

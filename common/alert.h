@@ -52,6 +52,7 @@ enum alert_event {
 #define ALERT_EVENTS (ALERT_RECOVERED + 1)
 
 const char *alert_kind_name(enum alert_kind);	/* "dnssec" "identity" "dane" "tls" */
+int alert_is_destination(enum alert_kind);	/* its name is a domain that mail goes to */
 int alert_kind_find(const char *);		/* -1: there is none of that name */
 const char *alert_event_name(enum alert_event);	/* "raised" "lasts" "recovered" */
 

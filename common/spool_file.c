@@ -654,6 +654,28 @@ spool_writer_abort(struct spool_writer *w)
 	writer_free(w);
 }
 
+void
+spool_envelope_own(struct spool_envelope *env, struct spool_ids *ids, int64_t now_us)
+{
+	spool_id_next(ids, now_us, env->id);
+	env->arrived = spool_id_time_us(env->id) / 1000000;
+}
+
+int
+spool_write(int newfd, const struct spool_envelope *env, const void *p, size_t len, int bits8, struct fail *f)
+{
+	struct spool_writer *w = spool_writer_begin(newfd, env, f);
+
+	if (w == NULL)
+		return -1;
+	if (bits8)
+		spool_writer_set_8bit(w);
+	if (spool_writer_add(w, p, len, f) == 0)
+		return spool_writer_finish(w, f);
+	spool_writer_abort(w);
+	return -1;
+}
+
 /* A file being read. */
 struct reading {
 	struct spool_message *m;

@@ -140,6 +140,13 @@ int64_t spool_writer_size(const struct spool_writer *);		/* message octets so fa
 int spool_writer_finish(struct spool_writer *, struct fail *);	/* completes, closes; frees always */
 void spool_writer_abort(struct spool_writer *);			/* removes the file; frees; NULL allowed */
 
+/*
+ * A message of our own: _own gives the envelope its ID and says that it arrived now; _write makes the whole file, which is the
+ * caller's to have committed.  bits8: as spool_writer_set_8bit().  -1 with the reason, and no file is left.
+ */
+void spool_envelope_own(struct spool_envelope *, struct spool_ids *, int64_t now_us);
+int spool_write(int newfd, const struct spool_envelope *, const void *, size_t, int bits8, struct fail *);
+
 /* A message read.  The descriptor is open for reading, or for both with SPOOL_WRITE. */
 struct spool_message {
 	int fd;

@@ -399,6 +399,9 @@ key_copies()
 		        if not rights.startswith("rw"):
 		            continue
 		        begin, end = (int(n, 16) for n in area.split("-"))
+		        # The address sanitizer's shadow is terabytes.
+		        if end - begin > 1 << 31:
+		            continue
 		        mem.seek(begin)
 		        try:
 		            octets = mem.read(end - begin)

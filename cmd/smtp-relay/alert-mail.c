@@ -188,12 +188,6 @@ put_command(struct buf *b, const char *heading, const char *command)
 	buf_printf(b, "  %-*s%.900s" EOL, INDENT - 2, heading, command);
 }
 
-static int
-is_destination(const struct alert *e)
-{
-	return e->kind == ALERT_DANE || e->kind == ALERT_TLS;
-}
-
 static void
 put_queued(struct buf *b, const struct alert_said *s)
 {
@@ -220,7 +214,7 @@ put_condition(struct buf *b, const struct alert_said *s, int64_t now)
 		return;
 	}
 	put_line(b, "reason", e->reason);
-	if (is_destination(e)) {
+	if (alert_is_destination(e->kind)) {
 		seen = xasprintf("%" PRIu64 " time%s, last %" PRId64 " s ago", e->times, e->times == 1 ? "" : "s",
 		    now - e->last);
 		put_line(b, "seen", seen);
@@ -348,7 +342,7 @@ alert_said_lines(struct buf *b, const struct alert_said *s, const struct conf *c
 	snprintf(number, sizeof number, "%" PRIu64, e->times);
 	table_put(b, "seen", number, (char *)NULL);
 	table_put(b, "reason", e->reason, (char *)NULL);
-	if (is_destination(e)) {
+	if (alert_is_destination(e->kind)) {
 		snprintf(number, sizeof number, "%zu", s->queued.n);
 		table_put(b, "queued", number, (char *)NULL);
 		line_of_time(b, "bounces", s->queued.first);

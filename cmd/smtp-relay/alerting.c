@@ -503,7 +503,7 @@ log_said(const struct alerting *a, const struct alert_said *s)
 	log_key(&l, "event", alert_event_name(s->event));
 	log_key(&l, "name", e->name[0] != '\0' ? e->name : NULL);
 	log_key_num(&l, "seen", (int64_t)e->times);
-	if (e->kind == ALERT_DANE || e->kind == ALERT_TLS)
+	if (alert_is_destination(e->kind))
 		log_key_num(&l, "queued", (int64_t)s->queued.n);
 	log_key(&l, "bounces", s->queued.first != 0 ? text_time(when, s->queued.first) : NULL);
 	log_key(&l, "as", a->mail[0] != '\0' ? a->mail : NULL);
@@ -563,23 +563,16 @@ write_mail(struct alerting *a, struct fail *f)
 	const struct conf_alert *to = &a->c.conf->alert;
 	struct spool_envelope env = { .from = xstrdup(""), .listener = xstrdup(ALERTING_LISTENER) };
 	struct alert_mail mail = { .conf = a->c.conf, .id = a->mail, .now = clock_now(), .digest = &a->digest, .said = a->said };
-	struct spool_writer *w;
 	struct buf b = BUF_INIT;
 	size_t i;
-	int rc = -1;
+	int rc;
 
-	spool_id_next(&a->ids, clock_now_us(), a->mail);
-	snprintf(env.id, sizeof env.id, "%s", a->mail);
-	env.arrived = spool_id_time_us(a->mail) / 1000000;
+	spool_envelope_own(&env, &a->ids, clock_now_us());
+	memcpy(a->mail, env.id, sizeof a->mail);
 	for (i = 0; i < to->n; i++)
 		spool_envelope_add_rcpt(&env, to->to[i]);
 	alert_mail_build(&b, &mail);
-	if ((w = spool_writer_begin(a->c.spool->dir[SPOOL_NEW], &env, f)) != NULL) {
-		if (spool_writer_add(w, b.p, b.len, f) == 0)
-			rc = spool_writer_finish(w, f);
-		else
-			spool_writer_abort(w);
-	}
+	rc = spool_write(a->c.spool->dir[SPOOL_NEW], &env, b.p, b.len, 0, f);
 	buf_clear(&b);
 	spool_envelope_clear(&env);
 	return rc;
@@ -592,7 +585,7 @@ count_queued(const struct alerting *a, struct alert_said *s)
 	const struct alert *e = s->alert;
 
 	s->queued = (struct alerting_queued){ .n = 0 };
-	if (e->kind != ALERT_DANE && e->kind != ALERT_TLS)
+	if (!alert_is_destination(e->kind))
 		return;
 	a->c.queued(a->c.arg, e->name, &s->queued);
 	if (e->expires > clock_now() && (s->queued.first == 0 || e->expires < s->queued.first))

@@ -245,14 +245,12 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const struct conf *c,
 {
 	struct spool_envelope env = { .from = xstrdup("") };
 	const char *to = kind == BOUNCE_DOUBLE ? c->double_bounce_to : m->env.from;
-	struct spool_writer *w;
 	struct buf b = BUF_INIT;
-	int rc = -1, bits8;
+	int rc, bits8;
 	size_t i;
 
-	spool_id_next(ids, now_us, id);
-	snprintf(env.id, sizeof env.id, "%s", id);
-	env.arrived = spool_id_time_us(id) / 1000000;
+	spool_envelope_own(&env, ids, now_us);
+	memcpy(id, env.id, SPOOL_ID_SIZE);
 	spool_envelope_add_rcpt(&env, to);
 	if (!text_is_ascii(to))
 		spool_words_add(&env.from_options, "SMTPUTF8");
@@ -261,14 +259,7 @@ bounce_write(const struct spool *s, struct spool_ids *ids, const struct conf *c,
 		if (text_case_eq(m->env.from_options.v[i], "REQUIRETLS"))
 			spool_words_add(&env.from_options, "REQUIRETLS");
 	bits8 = build(&b, c, m, kind, id, now_us / 1000000);
-	if ((w = spool_writer_begin(s->dir[SPOOL_NEW], &env, f)) != NULL) {
-		if (bits8)
-			spool_writer_set_8bit(w);
-		if (spool_writer_add(w, b.p, b.len, f) == 0)
-			rc = spool_writer_finish(w, f);
-		else
-			spool_writer_abort(w);
-	}
+	rc = spool_write(s->dir[SPOOL_NEW], &env, b.p, b.len, bits8, f);
 	buf_clear(&b);
 	spool_envelope_clear(&env);
 	return rc;

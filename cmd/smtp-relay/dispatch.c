@@ -265,12 +265,13 @@ change_failed(const struct fail *f)
 	return f->err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
 }
 
+/* It is out: the last wish counts when it is back. */
 static enum control_answer
 change_active(struct active *a, enum control_verb verb)
 {
 	a->hold = verb == CONTROL_HOLD;
 	a->drop = verb == CONTROL_DELETE;
-	return verb == CONTROL_RETRY ? CONTROL_OK : CONTROL_LATER;
+	return a->hold || a->drop ? CONTROL_LATER : CONTROL_OK;
 }
 
 static enum control_answer
@@ -292,32 +293,47 @@ retry_now(struct dispatch *d, struct sched_message *m, struct fail *f)
 	return CONTROL_OK;
 }
 
-enum control_answer
-dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, struct fail *f)
+/* Takes it out of the queue, to hold/ or for good. */
+static enum control_answer
+take_out(struct dispatch *d, struct sched_message *m, enum control_verb verb, struct fail *f)
 {
-	struct sched_message *m = sched_find(d->sched, id);
 	struct spool_name name;
 	char file[SPOOL_NAME_SIZE];
 	int rc;
 
-	if (m == NULL)
-		return CONTROL_ABSENT;
-	if (m->out)
-		return change_active(m->arg, verb);
-	if (verb == CONTROL_RETRY)
-		return retry_now(d, m, f);
 	if (warm_of(m) != NULL)
 		cool_down(d, warm_of(m));
 	name_of(m, &name);
 	spool_name_format(file, &name);
-	if (verb == CONTROL_HOLD)
-		rc = spool_move(d->conf.spool, SPOOL_QUEUE, SPOOL_HOLD, file, f);
-	else
-		rc = spool_remove(d->conf.spool, SPOOL_QUEUE, file, f);
+	rc = verb == CONTROL_HOLD ? spool_move(d->conf.spool, SPOOL_QUEUE, SPOOL_HOLD, file, f) :
+	    spool_remove(d->conf.spool, SPOOL_QUEUE, file, f);
 	if (rc == -1 && f->err != ENOENT)
 		return CONTROL_FAILED;
 	sched_remove(d->sched, m);
 	return rc == 0 ? CONTROL_OK : CONTROL_ABSENT;
+}
+
+enum control_answer
+dispatch_change(struct dispatch *d, enum control_verb verb, const char *id, struct fail *f)
+{
+	struct sched_message *m = sched_find(d->sched, id);
+
+	if (verb == CONTROL_RELEASE)
+		abort();
+	if (m == NULL)
+		return CONTROL_ABSENT;
+	if (m->out)
+		return change_active(m->arg, verb);
+	switch (verb) {
+	case CONTROL_HOLD:
+	case CONTROL_DELETE:
+		return take_out(d, m, verb, f);
+	case CONTROL_RETRY:
+		return retry_now(d, m, f);
+	case CONTROL_RELEASE:
+		break;
+	}
+	abort();
 }
 
 /* ---- what waits ---- */

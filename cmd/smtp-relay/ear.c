@@ -10,11 +10,11 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "channel.h"
+#include "clock.h"
 #include "control.h"
 #include "log.h"
 #include "table.h"
@@ -81,7 +81,7 @@ release(struct ear *s, const char *file, const struct spool_name *n, struct fail
 	}
 	if (spool_move(s->spool, SPOOL_HOLD, SPOOL_QUEUE, file, f) == -1)
 		return answer_of(-1, f);
-	now.due = time(NULL);
+	now.due = clock_now();
 	if (spool_reschedule(s->spool, SPOOL_QUEUE, n, &now, NULL) == -1)
 		now = *n;
 	if (dispatch_add(s->dispatch, &now) == -1)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "contact.h"
 #include "io.h"
 #include "journal.h"
@@ -174,6 +175,7 @@ delivery_free(struct delivery *d)
 	free(d->reason);
 	free(d->send);
 	free(d->send_index);
+	free(d->send_params);
 	buf_clear(&d->plan_text);
 	unpacked_free(d->plan);
 	if (d->fd != -1)
@@ -371,7 +373,7 @@ keep_sessions(struct line *ln)
 	int i;
 
 	if (!ln->contact.tls.resumed && ln->uses == 0)
-		ln->shaken = time(NULL);
+		ln->shaken = clock_now();
 	if (ssl != NULL && ln->contact.tls.resumed && ln->uses == 0 && SSL_version(ssl) < TLS1_3_VERSION &&
 	    ln->given[0] == NULL && (used = SSL_get1_session(ssl)) != NULL)
 		ln->given[0] = used;
@@ -555,7 +557,7 @@ may_go_on(const struct delivery *d)
 	const struct plan *p = &d->plan->plan;
 	size_t i;
 
-	if (d->tries >= OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S)
+	if (d->tries >= OUT_TRIES_MAX || clock_passed() - d->began > OUT_TRIES_S)
 		return 0;
 	if (d->addr + 1 < p->host[d->host].host->naddr)
 		return 1;
@@ -929,7 +931,7 @@ connect_line(struct delivery *d, char *key, int fd)
 	ln->out = o;
 	ln->user = d;
 	ln->key = key;
-	session = d->in_full ? NULL : tickets_take(o->tickets, key, time(NULL), &ln->shaken);
+	session = d->in_full ? NULL : tickets_take(o->tickets, key, clock_now(), &ln->shaken);
 	/* A copy of its own: it unpacked once, so it does again. */
 	if ((ln->plan = unpack_plan(d->plan_text.p, d->plan_text.len, &f)) == NULL ||
 	    (ln->idle = evtimer_new(o->role.base, on_idle, ln)) == NULL)
@@ -1101,7 +1103,7 @@ try_next(struct delivery *d)
 		if (d->addr >= h->host->naddr)
 			continue;
 		/* One domain must not hold its place for hours. */
-		if (++d->tries > OUT_TRIES_MAX || time(NULL) - d->began > OUT_TRIES_S) {
+		if (++d->tries > OUT_TRIES_MAX || clock_passed() - d->began > OUT_TRIES_S) {
 			d->may_do = 1;
 			break;
 		}
@@ -1268,7 +1270,7 @@ on_record(void *arg, struct order *o)
 	d = xcalloc(1, sizeof *d);
 	d->out = out;
 	d->fd = -1;
-	d->began = time(NULL);
+	d->began = clock_passed();
 	out->deliveries++;
 	if (strcmp(o->v[0], "deliver") != 0 || read_order(d, o, &f) == -1)
 		role_fail(&f);

@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alerting.h"
 #include "alloc.h"
+#include "clock.h"
 #include "cut.h"
 #include "disk.h"
 #include "dispatch.h"
@@ -147,7 +147,7 @@ on_worker_record(void *arg, struct order *o)
 	r->worker = w;
 	snprintf(r->slot, sizeof r->slot, "%s", o->v[1]);
 	w->asked++;
-	spool_batch_add(&w->q->batch, o->v[2], time(NULL), r);
+	spool_batch_add(&w->q->batch, o->v[2], clock_now(), r);
 	ask_for_commit(w->q);
 }
 
@@ -298,7 +298,7 @@ submit(void *arg, const char *id, void (*committed)(void *, int ok), void *commi
 
 	r->committed = committed;
 	r->arg = committed_arg;
-	spool_batch_add(&q->batch, id, time(NULL), r);
+	spool_batch_add(&q->batch, id, clock_now(), r);
 	ask_for_commit(q);
 }
 

@@ -90,7 +90,10 @@ name_of(int64_t day, char dst[DAY_NAME])
 	snprintf(dst, DAY_NAME, "%.10s", text_time(text, day));
 }
 
-/* What was there stays until the new one is on disk. */
+/*
+ * What was there stays until the new one is on disk.  Its folder is not synced: a crash may bring back the counts of a moment
+ * before, which is worth no more than that (HACKING, "Durability").
+ */
 static int
 write_day(const struct reports *r, const struct day *d, struct fail *f)
 {
@@ -465,19 +468,6 @@ sent(struct sending *s, int good, const char *why)
 
 /* ---- by mail ---- */
 
-static int
-write_message(struct reports *r, const struct spool_envelope *env, const struct buf *text, struct fail *f)
-{
-	struct spool_writer *w = spool_writer_begin(r->conf.spool->dir[SPOOL_NEW], env, f);
-
-	if (w == NULL)
-		return -1;
-	if (spool_writer_add(w, text->p, text->len, f) == 0)
-		return spool_writer_finish(w, f);
-	spool_writer_abort(w);
-	return -1;
-}
-
 static void
 on_committed(void *arg, int ok)
 {
@@ -497,16 +487,15 @@ mail_report(struct sending *s, const char *mailbox, const struct tlsrpt_report *
 		.submitter = conf_tlsrpt_domain(&c->tlsrpt), .organization = c->tlsrpt.organization, .id = report->id,
 		.start = report->start, .gz = gz->p, .len = gz->len };
 
-	spool_id_next(&r->ids, clock_now_us(), s->id);
-	snprintf(env.id, sizeof env.id, "%s", s->id);
-	env.arrived = spool_id_time_us(s->id) / 1000000;
+	spool_envelope_own(&env, &r->ids, clock_now_us());
+	memcpy(s->id, env.id, sizeof s->id);
 	spool_envelope_add_rcpt(&env, mailbox);
 	tlsrpt_report_filename(&filename, report, m.submitter, s->domain);
 	message_id = xasprintf("<%s@%s>", s->id, c->hostname);
 	m.filename = filename.p;
 	m.message_id = message_id;
 	tlsrpt_mail_build(&text, &m);
-	if (write_message(r, &env, &text, &f) == 0)
+	if (spool_write(r->conf.spool->dir[SPOOL_NEW], &env, text.p, text.len, 0, &f) == 0)
 		r->conf.submit(r->conf.arg, s->id, on_committed, s);
 	else
 		sent(s, 0, f.text);

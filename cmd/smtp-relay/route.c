@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "dns.h"
 #include "doctor.h"
 #include "fetch.h"
@@ -280,7 +280,7 @@ open_sts(struct route *r, const struct route_start *start)
 		.guard = !start->conf->loopback_mx, .complain = complain, .arg = r };
 	struct fail f = FAIL_INIT;
 
-	r->cache = sts_cache_open(start->role.user != NULL ? "/" : start->role.root, time(NULL), &f);
+	r->cache = sts_cache_open(start->role.user != NULL ? "/" : start->role.root, clock_now(), &f);
 	if (r->cache == NULL)
 		complain(r, &f);
 	conf.cache = r->cache;

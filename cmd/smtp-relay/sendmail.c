@@ -18,12 +18,12 @@
 #include <string.h>
 #include <sysexits.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "address_list.h"
 #include "aliases.h"
 #include "alloc.h"
+#include "clock.h"
 #include "conf_file.h"
 #include "file.h"
 #include "log.h"
@@ -613,7 +613,7 @@ write_header(struct mail *m)
 	unsigned char odd[8];
 	char hex[2 * sizeof odd + 1], *unique;
 	struct submission_facts facts = { .sender = m->author, .full_name = m->full_name,
-		.domain = m->domain, .hostname = m->conf->hostname, .now = time(NULL) };
+		.domain = m->domain, .hostname = m->conf->hostname, .now = clock_now() };
 
 	if (getrandom(odd, sizeof odd, 0) != (ssize_t)sizeof odd)
 		memset(odd, 0, sizeof odd);

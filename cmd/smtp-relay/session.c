@@ -795,7 +795,7 @@ on_tls_done(struct io *io, void *arg)
 	char *client;
 
 	tls_info_get(io_ssl0(io), &s->tls);
-	client_cert_judge(&s->client, &s->tls, s->in->start->trust, time(NULL), &s->cert);
+	client_cert_judge(&s->client, &s->tls, s->in->start->trust, clock_now(), &s->cert);
 	client = client_cert_text(&s->cert);
 	t.protocol = s->tls.protocol;
 	t.cipher = s->tls.suite;

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/x509v3.h>
 
 #include "alloc.h"
 #include "cert.h"
+#include "clock.h"
 #include "conf_file.h"
 #include "file.h"
 #include "identity.h"
@@ -42,7 +42,7 @@ make_demo_cert(const char *hostname, EVP_PKEY *key, struct fail *f)
 	order.days = ISSUE_DEMO_DAYS;
 	order.flags = ISSUE_DEMO;
 	if (issue_set(&order, ISSUE_CN, hostname, f) == 0)
-		cert = issue_self_signed(&order, key, time(NULL), f);
+		cert = issue_self_signed(&order, key, clock_now(), f);
 	issue_clear(&order);
 	return cert;
 }
@@ -64,7 +64,7 @@ make_demo(const struct conf *c, struct fail *f)
 static int
 ends_soon(const X509 *cert)
 {
-	return cert_not_after(cert) <= time(NULL) + DEMO_RENEW_S;
+	return cert_not_after(cert) <= clock_now() + DEMO_RENEW_S;
 }
 
 static int
@@ -100,7 +100,7 @@ static void
 warn_of_cert(const struct conf_listen *l, const char *name, const X509 *cert)
 {
 	struct log_line line;
-	int demo = cert_is_demo(cert), expired = cert_not_after(cert) < time(NULL);
+	int demo = cert_is_demo(cert), expired = cert_not_after(cert) < clock_now();
 
 	if (!demo && !expired)
 		return;
@@ -401,7 +401,7 @@ static void
 warn_of_out_cert(const char *name, const X509 *cert)
 {
 	const char *warning = cert_is_demo(cert) ? CERT_DEMO_WARNING :
-	    cert_not_after(cert) < time(NULL) ? "it has expired" :
+	    cert_not_after(cert) < clock_now() ? "it has expired" :
 	    !(X509_get_extended_key_usage((X509 *)cert) & XKU_SSL_CLIENT) ?
 	    "it is not for clients: servers that verify it will refuse it" : NULL;
 	struct log_line line;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "channel.h"
+#include "clock.h"
 #include "dkim.h"
 #include "identity.h"
 #include "key.h"
@@ -147,7 +147,7 @@ sign_message(const struct sign *s, const char *domain, int report, int fd, int64
 		struct dkim_signer signer = { .domain = found[i]->domain, .selector = found[i]->selector,
 			.key = s->key[line_of(c, found[i])] };
 
-		rc = dkim_sign(d, &signer, time(NULL), out, f);
+		rc = dkim_sign(d, &signer, clock_now(), out, f);
 	}
 	dkim_free(d);
 	return rc;

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alloc.h"
+#include "clock.h"
 #include "file.h"
 #include "json.h"
 #include "log.h"
@@ -133,7 +133,7 @@ sums_print(const struct conf *c, const char *domain, int json)
 	}
 	if (domain != NULL && (ascii = name_to_ascii(domain, &f)) == NULL)
 		return tool_failed(&f);
-	text_time(day, tlsrpt_day(time(NULL)));
+	text_time(day, tlsrpt_day(clock_now()));
 	day[10] = '\0';
 	path = xasprintf("%s/" SPOOL_REPORTS "/%s", c->spool, day);
 	if (file_read(path, TLSRPT_SUMS_MAX, &b, &f) == -1 && f.err == ENOENT) {
