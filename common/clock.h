@@ -3,8 +3,8 @@
  *
  * The time of day may be set while we run: what is kept on disk or told goes by it, intervals do not.
  */
-#ifndef CLOCK_H
-#define CLOCK_H
+#ifndef MTATLS_CLOCK_H
+#define MTATLS_CLOCK_H
 
 #include <stdint.h>
 

@@ -21,12 +21,25 @@
  * RFC 6376 5.4.1: what a reader sees or a program acts on, and what RFC 8460 and RFC 8689 have programs act on.  Not those that
  * hosts on the way change.
  */
-static const char *const fields[] = { "From", "Sender", "Reply-To", "Subject", "Date", "Message-ID", "To", "Cc",
-	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-ID", "Content-Description",
-	"Content-Disposition", "In-Reply-To", "References", "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc",
-	"Resent-Date", "Resent-Message-ID", "List-Id", "List-Help", "List-Unsubscribe", "List-Unsubscribe-Post",
-	"List-Subscribe", "List-Post", "List-Owner", "List-Archive", "Auto-Submitted", "TLS-Required",
-	"TLS-Report-Domain", "TLS-Report-Submitter" };
+enum over { OVER_NOT, OVER_THERE, OVER_ALWAYS };
+
+/*
+ * Over: signed once more than it is there (RFC 6376 8.15), so that nobody can put another one in front of what was signed and
+ * have the signature stand. Those that mail often lacks and a host on the way adds only where they are there.
+ */
+static const struct {
+	const char *name;
+	enum over over;
+} fields[] = { { "From", OVER_ALWAYS }, { "Sender", OVER_THERE }, { "Reply-To", OVER_ALWAYS }, { "Subject", OVER_ALWAYS },
+	{ "Date", OVER_THERE }, { "Message-ID", OVER_THERE }, { "To", OVER_ALWAYS }, { "Cc", OVER_ALWAYS },
+	{ "MIME-Version", OVER_THERE }, { "Content-Type", OVER_ALWAYS }, { "Content-Transfer-Encoding", OVER_THERE },
+	{ "Content-ID", OVER_NOT }, { "Content-Description", OVER_NOT }, { "Content-Disposition", OVER_THERE },
+	{ "In-Reply-To", OVER_THERE }, { "References", OVER_THERE }, { "Resent-From", OVER_NOT }, { "Resent-Sender", OVER_NOT },
+	{ "Resent-To", OVER_NOT }, { "Resent-Cc", OVER_NOT }, { "Resent-Date", OVER_NOT }, { "Resent-Message-ID", OVER_NOT },
+	{ "List-Id", OVER_THERE }, { "List-Help", OVER_NOT }, { "List-Unsubscribe", OVER_THERE },
+	{ "List-Unsubscribe-Post", OVER_THERE }, { "List-Subscribe", OVER_NOT }, { "List-Post", OVER_NOT },
+	{ "List-Owner", OVER_NOT }, { "List-Archive", OVER_NOT }, { "Auto-Submitted", OVER_THERE }, { "TLS-Required", OVER_ALWAYS },
+	{ "TLS-Report-Domain", OVER_THERE }, { "TLS-Report-Submitter", OVER_THERE } };
 
 struct dkim {
 	struct buf header;		/* as it came */
@@ -324,12 +337,12 @@ dkim_sign(struct dkim *d, const struct dkim_signer *s, int64_t now, struct buf *
 
 	finish_body(d);
 	for (i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-		size_t n = take_fields(d, fields[i], &data, &list, &room);
+		size_t n = take_fields(d, fields[i].name, &data, &list, &room);
 
-		if (i > 0)
-			continue;
-		froms = n;
-		buf_printf(&list, ":%s", fields[i]);
+		if (i == 0)
+			froms = n;
+		if (fields[i].over == OVER_ALWAYS || (fields[i].over == OVER_THERE && n > 0))
+			buf_printf(&list, ":%s", fields[i].name);
 	}
 	buf_printf(&field, "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed;\r\n\td=%s; s=%s;\r\n\tt=%" PRId64 "; h=",
 	    EVP_PKEY_get_base_id(s->key) == EVP_PKEY_ED25519 ? "ed25519-sha256" : "rsa-sha256", s->domain, s->selector, now);

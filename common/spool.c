@@ -664,13 +664,19 @@ plan_sync(struct spool_sync *y, size_t moved, const struct spool_batch *next, si
 		y->folders = moved > 0;
 }
 
+static void
+say_sick(const struct spool *s, struct fail *f)
+{
+	errno = s->sick;
+	fail_errno(f, "the spool takes nothing since a sync failed");
+}
+
 int
 spool_round_begin(struct spool *s, const struct spool_batch *named, struct spool_batch *next, struct spool_sync *y)
 {
 	*y = (struct spool_sync){ .s = s, .fail = FAIL_INIT };
 	if (s->sick != 0) {
-		errno = s->sick;
-		fail_errno(&y->fail, "the spool takes nothing since a sync failed");
+		say_sick(s, &y->fail);
 		return 0;
 	}
 	plan_sync(y, count_moved(named), next, examine_all(s, next));
@@ -694,17 +700,21 @@ int
 spool_round_end(struct spool *s, struct spool_batch *named, struct spool_batch *next, const struct spool_sync *y,
     struct fail *f)
 {
-	if (y->fail.kind == FAIL_NONE) {
+	struct fail why = y->fail;
+
+	if (why.kind == FAIL_NONE && s->sick != 0)
+		say_sick(s, &why);
+	if (why.kind == FAIL_NONE) {
 		settle(s, named);
 		rename_all(s, next);
 		return 0;
 	}
 	if (s->sick == 0)
-		s->sick = y->fail.err != 0 ? y->fail.err : EIO;
-	fail_batch(s, named, &y->fail);
-	fail_batch(s, next, &y->fail);
+		s->sick = why.err != 0 ? why.err : EIO;
+	fail_batch(s, named, &why);
+	fail_batch(s, next, &why);
 	if (f != NULL)
-		*f = y->fail;
+		*f = why;
 	return -1;
 }
 
@@ -889,13 +899,30 @@ spool_reschedule(struct spool *s, enum spool_folder folder, const struct spool_n
 	return 0;
 }
 
+/*
+ * Outside of a round.  The kernel tells each descriptor of a fault once: what is heard here a round may wait for in vain, so
+ * that it is no commit any more.
+ */
+static int
+sync_now(struct spool *s, enum spool_folder to, enum spool_folder from, struct fail *f)
+{
+	struct fail why = FAIL_INIT;
+
+	if (sync_folders(s, to, from, &why) == 0)
+		return 0;
+	s->sick = why.err != 0 ? why.err : EIO;
+	if (f != NULL)
+		*f = why;
+	return -1;
+}
+
 int
 spool_move(struct spool *s, enum spool_folder from, enum spool_folder to, const char *name,
     struct fail *f)
 {
 	if (move_file(s->dir[from], name, s->dir[to], name) == -1)
 		return fail_errno(f, "%.200s: rename to %s", name, folders[to]);
-	if (sync_folders(s, to, from, f) == 0)
+	if (sync_now(s, to, from, f) == 0)
 		return 0;
 	/* A caller that is told of a failure goes by where the file was. */
 	move_file(s->dir[to], name, s->dir[from], name);
@@ -907,7 +934,7 @@ spool_set_aside(struct spool *s, enum spool_folder from, const char *name, struc
 {
 	if (put_aside(s, from, name, f) == -1)
 		return -1;
-	return sync_folders(s, SPOOL_BAD, from, f);
+	return sync_now(s, SPOOL_BAD, from, f);
 }
 
 int

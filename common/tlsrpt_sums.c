@@ -282,14 +282,25 @@ add_failure(struct tlsrpt_sums *s, struct tlsrpt_policy *p, const struct tlsrpt_
 	return d;
 }
 
+static size_t
+all_failures(const struct tlsrpt_domain *d)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < d->npolicies; i++)
+		n += d->policy[i].nfailures;
+	return n;
+}
+
 /* Where there is no room for what there is to say, the result alone is kept: the sums stay right. */
 static void
-count_failure(struct tlsrpt_sums *s, struct tlsrpt_policy *p, const struct tlsrpt_session *x)
+count_failure(struct tlsrpt_sums *s, const struct tlsrpt_domain *of, struct tlsrpt_policy *p, const struct tlsrpt_session *x)
 {
 	struct tlsrpt_session bare = { .result = x->result };
 	struct tlsrpt_failure *d = find_failure(p, x);
 
-	if (d == NULL && p->nfailures < TLSRPT_SUMS_FAILURES && s->octets <= TLSRPT_SUMS_OCTETS)
+	if (d == NULL && p->nfailures < TLSRPT_SUMS_FAILURES && all_failures(of) < TLSRPT_SUMS_FAILURES_ALL &&
+	    s->octets <= TLSRPT_SUMS_OCTETS)
 		d = add_failure(s, p, x);
 	if (d == NULL && (d = find_failure(p, &bare)) == NULL)
 		d = add_failure(s, p, &bare);
@@ -313,7 +324,7 @@ tlsrpt_sums_add(struct tlsrpt_sums *s, const struct tlsrpt_session *x)
 	if (x->result == TLSRPT_GOOD)
 		p->good = tlsrpt_add(p->good, 1);
 	else
-		count_failure(s, p, x);
+		count_failure(s, d, p, x);
 }
 
 void

@@ -19,6 +19,7 @@
 #define TLSRPT_SUMS_DOMAINS 20000	/* domains of a day; sessions with others are counted in others */
 #define TLSRPT_SUMS_POLICIES 100	/* policies of a domain: each host with TLSA records has one */
 #define TLSRPT_SUMS_FAILURES 200	/* of a policy; then one more for each result, which says nothing else */
+#define TLSRPT_SUMS_FAILURES_ALL 1000	/* of a domain, likewise: its report has to be made in a moment */
 #define TLSRPT_SUMS_STRINGS 64		/* policy-string and mx-host of a policy, each; the rest is left out */
 #define TLSRPT_SUMS_TEXT 300		/* octets of any text; the rest is cut */
 #define TLSRPT_SUMS_URIS 10		/* of a domain; the rest gets no report */

@@ -1065,6 +1065,26 @@ put_message()
 	[ -z "$(ls spool/queue)" ]
 }
 
+@test "a message whose envelope makes no order for an out takes no other delivery with it" {
+	local i words=
+	start_sink
+	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
+	relay_start
+	relay_stop
+	ID=$(fresh_id)
+	# In the spool a line of 65,536 octets at most; in an order its blanks take three each.
+	for ((i = 0; i < 500; i++)); do words+=",X$i=$(printf '%0125d' "$i")"; done
+	put_message "$ID,1,good.test" "<u@good.test>$words"
+	chown games spool/queue/*
+	relay_start
+	await_log 'fault role=out'
+	await_log 'waits '
+	ID=
+	mail_to other@good.test
+	await_log 'removed '
+	run ! grep -q role-died "$RELAY_LOG"
+}
+
 # SENDER STATE-OF-RECIPIENT…: a message to them, in order; each is told apart in the log, and relayq has who waits.
 told_apart()
 {

@@ -382,13 +382,23 @@ finish_rest(struct active *a)
 	keep_message(a, delay > 0 ? delay : 1);
 }
 
+/* The bounce is for later. */
+static void
+cannot_tell(struct active *a)
+{
+	if (a->drop)
+		remove_message(a);
+	else if (!a->hold || !hold_as_asked(a))
+		keep_message(a, a->d->conf.conf->retry);
+}
+
 static void
 on_bounce_committed(void *arg, int ok)
 {
 	struct active *a = arg;
 
 	if (!ok) {
-		keep_message(a, a->d->conf.conf->retry);
+		cannot_tell(a);
 		return;
 	}
 	change_all(a, SPOOL_RCPT_FAILED, SPOOL_RCPT_CLOSED, NULL);
@@ -438,7 +448,7 @@ bounce(struct active *a)
 	if (bounce_write(d->conf.spool, &d->ids, d->conf.conf, &a->msg, from_nobody ? BOUNCE_DOUBLE : BOUNCE_FINAL,
 	    clock_now_us(), id, &f) == -1) {
 		dispatch_fault(d, a->name.id, &f);
-		keep_message(a, a->d->conf.conf->retry);
+		cannot_tell(a);
 		return;
 	}
 	if (from_nobody)
@@ -492,6 +502,11 @@ active_finish(struct active *a)
 {
 	size_t told;
 
+	/* An out may be lying. */
+	if (a->damaged && spool_verify(&a->msg, NULL) == 0) {
+		a->damaged = 0;
+		a->soon = 1;
+	}
 	if (a->damaged) {
 		active_write(a);
 		set_aside(a);

@@ -23,17 +23,19 @@ struct active {
 	struct todo *todo;		/* by domain */
 	size_t ntodo, taken;		/* so many are in parts, or were */
 	size_t parts;			/* not finished */
-	struct active *more;		/* the next in dispatch->more, or in dispatch->stuck */
-	int listed;			/* it is there */
+	struct active *more;		/* the next in dispatch->more, or in dispatch->stuck: never in both */
+	int listed;			/* it is in dispatch->more */
 	size_t unplanned;		/* of the parts, those whose plan was never known */
 	char *unwritten;		/* by recipient: 1: its last result is not in the file yet; NULL: all are */
 	TAILQ_ENTRY(active) entry;	/* in dispatch->unwritten, where that is so */
-	int worked, broke, soon, damaged;
+	int worked, broke;		/* what hosts came to, for the schedule: one did, one did not */
+	int soon;			/* a fault of our own: again in DISPATCH_SOON_S, without back-off */
+	int damaged;			/* its octets are not those that came in */
 	int hold, drop;			/* somebody wants it held, or deleted, when this try is over */
 	int noticed;			/* its sender is told that it waits, or this try did not do */
 	int again;			/* handed back for want of a host's place, and here again */
 	char *held_by;			/* the host without a place for a part; NULL: none */
-	int alone;			/* and no other would do */
+	int alone;			/* held_by: no other host would do */
 };
 
 /* A try: its parts begin, as many as may be out at once.  It may be over, and the message freed, when this returns. */

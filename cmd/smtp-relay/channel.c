@@ -32,7 +32,8 @@ struct channel {
 	size_t held, most;		/* octets that wait; most of 0: as many as there are */
 	struct event *turn_ends;	/* gathers; NULL: does not */
 	struct buf gathered;
-	int cut, gone;
+	const char *cut;		/* why it was; NULL: it was not */
+	int gone;
 };
 
 static void
@@ -82,8 +83,8 @@ take_some(struct channel *c)
 
 	while (n < RECORDS_AT_ONCE && !is_full(c) && !c->cut && got == 1)
 		got = take_records(c, &o, &n, &f);
-	if (c->cut)
-		got = fail(&f, FAIL_POLICY, "more than %zu octets wait for it, which it does not read", c->most);
+	if (c->cut != NULL)
+		got = fail(&f, FAIL_POLICY, "%s", c->cut);
 	if (got == -1)
 		tell_gone(c, &f);
 	else if (is_full(c))
@@ -167,10 +168,10 @@ channel_cut_beyond(struct channel *c, size_t n)
 }
 
 /* Reading tells, from the loop. */
-static void
-cut(struct channel *c)
+void
+channel_cut(struct channel *c, const char *why)
 {
-	c->cut = 1;
+	c->cut = why;
 	while (c->first != NULL)
 		drop_first(c);
 	event_del(c->writable);
@@ -184,7 +185,7 @@ wait_for_room(struct channel *c, const char *text, size_t len, int fd)
 	int copy;
 
 	if (c->most > 0 && c->held + len + sizeof *w > c->most) {
-		cut(c);
+		channel_cut(c, "too much waits for it, which it does not read");
 		return 0;
 	}
 	copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);

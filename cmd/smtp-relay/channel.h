@@ -35,6 +35,9 @@ void channel_bound(struct channel *, size_t);
  */
 void channel_cut_beyond(struct channel *, size_t);
 
+/* It is cut now, likewise, for that reason, which is static. */
+void channel_cut(struct channel *, const char *why);
+
 /*
  * From now on records without a descriptor go together, at the end of this turn of the loop; the other end may do
  * so too.  Both must be roles: a datagram of several records is nonsense from anybody else.

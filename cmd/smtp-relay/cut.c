@@ -4,14 +4,20 @@
 
 #include "log.h"
 
+size_t
+cut_sessions(const struct conf *conf)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < conf->nlisten; i++)
+		n += conf->listen[i].concurrency;
+	return n;
+}
+
 void
 cut_watch(struct channel *c, const struct conf *conf)
 {
-	size_t i, most = CUT_AT;
-
-	for (i = 0; i < conf->nlisten; i++)
-		most += (size_t)CUT_AT_SESSION * conf->listen[i].concurrency;
-	channel_cut_beyond(c, most);
+	channel_cut_beyond(c, CUT_AT + CUT_AT_SESSION * cut_sessions(conf));
 }
 
 void

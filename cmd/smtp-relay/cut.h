@@ -16,6 +16,9 @@
 #define CUT_AT (1024 * 1024)	/* octets of answers that wait for an in */
 #define CUT_AT_SESSION 1024	/* and for each session that listeners have */
 
+/* Sessions that an in may have at once, and so questions that wait for an answer. */
+size_t cut_sessions(const struct conf *);
+
 /* From now on the channel, which leads to an in, is cut at that. */
 void cut_watch(struct channel *, const struct conf *);
 

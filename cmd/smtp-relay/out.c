@@ -114,6 +114,17 @@ tell(struct out *o, struct buf *b)
 	buf_clear(b);
 }
 
+static void
+log_fault(const struct delivery *d, const struct fail *f)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_ERROR, d->id, "fault");
+	log_key(&l, "role", d->out->start->role.name);
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+}
+
 /* Without a line there the result is told all the same: at worst a crash makes a duplicate of it. */
 static int
 write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_state state,
@@ -122,14 +133,10 @@ write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_
 	struct journal_result result = { .id = d->id, .number = strtoul(r->index, NULL, 10), .state = state,
 		.proof = r->proof, .text = text };
 	struct fail f = FAIL_INIT;
-	struct log_line l;
 
 	if (state == SPOOL_RCPT_DEFERRED || journal_write(&d->out->journal, &result, &f) == 0)
 		return 0;
-	log_event(&l, LOG_LEVEL_ERROR, d->id, "fault");
-	log_key(&l, "role", d->out->start->role.name);
-	log_key(&l, "reason", f.text);
-	log_send(&l);
+	log_fault(d, &f);
 	return -1;
 }
 
@@ -1272,12 +1279,22 @@ on_record(void *arg, struct order *o)
 	d->fd = -1;
 	d->began = clock_passed();
 	out->deliveries++;
-	if (strcmp(o->v[0], "deliver") != 0 || read_order(d, o, &f) == -1)
+	if (strcmp(o->v[0], "deliver") != 0 || o->n < 3)
+		fail(&f, FAIL_SYS, "a record from the queue makes no sense");
+	else if (read_order(d, o, &f) == 0)
+		f.kind = FAIL_NONE;
+	if (f.kind != FAIL_NONE && d->seq[0] == '\0')
 		role_fail(&f);
 	/* The record is used again for the next: a password must not stand in it until then. */
 	if (d->password != NULL)
 		explicit_bzero(o->text, sizeof o->text);
-	try_next(d);
+	if (f.kind == FAIL_NONE) {
+		try_next(d);
+		return;
+	}
+	/* What is in a message must not take the deliveries of others with it. */
+	log_fault(d, &f);
+	finished_as(d, "nothing");
 }
 
 static void

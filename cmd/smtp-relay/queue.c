@@ -33,7 +33,8 @@ struct worker {
 	struct queue *q;
 	unsigned number;
 	struct channel *channel;	/* NULL: the worker is gone */
-	size_t asked;			/* requests in the batch */
+	size_t asked;			/* requests in the batches */
+	size_t asked_max;		/* more than one for each session is nothing that it does in its senses */
 };
 
 /* What an item of the batch answers to: a worker's slot, or a bounce of our own. */
@@ -143,6 +144,10 @@ on_worker_record(void *arg, struct order *o)
 		log_plain(w->q, LOG_LEVEL_ERROR, "worker-nonsense", "a record that makes no sense");
 		return;
 	}
+	if (w->asked == w->asked_max) {
+		channel_cut(w->channel, "it asks for more commits than it may have sessions");
+		return;
+	}
 	r = xcalloc(1, sizeof *r);
 	r->worker = w;
 	snprintf(r->slot, sizeof r->slot, "%s", o->v[1]);
@@ -169,13 +174,15 @@ static const struct channel_handlers worker_handlers = { .record = on_worker_rec
 static void
 add_worker(struct queue *q, int fd, unsigned number)
 {
+	const struct conf *conf = q->conf != NULL ? q->conf : q->start->conf;
 	struct worker *w = xcalloc(1, sizeof *w);
 
 	w->q = q;
 	w->number = number;
 	w->channel = channel_new(q->role.base, fd, &worker_handlers, w);
 	channel_gather(w->channel);
-	cut_watch(w->channel, q->conf != NULL ? q->conf : q->start->conf);
+	cut_watch(w->channel, conf);
+	w->asked_max = cut_sessions(conf);
 	w->next = q->workers;
 	q->workers = w;
 }
@@ -448,8 +455,12 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (q->syncing || q->named.n + q->batch.n == 0)
+	if (q->syncing)
 		return;
+	if (q->named.n + q->batch.n == 0) {
+		sweep_workers(q);
+		return;
+	}
 	q->next = q->batch;
 	q->batch = (struct spool_batch)SPOOL_BATCH_INIT;
 	q->syncing = 1;

@@ -105,7 +105,8 @@ test_rfc8463(void)
 	    "Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\r\nMessage-ID: <20030712040037.46341.5F8J@football.example.com>\r\n"
 	    "\r\nHi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n";
 	static const char begin[] = "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n\td=football.example.com; "
-	    "s=brisbane;\r\n\tt=1528637909; h=From:From:Subject:Date:Message-ID:To;\r\n\tbh=";
+	    "s=brisbane;\r\n\tt=1528637909; h=From:From:Reply-To:Subject:Subject:Date:Date:Message-ID:\r\n\t "
+	    "Message-ID:To:To:Cc:Content-Type:TLS-Required;\r\n\tbh=";
 	EVP_PKEY *key = ed25519();
 	struct fail f = FAIL_INIT;
 	char *text = sign(message, 1000, key, &f), *again = sign(message, 1, key, &f), hash[64];
