@@ -380,7 +380,7 @@ floods()
 		:
 	done
 	floods "commit 99 $(sed -n 's/.* \([0-9A-Za-z]*\) accepted session=in-1\..*/\1/p' log | head -n 1)"
-	grep -q ' queue worker-cut worker=[0-9]* reason="more than [0-9]* octets wait for it' log
+	grep -qE ' queue worker-cut worker=[0-9]* reason="(too much waits for it|it asks for more commits)' log
 	message_gets '354 250'
 }
 

@@ -680,7 +680,10 @@ relay_kill()
 	case $1 in
 	all) pids=$(relay_pids) || : ;;
 	master) pids=$RELAY_PID ;;
-	*) pids=$(relay_role "$1") || : ;;
+	*)
+		# It may be on its way back from the kill before.
+		relay_await 20 eval '[ -n "$(relay_role '"$1"')" ]'
+		pids=$(relay_role "$1") || : ;;
 	esac
 	began=$EPOCHREALTIME
 	# shellcheck disable=SC2086 # pids
