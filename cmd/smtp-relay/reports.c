@@ -329,14 +329,18 @@ build_report(const struct reports *r, const struct tlsrpt_sums *s, const struct 
 	out->id = xasprintf("%s.%s@%s", day, d->name, r->conf.conf->hostname);
 }
 
-static void
+/* Returns the octets of it before they are packed. */
+static size_t
 pack_report_text(const struct tlsrpt_report *report, struct buf *gz)
 {
 	struct buf text = BUF_INIT;
+	size_t n;
 
 	tlsrpt_report_put(&text, report);
-	gzip_pack(gz, text.p, text.len);
+	n = text.len;
+	gzip_pack(gz, text.p, n);
 	buf_clear(&text);
+	return n;
 }
 
 static void
@@ -578,17 +582,19 @@ mailbox_of(const char *uri)
 	return mailbox;
 }
 
-static void
+/* Returns how large the report was. */
+static size_t
 send_one(struct reports *r, struct day *day, struct tlsrpt_domain *d, struct tlsrpt_target *t)
 {
 	struct sending *s = sending_new(r, day->sums.day, d->name, t->uri);
 	char *mailbox = mailbox_of(t->uri);
 	struct tlsrpt_report report;
 	struct buf gz = BUF_INIT;
+	size_t n;
 
 	t->due = clock_now() + REPORTS_LEASE_S;
 	build_report(r, &day->sums, d, &report);
-	pack_report_text(&report, &gz);
+	n = pack_report_text(&report, &gz);
 	if (mailbox != NULL)
 		mail_report(s, mailbox, &report, &gz);
 	else
@@ -596,6 +602,7 @@ send_one(struct reports *r, struct day *day, struct tlsrpt_domain *d, struct tls
 	free(mailbox);
 	free(report.id);
 	buf_clear(&gz);
+	return n;
 }
 
 /* One that is due, and may go now; *next is the earliest of the others. */
@@ -654,11 +661,11 @@ send_due(struct reports *r, int64_t *next)
 			continue;
 		}
 		while (find_due(r, d, &domain, &target, next)) {
-			if (n++ == REPORTS_AT_ONCE) {
+			if (n >= REPORTS_AT_ONCE) {
 				*next = clock_now();
 				return;
 			}
-			send_one(r, d, domain, target);
+			n += send_one(r, d, domain, target);
 		}
 	}
 }

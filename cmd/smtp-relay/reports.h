@@ -19,7 +19,7 @@ struct reports;
 
 #define REPORTS_SAVE_S 2	/* to the next writing of a file, and a second more for each */
 #define REPORTS_SAVE_EACH 200	/* domains in it */
-#define REPORTS_AT_ONCE 20	/* reports made in one turn of the loop */
+#define REPORTS_AT_ONCE (1024 * 1024)	/* octets of reports made in one turn of the loop, and the rest of the last */
 #define REPORTS_POSTS_MAX 8	/* under way at once */
 #define REPORTS_LEASE_S 600	/* one that nobody answers for is tried again then */
 #define REPORTS_TRIES 9		/* failures, each twice as long after the other, and it is given up: a day (RFC 8460 5.5) */
