@@ -34,25 +34,9 @@ conf_client_cert_name(enum conf_client_cert cert)
 }
 
 int
-access_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
-{
-	struct buf list = BUF_INIT;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(names[i], word) == 0)
-			return (int)i;
-	for (i = 0; i < n; i++)
-		buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", names[i]);
-	fail(f, FAIL_INPUT, "%s: expected %s, not \"%.64s\"", what, list.p, word);
-	buf_clear(&list);
-	return -1;
-}
-
-int
 conf_client_cert_parse(const char *word, enum conf_client_cert *cert, struct fail *f)
 {
-	int i = access_word("client-cert", word, cert_names, COUNT(cert_names), f);
+	int i = text_word("client-cert", word, cert_names, COUNT(cert_names), f);
 
 	if (i == -1)
 		return -1;
@@ -142,7 +126,7 @@ set_option(struct conf_hosts *h, const char *key, const char *value, struct fail
 	if (i != -1)
 		return limit_set(&h->limits, (enum limit_key)i, value, f);
 	if (strcmp(key, "tls") == 0)
-		return (h->tls = access_word("tls", value, access_tls_names, ACCESS_TLS_NAMES, f)) == -1 ? -1 : 0;
+		return (h->tls = text_word("tls", value, access_tls_names, ACCESS_TLS_NAMES, f)) == -1 ? -1 : 0;
 	if (strcmp(key, "client-cert") == 0) {
 		if (conf_client_cert_parse(value, &cert, f) == -1)
 			return -1;
@@ -180,7 +164,7 @@ access_parse(struct conf_hosts *h, char **word, size_t n, struct fail *f)
 	h->tls = h->client_cert = -1;
 	if (parse_pattern(h, word[0], f) == -1)
 		return -1;
-	if ((action = access_word("action", word[1], action_names, COUNT(action_names), f)) == -1)
+	if ((action = text_word("action", word[1], action_names, COUNT(action_names), f)) == -1)
 		return -1;
 	h->action = (enum conf_action)action;
 	return set_options(h, word + 2, n - 2, f);

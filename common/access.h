@@ -71,9 +71,6 @@ void access_print(struct buf *, const struct conf_hosts *);
 /* A domain, or ".domain", in A-labels; the caller frees.  NULL: FAIL_INPUT. */
 char *access_domain(const char *word, struct fail *);
 
-/* Which word of the table it is; -1: FAIL_INPUT "WHAT: expected A, B or C, not ...". */
-int access_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *);
-
 extern const char *const access_tls_names[];	/* of enum smtp_server_tls_level */
 #define ACCESS_TLS_NAMES (SMTP_SERVER_TLS_REQUIRED + 1)
 

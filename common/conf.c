@@ -192,7 +192,7 @@ static int
 set_flag(int *flag, const struct table_line *l, struct fail *f)
 {
 	static const char *const words[] = { "no", "yes" };
-	int i = access_word(l->key, l->v[0], words, COUNT(words), f);
+	int i = text_word(l->key, l->v[0], words, COUNT(words), f);
 
 	if (i == -1)
 		return -1;
@@ -325,7 +325,7 @@ set_delimiter(void *ctx, const struct table_line *l, struct fail *f)
 static int
 listen_type(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = access_word("type", word, type_names, COUNT(type_names), f);
+	int i = text_word("type", word, type_names, COUNT(type_names), f);
 
 	if (i == -1)
 		return -1;
@@ -336,7 +336,7 @@ listen_type(struct conf_listen *l, const char *word, struct fail *f)
 static int
 listen_tls(struct conf_listen *l, const char *word, struct fail *f)
 {
-	int i = access_word("tls", word, access_tls_names, ACCESS_TLS_NAMES, f);
+	int i = text_word("tls", word, access_tls_names, ACCESS_TLS_NAMES, f);
 
 	if (i == -1)
 		return -1;
@@ -349,7 +349,7 @@ listen_auth(struct conf_listen *l, const char *word, struct fail *f)
 {
 	static const char *const words[] = { [SMTP_SERVER_AUTH_NO] = "no",
 		[SMTP_SERVER_AUTH_OFFERED] = "offered", [SMTP_SERVER_AUTH_REQUIRED] = "required" };
-	int i = access_word("auth", word, words, COUNT(words), f);
+	int i = text_word("auth", word, words, COUNT(words), f);
 
 	if (i == -1)
 		return -1;
@@ -384,7 +384,7 @@ listen_client_names(struct conf_listen *l, const char *word, struct fail *f)
 {
 	static const char *const words[] = { "no", "yes" };
 
-	return (l->client_names = access_word("client-names", word, words, COUNT(words), f)) == -1 ? -1 : 0;
+	return (l->client_names = text_word("client-names", word, words, COUNT(words), f)) == -1 ? -1 : 0;
 }
 
 static const struct {

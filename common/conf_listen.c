@@ -82,7 +82,7 @@ set_cert(struct conf_listen *l, const char *value, struct fail *f)
 static int
 set_protocol(struct conf_listen *l, const char *value, struct fail *f)
 {
-	int i = access_word("protocol", value, protocol_names, COUNT(protocol_names), f);
+	int i = text_word("protocol", value, protocol_names, COUNT(protocol_names), f);
 
 	if (i == -1)
 		return -1;
@@ -93,7 +93,7 @@ set_protocol(struct conf_listen *l, const char *value, struct fail *f)
 static int
 set_tls_min(struct conf_listen *l, const char *value, struct fail *f)
 {
-	int i = access_word("tls-min", value, version_names, COUNT(version_names), f);
+	int i = text_word("tls-min", value, version_names, COUNT(version_names), f);
 
 	if (i == -1)
 		return -1;

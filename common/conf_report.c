@@ -139,7 +139,7 @@ take_sign(struct conf_dkim *d, const struct table_line *l, struct fail *f)
 		return 0;
 	if (strcmp(l->v[3], "sign") != 0 || l->n == 4)
 		return fail(f, FAIL_INPUT, "dkim: expected sign all or sign reports behind the key");
-	if ((i = access_word("dkim: sign", l->v[4], words, 2, f)) == -1)
+	if ((i = text_word("dkim: sign", l->v[4], words, 2, f)) == -1)
 		return -1;
 	d->reports_only = i;
 	return 0;

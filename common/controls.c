@@ -133,7 +133,7 @@ set_value(struct controls *c, const struct row *row, const char *word, long long
 	case TIME:
 		return set_time(row, word, n, f);
 	case FLAG:
-		return (*n = access_word(row->name, word, flag_names, 2, f)) == -1 ? -1 : 0;
+		return (*n = text_word(row->name, word, flag_names, 2, f)) == -1 ? -1 : 0;
 	}
 	abort();
 }

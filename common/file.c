@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -490,4 +491,19 @@ out:
 		fts_close(fts);
 	free(copy);
 	return rc;
+}
+
+int
+file_memory(const void *p, size_t len, struct fail *f)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	if (fd == -1)
+		return fail_errno(f, "a file in memory");
+	if (file_put(fd, p, len, "a file in memory", f) == 0) {
+		lseek(fd, 0, SEEK_SET);
+		return fd;
+	}
+	close(fd);
+	return -1;
 }

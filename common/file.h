@@ -65,6 +65,9 @@ int file_write_or_stdout(
 /* write(2) until all is out.  FAIL_SYS. */
 int file_put(int fd, const void *, size_t, const char *what, struct fail *);
 
+/* A file in memory, of no folder, to be read from its beginning (memfd_create(2)).  -1: FAIL_SYS. */
+int file_memory(const void *, size_t, struct fail *);
+
 /* Makes a directory with this mode, and its parents; one that exists is success. */
 int file_mkdir(const char *path, mode_t, struct fail *);
 

@@ -101,12 +101,12 @@ take_option(struct hops *r, enum option option, const char *value, struct fail *
 
 	switch (option) {
 	case PROTOCOL:
-		if ((i = access_word("protocol", value, protocol_names, COUNT(protocol_names), f)) == -1)
+		if ((i = text_word("protocol", value, protocol_names, COUNT(protocol_names), f)) == -1)
 			return -1;
 		r->protocol = (enum facts_protocol)i;
 		return 0;
 	case MX:
-		return (r->mx = access_word("mx", value, flag_names, COUNT(flag_names), f)) == -1 ? -1 : 0;
+		return (r->mx = text_word("mx", value, flag_names, COUNT(flag_names), f)) == -1 ? -1 : 0;
 	case CREDENTIALS:
 		break;
 	}

@@ -229,12 +229,6 @@ load_folder(const char *folder, unsigned flags, struct identity *id, struct fail
 	return check_keys(folder, id, f);
 }
 
-static int
-same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 typedef char *which_fn(const char *certs, const char *name);
 
 /* 0, -1, or 1: it is another version by now, try again.  Files of one that is removed meanwhile look absent. */
@@ -249,7 +243,7 @@ load_once(const char *certs, const char *name, which_fn *which, unsigned flags, 
 	id->version = version;
 	rc = load_folder(folder, flags, id, f);
 	after = which(certs, name);
-	if (!same_text(version, after))
+	if (!text_same(version, after))
 		rc = 1;
 	if (rc != 0)
 		identity_clear(id);

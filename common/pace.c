@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "alloc.h"
+#include "text.h"
 
 #define BUCKETS 1024		/* a power of 2 */
 
@@ -78,16 +79,9 @@ static struct entry *
 get(struct pace *p, const char *name, int64_t now)
 {
 	size_t size = strlen(name) + 1;
-	uint64_t h = p->seed;
-	struct entries *list;
+	struct entries *list = &p->bucket[text_hash(p->seed, name) & (BUCKETS - 1)];
 	struct entry *e;
-	const char *c;
 
-	for (c = name; *c != '\0'; c++) {
-		h = (h ^ (unsigned char)*c) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-	}
-	list = &p->bucket[h & (BUCKETS - 1)];
 	LIST_FOREACH(e, list, bucket)
 		if (strcmp(e->name, name) == 0)
 			return e;

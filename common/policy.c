@@ -79,25 +79,6 @@ verdict_name(enum verdict_word word)
 }
 
 /* The word's index, or -1 with a list of the words. */
-static int
-find_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
-{
-	struct buf list = BUF_INIT;
-	char *shown = NULL;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(names[i], word) == 0)
-			return i;
-	for (i = 0; i < n; i++)
-		buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", names[i]);
-	shown = text_escape(word, strlen(word));
-	fail(f, FAIL_INPUT, "%s: expected %s, not \"%.64s\"", what, list.p, shown);
-	free(shown);
-	buf_clear(&list);
-	return -1;
-}
-
 const char *
 policy_key_name(enum policy_key key)
 {
@@ -168,7 +149,7 @@ get_value(const struct policy *p, enum policy_key key)
 int
 policy_set(struct policy *p, enum policy_key key, const char *word, struct fail *f)
 {
-	int i = find_word(keys[key].key, word, keys[key].words, keys[key].n, f);
+	int i = text_word(keys[key].key, word, keys[key].words, keys[key].n, f);
 
 	if (i == -1)
 		return -1;
@@ -191,7 +172,7 @@ policy_copy(struct policy *to, const struct policy *from, enum policy_key key)
 int
 policy_parse_level(const char *word, enum policy_tls *out, struct fail *f)
 {
-	int i = find_word("level", word, tls_names, COUNT(tls_names), f);
+	int i = text_word("level", word, tls_names, COUNT(tls_names), f);
 
 	if (i == -1)
 		return -1;

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "alloc.h"
+#include "text.h"
 
 /* ---- heaps: the first of some things, each of which knows where it lies ---- */
 
@@ -100,13 +101,7 @@ struct names {
 static size_t
 names_home(const struct names *t, const char *name)
 {
-	uint64_t h = t->seed;
-
-	for (; *name != '\0'; name++) {
-		h = (h ^ (unsigned char)*name) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-	}
-	return h & (t->room - 1);
+	return text_hash(t->seed, name) & (t->room - 1);
 }
 
 /* Where it is, or the free place for it. */

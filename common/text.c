@@ -499,3 +499,40 @@ text_endpoint(const char *s, uint16_t defport, struct endpoint *e, struct fail *
 	e->port = port;
 	return 0;
 }
+
+int
+text_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *f)
+{
+	struct buf list = BUF_INIT;
+	char *shown;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i], word) == 0)
+			return (int)i;
+	for (i = 0; i < n; i++)
+		buf_printf(&list, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", names[i]);
+	shown = text_escape(word, strlen(word));
+	fail(f, FAIL_INPUT, "%s: expected %s, not \"%.64s\"", what, list.p, shown);
+	free(shown);
+	buf_clear(&list);
+	return -1;
+}
+
+int
+text_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+uint64_t
+text_hash(uint64_t seed, const char *s)
+{
+	uint64_t h = seed;
+
+	for (; *s != '\0'; s++) {
+		h = (h ^ (unsigned char)*s) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 32;
+	}
+	return h;
+}

@@ -61,6 +61,14 @@ int text_number(
 /* A number of octets: K, M and G behind the number are 2 to the 10, 20 and 30.  lo is not negative.  FAIL_INPUT. */
 int text_size(const char *, long long lo, long long hi, const char *what, long long *, struct fail *);
 
+/* One of the names, by its place; -1: "WHAT: expected no or yes, not ...". */
+int text_word(const char *what, const char *word, const char *const *names, size_t n, struct fail *);
+
+int text_same(const char *, const char *);	/* equal, or both NULL */
+
+/* For hash tables: a seed that nobody foresees (chance64()) keeps others from choosing what collides. */
+uint64_t text_hash(uint64_t seed, const char *);
+
 /* A time span: a number with s, m, h, d or w behind it (seconds where nothing is).  In seconds. */
 int text_duration(const char *, const char *what, long long *, struct fail *);
 

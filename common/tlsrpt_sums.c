@@ -59,13 +59,7 @@ tlsrpt_sums_clear(struct tlsrpt_sums *s)
 static struct tlsrpt_domain **
 bucket_of(const struct tlsrpt_sums *s, const char *domain)
 {
-	uint64_t h = s->seed;
-
-	for (; *domain != '\0'; domain++) {
-		h = (h ^ (unsigned char)*domain) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-	}
-	return &s->bucket[h & (BUCKETS - 1)];
+	return &s->bucket[text_hash(s->seed, domain) & (BUCKETS - 1)];
 }
 
 struct tlsrpt_domain *

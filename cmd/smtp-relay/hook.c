@@ -1,6 +1,5 @@
 #include "hook.h"
 
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "file.h"
 #include "log.h"
 #include "table.h"
 
@@ -251,16 +251,14 @@ on_time(evutil_socket_t fd, short what, void *arg)
 static int
 input_of(const struct order *o, struct fail *f)
 {
-	int fd = memfd_create("alert", MFD_CLOEXEC);
-	size_t len = o->more_len;
+	struct buf b = BUF_INIT;
+	int fd;
 
-	if (fd == -1 || write(fd, o->more, len) != (ssize_t)len || (len > 0 && write(fd, "\n", 1) != 1) ||
-	    lseek(fd, 0, SEEK_SET) == -1) {
-		fail_errno(f, "a file in memory");
-		if (fd != -1)
-			close(fd);
-		return -1;
-	}
+	buf_add(&b, o->more, o->more_len);
+	if (o->more_len > 0)
+		buf_putc(&b, '\n');
+	fd = file_memory(b.p, b.len, f);
+	buf_clear(&b);
 	return fd;
 }
 

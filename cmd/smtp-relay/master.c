@@ -1056,23 +1056,17 @@ master_warn(const struct conf *c)
 	warnings_tell(c, 0, log_conf_warning, NULL);
 }
 
-static int
-is_same(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* What the processes and the spool were made with at the start. */
 static int
 needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
 {
 	const char *what = NULL;
 
-	if (!is_same(old->spool, new->spool))
+	if (!text_same(old->spool, new->spool))
 		what = "spool";
-	else if (!is_same(old->user, new->user))
+	else if (!text_same(old->user, new->user))
 		what = "user";
-	else if (!is_same(old->queue_user, new->queue_user))
+	else if (!text_same(old->queue_user, new->queue_user))
 		what = "queue-user";
 	else if (old->workers != new->workers)
 		what = "workers";
@@ -1080,7 +1074,7 @@ needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
 		what = "auth";
 	else if ((old->alert.hook == NULL) != (new->alert.hook == NULL))
 		what = "alert-hook";
-	else if (!is_same(old->alert.user, new->alert.user))
+	else if (!text_same(old->alert.user, new->alert.user))
 		what = "alert-user";
 	else if ((old->ndkim > 0) != (new->ndkim > 0))
 		what = "dkim";
@@ -1106,21 +1100,6 @@ read_again(const struct master *m, struct buf *text, struct fail *f)
 		return c;
 	conf_free(c);
 	return NULL;
-}
-
-/* The queue keeps what it does, and cannot open the file: it gets the text as it was read here. */
-static int
-text_file(const struct buf *text, struct fail *f)
-{
-	int fd = memfd_create("smtp-relay.conf", MFD_CLOEXEC);
-
-	if (fd == -1 || (text->len > 0 && write(fd, text->p, text->len) != (ssize_t)text->len)) {
-		fail_errno(f, "a file in memory");
-		if (fd != -1)
-			close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 /* 0: its socket is full; the next turn tries again. */
@@ -1154,7 +1133,7 @@ secrets_file(const struct setup *s, struct fail *f)
 
 	if (s->credentials != NULL)
 		credentials_print(&text, s->credentials);
-	fd = text_file(&text, f);
+	fd = file_memory(text.p, text.len, f);
 	buf_wipe(&text);
 	return fd;
 }
@@ -1187,7 +1166,7 @@ take_conf(struct master *m, struct fail *f)
 	struct conf *c = read_again(m, &text, f);
 	int fd = -1, secrets = -1;
 
-	if (c != NULL && (fd = text_file(&text, f)) != -1)
+	if (c != NULL && (fd = file_memory(text.p, text.len, f)) != -1)
 		setup = setup_open(c, m->secrets, m->setup, f);
 	buf_clear(&text);
 	if (setup != NULL &&

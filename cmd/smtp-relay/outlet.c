@@ -23,13 +23,9 @@ outlet_for(struct dispatch *d, const char *host)
 {
 	struct outlet *o, *best = NULL;
 	uint64_t most = 0, h;
-	const char *c;
 
 	for (o = d->outlets; o != NULL; o = o->next) {
-		for (h = o->number, c = host; *c != '\0'; c++) {
-			h = (h ^ (unsigned char)*c) * 0x9e3779b97f4a7c15ULL;
-			h ^= h >> 32;
-		}
+		h = text_hash(o->number, host);
 		if (takes_orders(o) && (best == NULL || h > most)) {
 			best = o;
 			most = h;

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "alloc.h"
+#include "text.h"
 
 #define BUCKETS 8192		/* a power of 2 */
 
@@ -41,13 +42,7 @@ plans_new(uint64_t seed)
 static struct entries *
 bucket_of(struct plans *p, const char *domain)
 {
-	uint64_t h = p->seed;
-
-	for (; *domain != '\0'; domain++) {
-		h = (h ^ (unsigned char)*domain) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 32;
-	}
-	return &p->bucket[h & (BUCKETS - 1)];
+	return &p->bucket[text_hash(p->seed, domain) & (BUCKETS - 1)];
 }
 
 static void

@@ -4,7 +4,6 @@
  */
 #include "reports.h"
 
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -511,19 +510,6 @@ mail_report(struct sending *s, const char *mailbox, const struct tlsrpt_report *
 
 /* ---- by HTTPS ---- */
 
-static int
-memory_file(const struct buf *b, struct fail *f)
-{
-	int fd = memfd_create("report", MFD_CLOEXEC);
-
-	if (fd == -1)
-		return fail_errno(f, "a file in memory");
-	if (file_put(fd, b->p, b->len, "a file in memory", f) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 /* post SEQ URI +fd */
 static void
 post_report(struct sending *s, const struct buf *gz)
@@ -532,7 +518,7 @@ post_report(struct sending *s, const struct buf *gz)
 	struct buf b = BUF_INIT;
 	struct fail f = FAIL_INIT;
 	char seq[24];
-	int fd = memory_file(gz, &f);
+	int fd = file_memory(gz->p, gz->len, &f);
 
 	snprintf(seq, sizeof seq, "%lu", s->seq);
 	table_put(&b, "post", seq, s->uri, (char *)NULL);

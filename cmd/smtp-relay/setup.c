@@ -610,17 +610,11 @@ bind_listener(struct in_listener *l, const struct setup *before, struct fail *f)
 	return rc;
 }
 
-static int
-is_same(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* The same socket will do; what else the line says of a listener is asked of it when somebody has connected. */
 static int
 same_socket(const struct conf_listen *a, const struct conf_listen *b)
 {
-	return is_same(a->path, b->path) && strcmp(a->at.host, b->at.host) == 0 && a->at.port == b->at.port;
+	return text_same(a->path, b->path) && strcmp(a->at.host, b->at.host) == 0 && a->at.port == b->at.port;
 }
 
 /* One whose file somebody removed, or put another in the place of, takes nobody's mail: another is bound. */
@@ -658,7 +652,7 @@ has_path(const struct setup *s, const struct in_listener *l)
 
 	for (i = 0; s != NULL && i < s->nlisteners; i++)
 		if (s->listener[i].inode == l->inode && s->listener[i].dev == l->dev &&
-		    is_same(s->listener[i].conf->path, l->conf->path))
+		    text_same(s->listener[i].conf->path, l->conf->path))
 			return 1;
 	return 0;
 }
