@@ -32,8 +32,10 @@ setup()
 teardown()
 {
 	local status=0
+	[ -z "${STOPPED:-}" ] || kill -CONT "$STOPPED" 2>/dev/null || :
 	relay_end || status=1
-	[ ${#HOP_PIDS[@]} -eq 0 ] || kill "${HOP_PIDS[@]}"
+	# A puppet ends with its sockets.
+	[ ${#HOP_PIDS[@]} -eq 0 ] || kill "${HOP_PIDS[@]}" 2>/dev/null || :
 	[ -z "$PEER_PID" ] || { kill -TERM "$PEER_PID"; wait "$PEER_PID" || status=1; }
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 40 "$RELAY"/*.hop "$RELAY/peer/log" 2>/dev/null
 	return $status
@@ -78,6 +80,30 @@ trust_lab()
 {
 	castore -d "$RELAY/etc" import "$LAB_CERTS/ca/cert.pem"
 	castore -d "$RELAY/etc" disable system
+}
+
+# ROLE [WORD ANSWER]…: the role stands still, and lab/puppet answers in its place.
+stand_in()
+{
+	local i status
+	STOPPED=$(relay_role "$1")
+	shift
+	kill -STOP "$STOPPED"
+	puppet "$STOPPED" "$@" </dev/null >"$RELAY/puppet" 2>&1 3>&- &
+	HOP_PIDS+=($!)
+	for ((i = 0; i < 400; i++)); do
+		! grep -q '^ready' "$RELAY/puppet" || return 0
+		if ! kill -0 "${HOP_PIDS[-1]}" 2>/dev/null; then
+			status=0
+			wait "${HOP_PIDS[-1]}" || status=$?
+			unset 'HOP_PIDS[-1]'
+			[ $status -ne 77 ] || skip "no pidfd_getfd here"
+			break
+		fi
+		sleep 0.05
+	done
+	cat "$RELAY/puppet"
+	return 1
 }
 
 # LINE…: the file of passwords.
@@ -308,6 +334,30 @@ ports()
 	# The summary knows that it will never work.
 	run -0 --separate-stderr smtp-relay -n -c "$RELAY/conf"
 	[[ $stderr == *'no mail for no.test can go: its route has credentials'* ]] || { echo "$stderr"; return 1; }
+}
+
+# Who took over route says where a password goes: with a certificate of a CA, at a host of its own.
+@test "a route that was taken over gets no password: it goes where the configuration leads, or nowhere" {
+	local a
+	ports a
+	hop a "127.0.0.25@$a" -c "$LAB_CERTS/good" -a me:x
+	trust_lab
+	credentials 'isp me x'
+	RELAY_RETRY=1h relay_conf_to_lab "route default smarthost.invalid@$a credentials isp" \
+	    "route ours.test mx.good.test@$a credentials isp"
+	relay_with_clock
+	relay_start
+	# A configuration that is new may not be route's yet.
+	relay_clock +2m
+	stand_in route route "planned {1} $a 300{lf}plan 0 \"\" local \"\"{lf}facts [mx.good.test] 2 0 1 \"\" \"\"{lf}host mx.good.test 0 0 3 3 0 \"\" local \"\"{lf}asks 1 0 0 2 0 0 0 1{lf}as \"\" isp \"\" \"\"{lf}hop $a 0 \"\"{lf}addr 127.0.0.25{lf}"
+	mail_to u@theirs.test
+	await_log 'route-nonsense domain=theirs.test reason="it is about \[mx.good.test\], which is not the route"'
+	await_log 'deferred to=u@theirs.test reason="4.3.5 '
+	run ! grep -q . "$RELAY/a.hop"
+	# The same plan, where the configuration says so.
+	mail_to u@ours.test
+	await_log 'delivered to=u@ours.test .*reached=AUTH'
+	hop_says a '^1 AUTH PLAIN'
 }
 
 @test "the file of passwords: who may read it, and what stands in it" {

@@ -39,6 +39,7 @@ struct dispatch {
 	const struct credentials *credentials;	/* NULL: no route has any */
 	struct pace *pace;
 	struct event *wake;
+	int64_t renewed;		/* clock_passed() when a configuration, or a route, was new */
 	int stopping;
 };
 
@@ -56,6 +57,9 @@ void dispatch_hand_back(struct dispatch *, const struct spool_name *);
 
 /* Something of our own went wrong: id is of the message, or the role's name. */
 void dispatch_fault(const struct dispatch *, const char *id, const struct fail *);
+
+/* A configuration comes into use, so that what the route says may rest on another one than ours. */
+int dispatch_is_renewed(const struct dispatch *);
 
 /* What can begin now begins: from the loop, so that nothing is started from within what ends. */
 void dispatch_pump(struct dispatch *);

@@ -239,7 +239,14 @@ void
 dispatch_take_conf(struct dispatch *d, const struct conf *conf)
 {
 	d->conf.conf = conf;
+	d->renewed = clock_passed();
 	dispatch_pump(d);
+}
+
+int
+dispatch_is_renewed(const struct dispatch *d)
+{
+	return clock_passed() - d->renewed < DISPATCH_RENEWED_S;
 }
 
 void
@@ -251,6 +258,7 @@ dispatch_route(struct dispatch *d, int fd)
 	d->route = channel_new(d->conf.base, fd, &route_handlers, d);
 	channel_gather(d->route);
 	plans_forget(d->plans);
+	d->renewed = clock_passed();
 	for (i = 0; i < d->nparts; i++)
 		if (d->part[i] != NULL && d->part[i]->asked)
 			part_ask_route(d->part[i]);

@@ -29,6 +29,7 @@
 #define DISPATCH_WRITE_MS 1000	/* a result is in memory alone so long at most, the disk allowing */
 #define DISPATCH_STUCK_S 5	/* results that the disk would not take are written again */
 #define DISPATCH_SOON_S 10	/* after a fault of our own */
+#define DISPATCH_RENEWED_S 60	/* until a new configuration is everybody's */
 
 struct disk;
 struct dispatch;

@@ -8,6 +8,7 @@
 #include "active.h"
 #include "alloc.h"
 #include "clock.h"
+#include "conf_plan.h"
 #include "log.h"
 #include "outlet.h"
 #include "table.h"
@@ -380,16 +381,48 @@ hand_out_halves(struct part *p, const char *port, const char *plan, size_t len)
 	hand_out(q, port, plan, len);
 }
 
-/* The password that the plan's hosts want, to be sent with this order alone.  -1: it is not known. */
-static int
-find_credential(const struct part *p, const struct credential **out)
+/* Of a route in its senses only while a configuration comes into use, which is not in all roles at once. */
+static void
+doubt_plan(struct part *p, const struct fail *f)
 {
+	struct log_line l;
+
+	if (dispatch_is_renewed(p->a->d)) {
+		p->a->soon = 1;
+		part_done(p);
+		return;
+	}
+	log_event(&l, LOG_LEVEL_ERROR, p->a->name.id, "route-nonsense");
+	log_key(&l, "domain", p->domain);
+	log_key(&l, "reason", f->text);
+	log_send(&l);
+	settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.5", "its plan does not agree with its route");
+}
+
+/*
+ * The password that the plan's hosts want, to be sent with this order alone.  The plan is the word of route, which reads what
+ * anybody sends; a password goes only where our own configuration leads.  -1: the part is over, without it.
+ */
+static int
+find_credential(struct part *p, const char *port, const struct credential **out)
+{
+	const struct dispatch *d = p->a->d;
 	const char *name = p->plan->controls.credentials;
+	struct fail f = FAIL_INIT;
+	long long n;
 
 	*out = NULL;
-	if (name != NULL && p->a->d->credentials != NULL)
-		*out = credentials_find(p->a->d->credentials, name);
-	return name == NULL || *out != NULL ? 0 : -1;
+	if (text_number(port, 0, 65535, "a port", &n, &f) == -1 ||
+	    conf_plan_check(d->conf.conf, p->domain, p->a->asks, (uint16_t)n, name, &p->plan->plan, &f) == -1) {
+		doubt_plan(p, &f);
+		return -1;
+	}
+	if (name != NULL && d->credentials != NULL)
+		*out = credentials_find(d->credentials, name);
+	if (name == NULL || *out != NULL)
+		return 0;
+	settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.5", "the credentials of its route are not known");
+	return -1;
 }
 
 static void
@@ -406,10 +439,8 @@ hand_out(struct part *p, const char *port, const char *plan, size_t len)
 		part_park(p);
 		return;
 	}
-	if (find_credential(p, &credential) == -1) {
-		settle_part(p, SPOOL_RCPT_DEFERRED, "4.3.5", "the credentials of its route are not known");
+	if (find_credential(p, port, &credential) == -1)
 		return;
-	}
 	put_order(&b, p, port, credential, plan, len);
 	if (b.len < ORDER_MAX)
 		send_order(p, o, &b);
