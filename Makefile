@@ -134,6 +134,9 @@ $(BUILD)/unit/record: $(patsubst %,$(BUILD)/cmd/smtp-relay/%.o,order pack tried)
 $(BUILD)/unit/plans: $(BUILD)/cmd/smtp-relay/plans.o
 $(BUILD)/unit/tickets: $(BUILD)/cmd/smtp-relay/tickets.o
 
+# How long a role that does nothing is waited for.
+$(BUILD)/unit/patience: $(BUILD)/cmd/smtp-relay/patience.o
+
 # What tlscheck makes of evidence.
 $(BUILD)/unit/evidence: $(patsubst %,$(BUILD)/cmd/tlscheck/%.o,advice answer cas evidence evidence-put \
     evidence-read judge levels monitor)

@@ -285,6 +285,18 @@ patience_of(const struct contact *c)
 	return said != 0 ? said : (unsigned)patience_s[c->client.stage];
 }
 
+int64_t
+contact_longest(const struct contact_times *t, size_t recipients, uint64_t pieces)
+{
+	int64_t connect = t->connect != 0 ? t->connect : CONTACT_CONNECT_MS / 1000;
+	int64_t command = t->command != 0 ? t->command : (unsigned)patience_s[SMTP_STAGE_RCPT];
+	int64_t data = t->data != 0 ? t->data : (unsigned)patience_s[SMTP_STAGE_BODY];
+	int64_t end = t->end != 0 ? t->end : (unsigned)patience_s[SMTP_STAGE_DOT];
+
+	/* What the client holds back of a piece or of a chunk goes with the next, or with the end. */
+	return 2 * connect + (int64_t)(recipients + CONTACT_STEPS) * command + (int64_t)(pieces + 2) * data + end;
+}
+
 static void
 set_deadline(struct contact *c)
 {

@@ -126,6 +126,13 @@ void contact_body_end(struct contact *);
 /* Says QUIT where that is allowed and lets the connection go, without waiting; no callback follows. */
 void contact_quit(struct contact *);
 
+/*
+ * Seconds that one contact and one message over it last at most, with so many recipients, where the message is handed over in
+ * so many pieces (contact_body()): a peer has its time for each step, and uses it up.
+ */
+#define CONTACT_STEPS 24	/* replies to other than RCPT, with a second connection behind a handshake that failed */
+int64_t contact_longest(const struct contact_times *, size_t recipients, uint64_t pieces);
+
 /* What the end of a session says to policy. */
 enum seen_end contact_end_seen(const struct smtp_client *);
 

@@ -163,7 +163,7 @@ on_gone(void *arg, const struct fail *f)
 {
 	struct asker *k = arg;
 
-	cut_gone(&k->a->role, k->a->start->role.name, k->number, f);
+	cut_gone(k->a->start->role.name, k->number, f);
 	channel_free(k->channel);
 	k->channel = NULL;
 	sweep(k->a);

@@ -28,7 +28,7 @@ struct channel {
 	void *arg;
 	struct event *readable, *writable;
 	struct waiting *first, **last;
-	size_t nwaiting, bound;
+	size_t nwaiting, bound, sent;
 	size_t held, most;		/* octets that wait; most of 0: as many as there are */
 	struct event *turn_ends;	/* gathers; NULL: does not */
 	struct buf gathered;
@@ -132,6 +132,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		}
 		if (sent == 0)
 			return;
+		c->sent++;
 		drop_first(c);
 	}
 	event_del(c->writable);
@@ -167,15 +168,33 @@ channel_cut_beyond(struct channel *c, size_t n)
 	c->most = n;
 }
 
+size_t
+channel_waiting(const struct channel *c)
+{
+	return c->nwaiting;
+}
+
+size_t
+channel_sent(const struct channel *c)
+{
+	return c->sent;
+}
+
 /* Reading tells, from the loop. */
 void
-channel_cut(struct channel *c, const char *why)
+channel_shut(struct channel *c)
 {
-	c->cut = why;
 	while (c->first != NULL)
 		drop_first(c);
 	event_del(c->writable);
 	shutdown(c->fd, SHUT_RDWR);
+}
+
+void
+channel_cut(struct channel *c, const char *why)
+{
+	c->cut = why;
+	channel_shut(c);
 }
 
 static int
@@ -217,6 +236,8 @@ send_one(struct channel *c, const char *text, size_t len, int fd)
 	/* A record that cannot be sent must not be missed in silence: reading tells, from the loop. */
 	if (sent == -1)
 		shutdown(c->fd, SHUT_RDWR);
+	else
+		c->sent++;
 	return 0;
 }
 

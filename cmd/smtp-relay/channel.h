@@ -38,6 +38,13 @@ void channel_cut_beyond(struct channel *, size_t);
 /* It is cut now, likewise, for that reason, which is static. */
 void channel_cut(struct channel *, const char *why);
 
+/* What waits to be sent is dropped, and gone() is called from the loop, behind what has come. */
+void channel_shut(struct channel *);
+
+/* Records, or several together, that wait to be sent; and that were. */
+size_t channel_waiting(const struct channel *);
+size_t channel_sent(const struct channel *);
+
 /*
  * From now on records without a descriptor go together, at the end of this turn of the loop; the other end may do
  * so too.  Both must be roles: a datagram of several records is nonsense from anybody else.

@@ -21,18 +21,23 @@ cut_watch(struct channel *c, const struct conf *conf)
 }
 
 void
-cut_gone(struct role *r, const char *role_name, unsigned worker, const struct fail *f)
+cut_ask(const char *role_name, const char *kind, unsigned number, const char *why)
 {
 	struct log_line l;
 	char text[32];
 	int n;
 
-	if (f->kind != FAIL_POLICY)
-		return;
 	log_event(&l, LOG_LEVEL_ERROR, role_name, "worker-cut");
-	log_key_num(&l, "worker", worker);
-	log_key(&l, "reason", f->text);
+	log_key_num(&l, kind, number);
+	log_key(&l, "reason", why);
 	log_send(&l);
-	n = snprintf(text, sizeof text, "cut %u", worker);
-	channel_send(r->master, text, n, -1);
+	n = snprintf(text, sizeof text, "cut %s %u", kind, number);
+	role_tell_master(text, (size_t)n);
+}
+
+void
+cut_gone(const char *role_name, unsigned worker, const struct fail *f)
+{
+	if (f->kind == FAIL_POLICY)
+		cut_ask(role_name, "worker", worker, f->text);
 }

@@ -1,6 +1,8 @@
 /*
- * cut - an in that does not read its answers: a client took it over, and they would fill the memory of whoever answers.
- * It loses its channel, and the master is asked to kill it, which starts another.
+ * cut - a worker that lives and does not do its work: the master is asked to kill it, which starts another.
+ *
+ * An in that does not read its answers, which would fill the memory of whoever answers, was taken over by a client: it loses its
+ * channel at once.  What an out or sign has under way is somebody's mail: outlet.h and signer.h say when they are given up.
  */
 #ifndef RELAY_CUT_H
 #define RELAY_CUT_H
@@ -23,6 +25,9 @@ size_t cut_sessions(const struct conf *);
 void cut_watch(struct channel *, const struct conf *);
 
 /* For the channel's gone(): what the fail says may be that it was cut; then it is logged, and the master told. */
-void cut_gone(struct role *, const char *role_name, unsigned worker, const struct fail *);
+void cut_gone(const char *role_name, unsigned worker, const struct fail *);
+
+/* kind: "worker", "out" or "sign", as the master introduced it.  Logged, and the master told. */
+void cut_ask(const char *role_name, const char *kind, unsigned number, const char *why);
 
 #endif

@@ -39,6 +39,7 @@ struct dispatch {
 	const struct credentials *credentials;	/* NULL: no route has any */
 	struct pace *pace;
 	struct event *wake;
+	struct event *look;		/* at the outs, while orders are under way; NULL: never so far */
 	int64_t renewed;		/* clock_passed() when a configuration, or a route, was new */
 	int stopping;
 };

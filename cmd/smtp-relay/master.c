@@ -523,15 +523,16 @@ start_child(struct master *m, struct child *c, const int *queue, const int *name
 	return 0;
 }
 
+/* To the queue, which calls them so. */
+static const char *const introduced_as[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route", [CHILD_IN] = "worker",
+	[CHILD_OUT] = "out", [CHILD_HOOK] = "hook", [CHILD_SIGN] = "sign", [CHILD_AUTH] = "" };
+
 /* The queue gets the other end of a new worker's socket. */
 static int
 introduce(struct master *m, const struct child *c, int fd, struct fail *f)
 {
-	static const char *const words[] = { [CHILD_QUEUE] = "", [CHILD_ROUTE] = "route",
-		[CHILD_IN] = "worker", [CHILD_OUT] = "out", [CHILD_HOOK] = "hook", [CHILD_SIGN] = "sign",
-		[CHILD_AUTH] = "" };
 	char text[64];
-	int n = snprintf(text, sizeof text, "%s %u\n", words[c->kind], c->number);
+	int n = snprintf(text, sizeof text, "%s %u\n", introduced_as[c->kind], c->number);
 
 	if (order_send(queue_child(m)->sock, text, n, fd, f) != 1)
 		return fail(f, FAIL_SYS, "the queue takes no new worker");
@@ -825,24 +826,37 @@ take_log(const struct order *o)
 	free(line);
 }
 
-/* Whoever answers an in has cut it off: it does not read, and may be a client's that took it over. */
+/* Whoever answers an in may cut it off; the queue also whom it gives work to. */
+static int
+may_cut(const struct child *c, enum child_kind kind)
+{
+	switch (kind) {
+	case CHILD_IN:
+		return c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || c->kind == CHILD_AUTH;
+	case CHILD_OUT:
+	case CHILD_SIGN:
+		return c->kind == CHILD_QUEUE;
+	default:
+		return 0;
+	}
+}
+
+/* cut KIND NUMBER: it does not read, or does not do its work, and may be a client's or server's that took it over. */
 static void
-kill_worker(struct master *m, const struct order *o)
+kill_worker(struct master *m, const struct child *by, const struct order *o)
 {
 	long long number;
 	size_t i;
 
-	if (o->n != 2 || text_number(o->v[1], 1, SPOOL_WORKER_MAX, "number", &number, NULL) == -1)
+	if (o->n != 3 || text_number(o->v[2], 1, SPOOL_WORKER_MAX, "number", &number, NULL) == -1)
 		return;
-	for (i = 1; i < m->nchildren; i++)
-		if (m->child[i].state != CHILD_DOWN && m->child[i].kind == CHILD_IN && m->child[i].number == number)
-			kill(m->child[i].pid, SIGKILL);
-}
+	for (i = 1; i < m->nchildren; i++) {
+		const struct child *c = &m->child[i];
 
-static int
-answers_ins(const struct child *c)
-{
-	return c->kind == CHILD_QUEUE || c->kind == CHILD_ROUTE || c->kind == CHILD_AUTH;
+		if (c->state != CHILD_DOWN && c->number == number && strcmp(introduced_as[c->kind], o->v[1]) == 0 &&
+		    may_cut(by, c->kind))
+			kill(c->pid, SIGKILL);
+	}
 }
 
 static void
@@ -854,8 +868,8 @@ take_record(struct master *m, struct child *c, const struct order *o)
 		take_log(o);
 	else if (strcmp(o->v[0], "socket") == 0 && c->kind == CHILD_OUT)
 		sockets_answer(m->conf, c->sock, o);
-	else if (strcmp(o->v[0], "cut") == 0 && answers_ins(c))
-		kill_worker(m, o);
+	else if (strcmp(o->v[0], "cut") == 0)
+		kill_worker(m, c, o);
 	else if (strcmp(o->v[0], "ready") == 0)
 		c->state = CHILD_UP;
 }

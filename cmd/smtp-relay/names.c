@@ -213,7 +213,7 @@ on_gone(void *arg, const struct fail *f)
 {
 	struct asker *a = arg;
 
-	cut_gone(a->role, role_name, a->number, f);
+	cut_gone(role_name, a->number, f);
 	channel_free(a->channel);
 	a->channel = NULL;
 	asker_settle(a);

@@ -7,7 +7,9 @@
  *
  *	role -> master	ready			start-up is done
  *			log LEVEL LINE		for syslog or stderr
- *	queue, route, auth -> master	cut NUMBER	that in does not read its answers (cut.h): it is to die
+ *	queue, route, auth -> master	cut worker NUMBER	that in does not read its answers (cut.h): it is to die
+ *	queue -> master	cut out NUMBER		that one does not do its work (outlet.h): likewise
+ *			cut sign NUMBER		likewise (signer.h)
  *	out -> master	socket SEQ PATH		connect to a unix socket of a route
  *	master -> role	stop			finish what is under way, then end
  *	master -> in	retire			take no more clients, serve those there are, then end

@@ -1,5 +1,7 @@
 #include "outlet.h"
 
+#include <event2/event.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +9,9 @@
 #include "active.h"
 #include "alloc.h"
 #include "clock.h"
+#include "contact.h"
+#include "cut.h"
+#include "out.h"
 #include "part.h"
 #include "reports.h"
 
@@ -15,7 +20,7 @@
 static int
 takes_orders(const struct outlet *o)
 {
-	return o->channel != NULL && !o->retired && o->load < o->d->fds;
+	return o->channel != NULL && !o->retired && !o->cut && o->load < o->d->fds;
 }
 
 struct outlet *
@@ -65,6 +70,7 @@ give_journal(struct outlet *o)
 	memcpy(o->before, o->journal, sizeof o->before);
 	memcpy(o->journal, name, sizeof o->journal);
 	channel_send(o->channel, "journal", 7, fd);
+	patience_begin(&o->asked, clock_passed());
 	close(fd);
 }
 
@@ -81,6 +87,7 @@ leave_journal(struct outlet *o, char *name)
 static void
 take_switched(struct outlet *o)
 {
+	patience_end(&o->asked);
 	leave_journal(o, o->before);
 }
 
@@ -258,6 +265,7 @@ take_retire(struct outlet *o)
 static void
 on_out_record(void *arg, struct order *r)
 {
+	((struct outlet *)arg)->heard = clock_passed();
 	if (r->fd != -1)
 		close(r->fd);
 	if (r->n == 1 && strcmp(r->v[0], "switched") == 0)
@@ -276,6 +284,110 @@ on_out_record(void *arg, struct order *r)
 		take_tried(arg, r);
 	else if (r->n == 8 && strcmp(r->v[0], "session") == 0)
 		take_session(arg, r);
+}
+
+/* ---- outs that live and do not do their work ---- */
+
+static int
+reads_nothing(struct outlet *o, int64_t now)
+{
+	size_t sent = channel_sent(o->channel);
+
+	if (channel_waiting(o->channel) == 0)
+		patience_end(&o->full);
+	else if (!o->full.waits || sent != o->sent)
+		patience_begin(&o->full, now);
+	o->sent = sent;
+	return patience_over(&o->full, now, OUTLET_READS_S);
+}
+
+/* Who has little to read may not read it, and nothing waits in the channel: a journal wants an answer. */
+static int
+answers_nothing(struct outlet *o, int64_t now)
+{
+	if (!o->asked.waits && o->before[0] == '\0' && o->load > 0 && now - o->heard >= OUTLET_SILENT_S)
+		give_journal(o);
+	return patience_over(&o->asked, now, OUTLET_READS_S);
+}
+
+/* The longest that an order may honestly take: what its host has for each of its steps, and much more. */
+static int64_t
+order_time(const struct part *p)
+{
+	const uint32_t *n = p->plan->controls.n;
+	struct contact_times times = { .connect = n[CONTROLS_CONNECT_TIME], .command = n[CONTROLS_COMMAND_TIME],
+		.data = n[CONTROLS_DATA_TIME], .end = n[CONTROLS_END_TIME] };
+
+	return OUTLET_ORDER_S + contact_longest(&times, p->n, (uint64_t)p->a->msg.size / OUT_PIECE + 1);
+}
+
+/* One of its orders, NULL: none. */
+static const struct part *
+ends_late(const struct outlet *o, int64_t now)
+{
+	size_t i;
+
+	for (i = 0; i < o->d->nparts; i++) {
+		struct part *p = o->d->part[i];
+
+		if (p != NULL && p->outlet == o && p->plan != NULL && patience_over(&p->held, now, order_time(p)))
+			return p;
+	}
+	return NULL;
+}
+
+/* Its socket ends with it, and only then are its journals read and its orders somebody else's: on_out_gone(). */
+static void
+look_at(struct outlet *o)
+{
+	int64_t now = clock_passed();
+	int full = reads_nothing(o, now), mute = answers_nothing(o, now);
+	const struct part *late = ends_late(o, now);
+	struct fail f = FAIL_INIT;
+
+	if (full)
+		fail(&f, FAIL_POLICY, "it has read nothing for %" PRId64 " seconds", now - o->full.since);
+	else if (mute)
+		fail(&f, FAIL_POLICY, "it has answered nothing for %" PRId64 " seconds", now - o->asked.since);
+	else if (late != NULL)
+		fail(&f, FAIL_POLICY, "it has had an order for %s for %" PRId64 " seconds", late->a->name.id,
+		    now - late->held.since);
+	else
+		return;
+	o->cut = 1;
+	cut_ask(o->d->conf.name, "out", o->number, f.text);
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct dispatch *d = arg;
+	struct outlet *o;
+	size_t load = 0;
+
+	(void)fd;
+	(void)what;
+	for (o = d->outlets; o != NULL; o = o->next) {
+		/* Who was taken over may have left its socket to somebody. */
+		if (o->channel != NULL && o->cut)
+			channel_shut(o->channel);
+		else if (o->channel != NULL)
+			look_at(o);
+		load += o->load;
+	}
+	if (load > 0)
+		outlets_watch(d);
+}
+
+void
+outlets_watch(struct dispatch *d)
+{
+	static const struct timeval tv = { PATIENCE_LOOK_S, 0 };
+
+	if (d->look == NULL && (d->look = evtimer_new(d->conf.base, on_look, d)) == NULL)
+		alloc_failed();
+	if (!evtimer_pending(d->look, NULL) && event_add(d->look, &tv) == -1)
+		alloc_failed();
 }
 
 /* Whatever it had is tried again soon, but what it wrote down: that it was told of. */
@@ -322,6 +434,7 @@ dispatch_out(struct dispatch *d, int fd, unsigned number)
 	forget_gone(d);
 	o->d = d;
 	o->number = number;
+	o->heard = clock_passed();
 	o->channel = channel_new(d->conf.base, fd, &out_handlers, o);
 	channel_gather(o->channel);
 	o->next = d->outlets;

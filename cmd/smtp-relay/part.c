@@ -338,6 +338,8 @@ send_order(struct part *p, struct outlet *o, const struct buf *b)
 	if (channel_send(o->channel, b->p, b->len, p->a->msg.fd) == 0) {
 		p->outlet = o;
 		o->load++;
+		patience_begin(&p->held, clock_passed());
+		outlets_watch(p->a->d);
 		return;
 	}
 	/* No descriptor. */

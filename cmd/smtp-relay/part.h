@@ -7,6 +7,7 @@
 
 #include "dispatch-inner.h"
 #include "pack.h"
+#include "patience.h"
 
 /* Its recipients in one domain, at most DISPATCH_RCPTS_MAX of them. */
 struct part {
@@ -17,6 +18,7 @@ struct part {
 	size_t rcpt[DISPATCH_RCPTS_MAX];
 	size_t n;
 	struct outlet *outlet;		/* NULL: not handed out */
+	struct patience held;		/* by that */
 	struct part *parked;		/* the next in dispatch->parked */
 	int asked;			/* for its plan */
 	int counted;			/* in no way among active->unplanned any more */

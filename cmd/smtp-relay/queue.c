@@ -161,7 +161,7 @@ on_worker_gone(void *arg, const struct fail *f)
 {
 	struct worker *w = arg;
 
-	cut_gone(&w->q->role, w->q->start->role.name, w->number, f);
+	cut_gone(w->q->start->role.name, w->number, f);
 	channel_free(w->channel);
 	w->channel = NULL;
 	/* What it asked for is committed, then it is swept away. */
@@ -289,7 +289,7 @@ on_master_record(void *arg, struct order *o)
 	else if (strcmp(o->v[0], "hook") == 0)
 		alerting_hook(q->alerting, o->fd);
 	else if (strcmp(o->v[0], "sign") == 0)
-		signer_channel(q->signer, o->fd);
+		signer_channel(q->signer, o->fd, (unsigned)number);
 	else
 		fail(&f, FAIL_SYS, "a record from the master is not known");
 	if (f.kind != FAIL_NONE)

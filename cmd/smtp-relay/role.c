@@ -117,6 +117,12 @@ role_ready(struct role *r)
 }
 
 void
+role_tell_master(const char *text, size_t len)
+{
+	channel_send(role_base->master, text, len, -1);
+}
+
+void
 role_fail(const struct fail *f)
 {
 	struct log_line l;

@@ -42,6 +42,9 @@ void role_drop(const struct role_start *);
 /* Tells the master that start-up is done. */
 void role_ready(struct role *);
 
+/* A record for the master, from whatever part of this process. */
+void role_tell_master(const char *, size_t);
+
 /* A failure that the role cannot live with: logged, then exit. */
 void role_fail(const struct fail *) __attribute__((noreturn));
 

@@ -11,9 +11,12 @@
 #include "access.h"
 #include "alloc.h"
 #include "channel.h"
+#include "clock.h"
+#include "cut.h"
 #include "dkim.h"
 #include "header.h"
 #include "log.h"
+#include "patience.h"
 #include "table.h"
 
 struct request {
@@ -35,6 +38,10 @@ struct signer {
 	const struct conf *conf;
 	const char *role;
 	struct channel *channel;	/* NULL: there is none now */
+	unsigned number;		/* of that role */
+	int cut;			/* it is to die */
+	struct patience patience;	/* for its next answer */
+	struct event *look;		/* while there are requests; NULL: never so far */
 	struct request *requests;
 	unsigned long seq;
 };
@@ -113,6 +120,65 @@ domain_to_sign(const struct conf *c, const struct spool_message *m, int *report)
 	return NULL;
 }
 
+/* ---- a sign that lives and does not answer ---- */
+
+static void look_later(struct signer *);
+
+/* It answers one after the other: the oldest is its next.  So many seconds are those of a sick disk. */
+static int64_t
+time_for_next(const struct signer *s)
+{
+	const struct request *r = s->requests;
+
+	while (r->next != NULL)
+		r = r->next;
+	return SIGNER_ANSWER_S + r->size / (1024 * 1024);
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct signer *s = arg;
+	int64_t now = clock_passed();
+	char why[64];
+
+	(void)fd;
+	(void)what;
+	if (s->requests == NULL)
+		return;
+	look_later(s);
+	if (s->channel != NULL && s->cut)
+		channel_shut(s->channel);
+	if (s->channel == NULL || s->cut || !patience_over(&s->patience, now, time_for_next(s)))
+		return;
+	s->cut = 1;
+	snprintf(why, sizeof why, "it has answered nothing for %" PRId64 " seconds", now - s->patience.since);
+	cut_ask(s->role, "sign", s->number, why);
+}
+
+static void
+look_later(struct signer *s)
+{
+	static const struct timeval tv = { PATIENCE_LOOK_S, 0 };
+
+	if (s->look == NULL && (s->look = evtimer_new(s->base, on_look, s)) == NULL)
+		alloc_failed();
+	if (!evtimer_pending(s->look, NULL) && event_add(s->look, &tv) == -1)
+		alloc_failed();
+}
+
+/* It has something to do, or did a part of it. */
+static void
+wait_for_next(struct signer *s)
+{
+	if (s->requests == NULL) {
+		patience_end(&s->patience);
+		return;
+	}
+	patience_begin(&s->patience, clock_passed());
+	look_later(s);
+}
+
 /* ---- requests ---- */
 
 /* sign SEQ DOMAIN REPORT OFFSET SIZE +fd */
@@ -171,8 +237,11 @@ signer_ask(struct signer *s, const struct spool_message *m, int fd, signer_fn *f
 		.offset = m->offset, .size = m->size, .fd = fd, .fn = fn, .arg = arg };
 	snprintf(r->id, sizeof r->id, "%s", m->env.id);
 	s->requests = r;
-	if (send_request(r) == 0)
+	if (send_request(r) == 0) {
+		if (!s->patience.waits)
+			wait_for_next(s);
 		return 1;
+	}
 	/* No descriptor for it. */
 	request_free(r);
 	return -1;
@@ -208,6 +277,7 @@ on_record(void *arg, struct order *o)
 	if (strcmp(o->v[0], "unsigned") == 0)
 		log_unsigned(r, o->v[2]);
 	request_done(r, strcmp(o->v[0], "signed") == 0 ? o->v[2] : strcmp(o->v[0], "unsigned") == 0 ? "" : NULL);
+	wait_for_next(s);
 }
 
 static void
@@ -218,20 +288,24 @@ on_gone(void *arg, const struct fail *f)
 	(void)f;
 	channel_free(s->channel);
 	s->channel = NULL;
+	patience_end(&s->patience);
 }
 
 static const struct channel_handlers handlers = { .record = on_record, .gone = on_gone };
 
 void
-signer_channel(struct signer *s, int fd)
+signer_channel(struct signer *s, int fd, unsigned number)
 {
 	struct request *r, *next;
 
 	channel_free(s->channel);
 	s->channel = channel_new(s->base, fd, &handlers, s);
+	s->number = number;
+	s->cut = 0;
 	for (r = s->requests; r != NULL; r = next) {
 		next = r->next;
 		if (r->tries >= SIGNER_TRIES || send_request(r) == -1)
 			request_done(r, NULL);
 	}
+	wait_for_next(s);
 }

@@ -9,6 +9,7 @@
 #include "spool_file.h"
 
 #define SIGNER_HEADER_MAX 32768	/* octets of a message that are looked through for From */
+#define SIGNER_ANSWER_S 300	/* for one answer of a role that has requests, and a second for each MiB; then it is killed */
 #define SIGNER_TRIES 3		/* of a role that died meanwhile; then the message is tried again later */
 
 struct event_base;
@@ -18,7 +19,7 @@ struct signer *signer_new(struct event_base *, const struct conf *, const char *
 void signer_take_conf(struct signer *, const struct conf *);	/* borrowed */
 
 /* The socket to a new role sign, which takes the place of the one before. */
-void signer_channel(struct signer *, int fd);
+void signer_channel(struct signer *, int fd, unsigned number);
 
 /*
  * fields: what goes in front of the message; NULL: it cannot be signed now.  "" where it cannot be signed ever, which was

@@ -162,10 +162,45 @@ test_unbound(void)
 	channel_free(c);
 }
 
+/* What an onlooker sees of one who does not read, reads, and is given up. */
+static void
+test_watched(void)
+{
+	struct seen mine;
+	struct fail f = FAIL_INIT;
+	static struct order o;
+	int other, i;
+	struct channel *c = open_pair(&other, &mine);
+	size_t sent, waiting;
+
+	for (i = 0; i < RECORDS; i++)
+		channel_send(c, "done", 4, -1);
+	turn(3);
+	sent = channel_sent(c);
+	waiting = channel_waiting(c);
+	unit_ok(waiting > 0 && sent + waiting == RECORDS, "%zu sent, %zu wait", sent, waiting);
+	turn(3);
+	unit_int(channel_sent(c), sent, "nothing goes through");
+	for (i = 0; i < 2000; i++)
+		order_recv(other, &o, &f);
+	turn(3);
+	unit_ok(channel_sent(c) > sent && channel_waiting(c) < waiting, "some does");
+	unit_int(channel_sent(c) + channel_waiting(c), RECORDS, "and none is lost");
+	order_send(other, "last", 4, -1, &f);
+	channel_shut(c);
+	unit_int(mine.gone, 0, "not from within the call");
+	turn(3);
+	unit_int(mine.records, 1, "what had come is taken");
+	unit_int(mine.gone, 1, "then it is gone");
+	channel_free(c);
+	close(other);
+}
+
 int
 main(void)
 {
 	base = event_base_new();
+	test_watched();
 	test_late(0);
 	test_late(1);
 	test_cut(0);
