@@ -14,6 +14,7 @@
 
 #include "alloc.h"
 #include "dns_answer.h"
+#include "file.h"
 #include "text.h"
 
 struct dns_query {
@@ -33,6 +34,7 @@ struct dns {
 	struct ub_ctx *ub;
 	struct ub_ctx *plain;		/* without an anchor; NULL: not needed yet */
 	char *anchor;
+	struct buf anchor_text;		/* as it was at the start: a role may not see the file any more */
 	char *resolver;
 	char *root_hints;
 	int timeout_ms;
@@ -327,16 +329,22 @@ struct dns *
 dns_new(struct event_base *base, const struct dns_conf *conf, struct fail *f)
 {
 	const char *anchor = conf->anchor != NULL ? conf->anchor : DNS_ROOT_ANCHOR;
+	struct buf text = BUF_INIT;
 	struct dns *dns;
 	struct ub_ctx *ub;
 
 	if (dns_check_anchor(anchor, f) == -1 || check_hints(conf->root_hints, f) == -1 ||
-	    (ub = context_new(base, anchor, conf->resolver, conf->root_hints, f)) == NULL)
+	    file_read(anchor, DNS_ANCHOR_MAX, &text, f) == -1)
 		return NULL;
+	if ((ub = context_new(base, anchor, conf->resolver, conf->root_hints, f)) == NULL) {
+		buf_clear(&text);
+		return NULL;
+	}
 	dns = xcalloc(1, sizeof *dns);
 	dns->base = base;
 	dns->ub = ub;
 	dns->anchor = xstrdup(anchor);
+	dns->anchor_text = text;
 	dns->resolver = conf->resolver != NULL ? xstrdup(conf->resolver) : nameservers();
 	dns->root_hints = conf->root_hints != NULL ? xstrdup(conf->root_hints) : NULL;
 	dns->timeout_ms = conf->timeout_ms > 0 ? conf->timeout_ms : DNS_TIMEOUT_DEFAULT;
@@ -409,17 +417,17 @@ diagnosed(struct diagnosis *d, enum dns_ill ill, const char *text)
 		alloc_failed();
 }
 
-/* True where a DS or DNSKEY of the anchor file fits one of the keys. */
+/* True where a DS or DNSKEY of the trust anchor fits one of the keys. */
 static int
-anchor_fits(const char *path, const ldns_rr_list *keys)
+anchor_fits(struct buf *anchor, const ldns_rr_list *keys)
 {
-	FILE *fp = fopen(path, "re");
+	FILE *fp = fmemopen(anchor->p, anchor->len, "r");
 	ldns_rr *rr = NULL;
 	int line = 0, fits = 0;
 	size_t i;
 
 	if (fp == NULL)
-		return 0;
+		alloc_failed();
 	while (!feof(fp) && !ferror(fp)) {
 		if (ldns_rr_new_frm_fp_l(&rr, fp, NULL, NULL, NULL, &line) != LDNS_STATUS_OK)
 			continue;
@@ -461,7 +469,7 @@ judge_root(struct diagnosis *d, const ldns_rr_list *keys, const ldns_rr_list *si
 		diagnosed(d, DNS_STRIPS,
 		    "the resolver strips DNSSEC: it answers the question for the root's "
 		    "keys without keys and signatures; use another one, or recursive");
-	else if (!anchor_fits(d->dns->anchor, keys)) {
+	else if (!anchor_fits(&d->dns->anchor_text, keys)) {
 		snprintf(text, sizeof text,
 		    "the trust anchor %.200s is wrong: it matches no key of the "
 		    "root that the resolver shows",
@@ -536,6 +544,7 @@ dns_free(struct dns *dns)
 	if (dns->plain != NULL)
 		ub_ctx_delete(dns->plain);
 	free(dns->anchor);
+	buf_clear(&dns->anchor_text);
 	free(dns->resolver);
 	free(dns->root_hints);
 	free(dns);

@@ -81,6 +81,8 @@ struct dns_answer {
 
 typedef void dns_fn(void *arg, const struct dns_answer *);
 
+#define DNS_ANCHOR_MAX (1024 * 1024)	/* octets of a file of trust anchors */
+
 struct dns_conf {
 	const char *anchor;	/* file of DS or DNSKEY records; NULL: DNS_ROOT_ANCHOR */
 	const char

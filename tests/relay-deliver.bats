@@ -152,6 +152,12 @@ stays_queued()
 	stays_queued wrong.test 'no TLSA record of mx.wrong.test matches'
 	stays_queued bogus-tlsa.test 'the TLSA lookup failed'
 	stays_queued no-starttls.dane.test 'STARTTLS is not offered'
+	# One domain's trouble is not the resolver's, nor the anchor's.
+	mail_to u@bogus-mx.test
+	await_log 'deferred to=u@bogus-mx.test .*bogus'
+	mail_to u@good.test
+	await_log 'delivered to=u@good.test '
+	run ! log_says ' dns-sick '
 }
 
 @test "put right, the queued message arrives: a TLSA record, a certificate" {

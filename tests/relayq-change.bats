@@ -177,15 +177,24 @@ is_locked()
 	RELAY_DELIVER=yes relay_conf "listen in 127.0.0.1@$RELAY_PORT type public domains relay.example sub.example" \
 	    "route default 127.0.0.1@$port" 'retry 1s'
 	relay_start
-	queue_up u@relay.example w@sub.example
+	queue_up u@relay.example w@sub.example x@relay.example
 	q hold "${IDS[0]}"
 	q delete "${IDS[1]}"
+	# What was wished of it can be taken back until then, and of the others nothing is.
+	q hold "${IDS[2]}"
+	q release "${IDS[2]}"
+	[ "$status" -eq 0 ]
+	[ "$output" = "${IDS[2]} release ok" ]
+	q release "${IDS[2]}"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"it is in queue/, not held"* ]]
 	kill $sink
 	grep -q "${IDS[1]} told to=delete answer=later" "$RELAY_LOG"
 	relay_await 20 grep -q "${IDS[0]} held" "$RELAY_LOG"
 	relay_await 20 grep -q "${IDS[1]} removed" "$RELAY_LOG"
+	relay_await 20 grep -q "${IDS[2]} waits" "$RELAY_LOG"
 	[ "$(ids_in hold)" = "${IDS[0]}" ]
-	[ -z "$(ids_in queue)" ]
+	[ "$(ids_in queue)" = "${IDS[2]}" ]
 }
 
 # PORT: without a connection, which would keep the sink busy.

@@ -83,17 +83,34 @@ tell(struct change *c, const char *id, enum control_answer answer, const struct 
 		c->status = tool_worse(c->status, TOOL_NO);
 }
 
+/* In queue/ it may be one that is to be held, or deleted, when its delivery ends: the relay knows. */
+static int
+may_be_wished(const struct change *c, enum spool_folder folder)
+{
+	return c->verb == CONTROL_RELEASE && folder == SPOOL_QUEUE && c->sock != -1;
+}
+
 /* What is damaged is deleted only: it has no place in the queue, nor a recipient that could be asked. */
 static int
-is_for(enum control_verb verb, enum spool_folder folder)
+is_for(const struct change *c, enum spool_folder folder)
 {
-	if (verb == CONTROL_DELETE)
+	if (c->verb == CONTROL_DELETE || may_be_wished(c, folder))
 		return 1;
-	return folder == (verb == CONTROL_RELEASE ? SPOOL_HOLD : SPOOL_QUEUE);
+	return folder == (c->verb == CONTROL_RELEASE ? SPOOL_HOLD : SPOOL_QUEUE);
 }
 
 static void
-change_one(struct change *c, const struct found *w)
+tell_not_there(struct change *c, const char *id, enum spool_folder folder)
+{
+	struct fail f = FAIL_INIT;
+
+	fail(&f, FAIL_POLICY, "it is in %s/%s", spool_folder_name(folder), c->verb == CONTROL_RELEASE ? ", not held" : "");
+	tell(c, id, CONTROL_FAILED, &f);
+}
+
+/* named: by its ID, not among others. */
+static void
+change_one(struct change *c, const struct found *w, int named)
 {
 	char id[SPOOL_ID_SIZE];
 	struct fail f = FAIL_INIT;
@@ -101,17 +118,20 @@ change_one(struct change *c, const struct found *w)
 
 	c->n++;
 	snprintf(id, sizeof id, "%.*s", SPOOL_ID_LEN, w->file);
-	if (!is_for(c->verb, w->folder)) {
-		fail(&f, FAIL_POLICY, "it is in %s/%s", spool_folder_name(w->folder),
-		    c->verb == CONTROL_RELEASE ? ", not held" : "");
-		tell(c, id, CONTROL_FAILED, &f);
+	if (!is_for(c, w->folder)) {
+		tell_not_there(c, id, w->folder);
 		return;
 	}
 	if (c->sock == -1 || w->folder == SPOOL_BAD)
 		answer = change_here(c, w, &f) == 0 ? CONTROL_OK : f.err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
 	else if ((answer = control_ask(c->sock, c->verb, w->file, &f)) == -1)
 		answer = CONTROL_FAILED;
-	tell(c, id, (enum control_answer)answer, &f);
+	if (answer != CONTROL_ABSENT || !may_be_wished(c, w->folder))
+		tell(c, id, (enum control_answer)answer, &f);
+	else if (named)
+		tell_not_there(c, id, w->folder);
+	else
+		c->n--;
 }
 
 /* ---- which messages ---- */
@@ -126,7 +146,7 @@ change_named(struct change *c, const struct spool *s, const char *id)
 		c->status = tool_worse(c->status, got);
 		return;
 	}
-	change_one(c, &w);
+	change_one(c, &w, 1);
 	spool_message_clear(&w.m);
 }
 
@@ -157,7 +177,7 @@ change_folder(struct change *c, const struct spool *s, enum spool_folder folder)
 			continue;
 		snprintf(w.file, sizeof w.file, "%s", file);
 		if ((chosen = is_chosen(c, s, folder, file, &f)) == 1)
-			change_one(c, &w);
+			change_one(c, &w, 0);
 		else if (chosen == -1)
 			c->status = tool_worse(c->status, tool_failed(&f));
 		f = (struct fail)FAIL_INIT;
@@ -193,7 +213,7 @@ change(const struct spool *s, const struct settings *o, char **id, enum control_
 	for (; *id != NULL; id++)
 		change_named(&c, s, *id);
 	if (o->all || o->destination != NULL) {
-		if (verb != CONTROL_RELEASE)
+		if (verb != CONTROL_RELEASE || c.sock != -1)
 			change_folder(&c, s, SPOOL_QUEUE);
 		if (verb == CONTROL_RELEASE || verb == CONTROL_DELETE)
 			change_folder(&c, s, SPOOL_HOLD);

@@ -282,6 +282,18 @@ change_active(struct active *a, enum control_verb verb)
 	return a->hold || a->drop ? CONTROL_LATER : CONTROL_OK;
 }
 
+int
+dispatch_unwish(struct dispatch *d, const char *id)
+{
+	struct sched_message *m = sched_find(d->sched, id);
+	struct active *a = m != NULL && m->out ? m->arg : NULL;
+
+	if (a == NULL || !(a->hold || a->drop))
+		return 0;
+	a->hold = a->drop = 0;
+	return 1;
+}
+
 static enum control_answer
 retry_now(struct dispatch *d, struct sched_message *m, struct fail *f)
 {

@@ -69,6 +69,9 @@ int dispatch_has(const struct dispatch *, const char *id);
  */
 enum control_answer dispatch_change(struct dispatch *, enum control_verb, const char *id, struct fail *);
 
+/* Takes a wish back that it be held, or deleted, when what is being delivered of it is over; 0: there was none. */
+int dispatch_unwish(struct dispatch *, const char *id);
+
 /* Messages that wait for a domain alone or are under way there. */
 void dispatch_queued(const struct dispatch *, const char *domain, struct alerting_queued *);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,13 +69,17 @@ answer_of(int rc, const struct fail *f)
 	return f->err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
 }
 
-/* From hold/ back into the queue, where it is due at once.  Two of one ID cannot be told apart there: the second, a
+/* It is not held yet, and will not be; or from hold/ back into the queue, where it is due at once.  Two of one ID cannot be told apart there: the second, a
  * copy that somebody put into hold/, would lie in queue/ and be tried by nobody. */
 static enum control_answer
 release(struct ear *s, const char *file, const struct spool_name *n, struct fail *f)
 {
 	struct spool_name now = *n;
 
+	if (dispatch_unwish(s->dispatch, n->id))
+		return CONTROL_OK;
+	if (faccessat(s->spool->dir[SPOOL_HOLD], file, F_OK, AT_SYMLINK_NOFOLLOW) == -1)
+		return fail_errno(f, "%s", file) == -1 && f->err == ENOENT ? CONTROL_ABSENT : CONTROL_FAILED;
 	if (dispatch_has(s->dispatch, n->id)) {
 		fail(f, FAIL_POLICY, "another message in queue/ has its ID; it stays in hold/");
 		return CONTROL_FAILED;
