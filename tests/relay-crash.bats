@@ -442,7 +442,7 @@ key_copies()
 	queue=$(relay_role queue)
 	message_gets '354 250'
 	id=$(relay_ids)
-	grep -q "$id accepted session=in-1" log || in=in-2
+	grep -q "$id accepted session=in-1" log || in="in-2"
 	relay_faults 'sync /spool 1 delay=3000000 *'
 	# A round that takes so long, of an honest message; the others come meanwhile.
 	say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'Subject: x\r\n\r\nx\r\n.\r\n' = 'QUIT\r\n' > said 3>&- &

@@ -127,6 +127,7 @@ TEXT=('DATA\r\n' '=' 'Subject: x\r\n\r\nx\r\n.\r\n' '=' 'QUIT\r\n')
 	# The client asks to renegotiate: refused, and the session goes on or ends, but never negotiates.  It keeps its input
 	# open until the answer is there.
 	: > renegotiation
+	# shellcheck disable=SC2094 # it reads what is written meanwhile
 	openssl s_client -connect "127.0.0.1:$RELAY_PORT" -tls1_2 > renegotiation 2>&1 \
 	    < <(relay_await 10 grep -q ' ESMTP' renegotiation; printf 'R\n'
 		relay_await 10 grep -q 'no renegotiation' renegotiation; printf 'QUIT\r\n') || :
