@@ -152,6 +152,8 @@ go_on_for()
 	await_reports 2
 	report_has '^Subject: Undelivered mail' '^Action: failed' '^Status: 4\.4\.7'
 	report_dates Date 432000
+	log_says "$id failed to=u@dead.test reason=\"4\.4\.7 not delivered within 5d; last: .*4\.4\.1 "
+	[ "$(grep -c "$id failed " "$RELAY_LOG")" -eq 1 ]
 	[ -z "$(relay_ids)" ]
 	# Never more than four hours and a fifth between two tries, never less than five minutes less a fifth but for the two
 	# that the notice and the end ask for.
@@ -210,6 +212,7 @@ go_on_for()
 	go_on_for 18300
 	await_reports 0
 	log_says ' double-bounce from='
+	log_says ' failed to=nobody@d5.test reason="4\.4\.7 not delivered within 3h; last: '
 	go_on_for 22500
 	await_reports 1
 	report_has '^Action: failed' '^Status: 4\.4\.7'

@@ -458,6 +458,23 @@ bounce(struct active *a)
 	d->conf.submit(d->conf.arg, id, on_bounce_committed, a);
 }
 
+/* As of one that a host refuses: whoever looks for what became of it looks for this line. */
+static void
+log_expired(const struct active *a, const struct spool_rcpt *r)
+{
+	char period[TEXT_PERIOD_MAX];
+	struct log_line l;
+	char *reason = xasprintf("4.4.7 not delivered within %s%s%s",
+	    text_period(period, notice_lifetime(&a->d->conf.conf->notice, &a->msg.env)),
+	    r->said != NULL ? BOUNCE_LAST : "", r->said != NULL ? r->said : "");
+
+	log_event(&l, LOG_LEVEL_INFO, a->name.id, spool_rcpt_state_name(SPOOL_RCPT_FAILED));
+	log_key(&l, "to", r->address);
+	log_key(&l, "reason", reason);
+	log_send(&l);
+	free(reason);
+}
+
 /* The sender is to read what the host said all the time (RFC 3463 3.5: of the last attempt). */
 static void
 expire(struct active *a)
@@ -470,6 +487,7 @@ expire(struct active *a)
 
 		if (!active_is_open(r))
 			continue;
+		log_expired(a, r);
 		text = xasprintf(BOUNCE_EXPIRED "%s%s", r->said != NULL ? BOUNCE_LAST : "",
 		    r->said != NULL ? r->said : "");
 		active_result(a, i, SPOOL_RCPT_FAILED, text);
