@@ -171,7 +171,7 @@ record()
 	record spool/queue/$ONE* "0 deferred 1795305600 mx.dest.test[192.0.2.9]:%20451%204.3.0%20busy%1B" \
 	    "1 deferred 1795305700 mx.dest.test[192.0.2.9]:%20452%204.2.2%20a%20long%20story%20of%20a%20full%20mailbox"
 	run -0 relayq -s spool list
-	[ "${lines[1]}" = "    due $(date -u -d @$soon +%FT%TZ) (mx.dest.test[192.0.2.9]: 452 4.2.2 a long story of a full mailbox)" ] ||
+	[ "${lines[1]}" = "    due $(date -u -d @$soon +%FT%TZ) (<b@dest.test>: mx.dest.test[192.0.2.9]: 452 4.2.2 a long story of a full mailbox)" ] ||
 	    { echo "$output"; return 1; }
 	[ "${#lines[@]}" -eq 2 ]
 	run -0 relayq -v -s spool list
@@ -180,14 +180,28 @@ record()
 	[ "${#lines[@]}" -eq 4 ]
 	# On a terminal the reason is one line of it.
 	run -0 script -qec "stty cols 50; relayq -s spool list" /dev/null
-	[ "${lines[1]%$'\r'}" = "    due $(date -u -d @$soon +%FT%TZ) (mx.dest.test[192...." ] || { echo "$output"; return 1; }
+	[ "${lines[1]%$'\r'}" = "    due $(date -u -d @$soon +%FT%TZ) (<b@dest.test>: mx..." ] || { echo "$output"; return 1; }
 	# Who has it waits for nothing; what is held is due never.
 	record spool/queue/$ONE* "1 delivered 1795305800 250%20ok"
 	mv spool/queue/$ONE* spool/hold/
 	run -0 relayq -s spool list
-	[ "${lines[1]}" = '    held (mx.dest.test[192.0.2.9]: 451 4.3.0 busy\x1b)' ] || { echo "$output"; return 1; }
+	[[ ${lines[0]} == *' <from@example.org> <a@dest.test>' ]] || { echo "$output"; return 1; }
+	[ "${lines[1]}" = '    held (<a@dest.test>: mx.dest.test[192.0.2.9]: 451 4.3.0 busy\x1b)' ] || { echo "$output"; return 1; }
 	run -0 relayq -v -s spool list
 	[ "${#lines[@]}" -eq 3 ]
+}
+
+@test "list: whoever is done is not named" {
+	mkspool "spool/hold/$TWO,1795305700" $TWO '<>' '<ok@foo.test>' '<u@down.test>' '<no@foo.test>' '<v@down.test>' < /dev/null
+	record spool/hold/$TWO* "0 delivered 1795305600 250%20ok" "2 closed 1795305600 550%20no" \
+	    "3 deferred 1795305600 4.4.1%20refused"
+	run -0 relayq -s spool list
+	[[ ${lines[1]} == *' <> <u@down.test> +1' ]] || { echo "$output"; return 1; }
+	[ "${lines[2]}" = '    held (<v@down.test>: 4.4.1 refused)' ] || { echo "$output"; return 1; }
+	# All are done: the message is about to go.
+	record spool/hold/$TWO* "1 delivered 1795305700 250%20ok" "3 delivered 1795305700 250%20ok"
+	run -0 relayq -s spool list
+	[[ ${lines[1]} == *' <> <ok@foo.test> +3' ]] || { echo "$output"; return 1; }
 }
 
 @test "an empty spool" {

@@ -31,6 +31,18 @@ waits(const struct spool_rcpt *r)
 	return r->state == SPOOL_RCPT_WAITING || r->state == SPOOL_RCPT_DEFERRED;
 }
 
+size_t
+list_waiting(const struct spool_envelope *e, size_t *first)
+{
+	size_t i, n = 0;
+
+	*first = 0;
+	for (i = 0; i < e->nrcpts; i++)
+		if (waits(&e->rcpt[i]) && n++ == 0)
+			*first = i;
+	return n > 0 ? n : e->nrcpts;
+}
+
 /* The newest answer for one who waits; NULL: none. */
 static const struct spool_rcpt *
 last_answer(const struct spool_envelope *e)
@@ -55,9 +67,22 @@ put_line(const struct buf *b, size_t room)
 }
 
 static void
-add_reason(struct buf *b, const char *said)
+add_address(struct buf *b, const char *address)
+{
+	buf_puts(b, "<");
+	buf_escape(b, address, strlen(address));
+	buf_puts(b, ">");
+}
+
+/* about: NULL where it stands before it. */
+static void
+add_reason(struct buf *b, const char *about, const char *said)
 {
 	buf_puts(b, "(");
+	if (about != NULL) {
+		add_address(b, about);
+		buf_puts(b, ": ");
+	}
 	buf_escape(b, said, strlen(said));
 	buf_puts(b, ")");
 }
@@ -84,11 +109,11 @@ print_rcpts(const struct spool_envelope *e)
 
 		if (!waits(&e->rcpt[i]))
 			continue;
-		buf_puts(&b, INDENT "<");
-		buf_escape(&b, e->rcpt[i].address, strlen(e->rcpt[i].address));
-		buf_printf(&b, "> %s ", spool_rcpt_state_name(e->rcpt[i].state));
+		buf_puts(&b, INDENT);
+		add_address(&b, e->rcpt[i].address);
+		buf_printf(&b, " %s ", spool_rcpt_state_name(e->rcpt[i].state));
 		if (e->rcpt[i].said != NULL)
-			add_reason(&b, e->rcpt[i].said);
+			add_reason(&b, NULL, e->rcpt[i].said);
 		else
 			b.p[--b.len] = '\0';
 		put_line(&b, 0);
@@ -106,7 +131,7 @@ list_beneath(const struct found *w, int verbose)
 		return;
 	add_due(&b, w);
 	if (!verbose && last != NULL) {
-		add_reason(&b, last->said);
+		add_reason(&b, last->address, last->said);
 		put_line(&b, width());
 	} else {
 		b.p[--b.len] = '\0';

@@ -195,14 +195,15 @@ print_line(const struct found *w)
 {
 	const struct spool_envelope *e = &w->m.env;
 	char when[TEXT_TIME_MAX];
+	size_t first, n = list_waiting(e, &first);
 
 	printf("%s %-5s %s %9" PRId64 " ", e->id, spool_folder_name(w->folder),
 	    text_time(when, e->arrived), w->m.size);
 	put_address(e->from);
 	putchar(' ');
-	put_address(e->rcpt[0].address);
-	if (e->nrcpts > 1)
-		printf(" +%zu", e->nrcpts - 1);
+	put_address(e->rcpt[first].address);
+	if (n > 1)
+		printf(" +%zu", n - 1);
 	putchar('\n');
 }
 

@@ -27,6 +27,9 @@ struct found {
 /* By ID or file name; NO (told) where there is none.  With YES spool_message_clear(&w->m) is owed. */
 enum tool_exit find_message(const struct spool *, const char *id, struct found *w);
 
+/* How many recipients wait, and in first the first of them; where all are done all count. */
+size_t list_waiting(const struct spool_envelope *, size_t *first);
+
 /* What list says beneath the line of a message, if anything: when it is due, and why it waits. */
 void list_beneath(const struct found *, int verbose);
 
