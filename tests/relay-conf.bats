@@ -133,6 +133,20 @@ fails_with()
 	done
 }
 
+@test "-n warns of a route whose port stands for another protocol" {
+	local row want tls='port 465 speaks TLS first as a rule, and protocol is smtp: is protocol smtps meant?'
+	local clear='speaks clear text first, with STARTTLS, as a rule, and protocol is smtps: is protocol smtp meant?'
+	for row in "smart.test@465|$tls" "a.test,b.test@465,c.test@465 protocol smtp|$tls" \
+	    "smart.test@25 protocol smtps|port 25 $clear" "smart.test@587 protocol smtps|port 587 $clear" \
+	    'smart.test|' 'smart.test@587|' 'smart.test protocol smtps|' 'smart.test@465 protocol smtps|' \
+	    'smart.test@2525 protocol smtps|' 'smart.test@465 protocol lmtp|' 'unix:/run/x protocol lmtp|'; do
+		relay_conf "listen in 127.0.0.1@$RELAY_PORT type private" "route default ${row%|*}"
+		run -0 --separate-stderr smtp-relay -n -c conf
+		want=${row##*|}
+		[ "$stderr" = "${want:+smtp-relay: conf: warning: route default: $want}" ] || { echo "$row: $stderr"; return 1; }
+	done
+}
+
 @test "-n warns of a route that leads back to a listener" {
 	local row
 	for row in '127.0.0.1@2525 127.0.0.1@2525 1' '127.0.0.1@2525 127.0.0.1@2526 0' \
