@@ -381,14 +381,27 @@ put_said(struct buf *b, const struct dsn_rcpt *r)
 	buf_clear(&before);
 }
 
+/* NULL: nothing is to be said. */
+static const char *
+advice_of(const struct dsn_rcpt *r)
+{
+	const char *tls = dsn_advice_tls(r->cause, r->action == DSN_DELAYED);
+
+	if (r->action == DSN_DELAYED || (r->action == DSN_FAILED && r->expired && tls != NULL))
+		return tls;
+	return r->action == DSN_FAILED ? dsn_advice(r->status) : NULL;
+}
+
 static void
 put_rcpt_words(struct buf *b, const struct dsn_rcpt *r)
 {
+	const char *advice = advice_of(r);
+
 	buf_puts(b, EOL "  <");
 	put_utf8(b, r->address);
 	buf_puts(b, ">" EOL);
-	if (r->action == DSN_FAILED)
-		put_paragraph(b, "    ", NULL, dsn_advice(r->status));
+	if (advice != NULL)
+		put_paragraph(b, "    ", NULL, advice);
 	if (!is_blank(r->text))
 		put_said(b, r);
 	if (r->action == DSN_DELAYED && r->retry_until != 0) {

@@ -39,6 +39,7 @@ struct dsn_rcpt {
 	const char *status;		/* "5.1.1"; what is none, or not of the action, becomes 5.0.0 and the like */
 	const char *remote;		/* the host that answered */
 	const char *text;		/* its reply, "550 5.1.1 no such user", or our reason */
+	const char *cause;		/* where the text is our own: the status that goes with it; else NULL */
 	int replied;			/* the text is a reply of the remote host */
 	int expired;			/* DSN_FAILED: it waited too long; the text is the last that was said */
 	int64_t attempted;		/* the last time */

@@ -88,3 +88,21 @@ dsn_advice(const char *status)
 	}
 	return "The reason is below. If it does not help you, show this to those who run your mail.";
 }
+
+#define NOT_OFFERED "The receiving host offers no encryption, without which no mail goes there from here, so the mail "
+#define NOT_SHOWN "The receiving host did not show who it is, or encryption with it failed, so the mail "
+#define KEPT "is kept back. You need do nothing."
+#define GIVEN_UP "was kept back until its time was over. Reach the recipient by other means, and show this to those who " \
+    "run your mail."
+
+const char *
+dsn_advice_tls(const char *status, int late)
+{
+	const char *at = status != NULL ? strchr(status, '.') : NULL;
+
+	if (at != NULL && strcmp(at, ".7.4") == 0)
+		return late ? NOT_OFFERED KEPT : NOT_OFFERED GIVEN_UP;
+	if (at != NULL && strcmp(at, ".7.5") == 0)
+		return late ? NOT_SHOWN KEPT : NOT_SHOWN GIVEN_UP;
+	return NULL;
+}

@@ -209,6 +209,10 @@ record()
 	run relayq -s spool list
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
+	run -0 script -qec "relayq -s spool list" /dev/null
+	[ "${output%$'\r'}" = 'Mail queue is empty' ]
+	run -0 script -qec "relayq -j -s spool list" /dev/null
+	[ -z "$output" ]
 }
 
 @test "show" {

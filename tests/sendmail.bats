@@ -329,6 +329,8 @@ line out)" ]]
 
 @test "-bs speaks SMTP with the relay; mailq lists" {
 	start
+	ends 0 mailq
+	[ "$output" = 'Mail queue is empty' ]
 	printf 'EHLO x.test\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\nDATA\r\nSubject: x\r\n\r\nhi\r\n.\r\nQUIT\r\n' > in
 	# One at a time: the relay takes no pipelining before EHLO's answer.
 	python3 - <<-'END'

@@ -300,12 +300,13 @@ print_damaged(const char *file, const struct fail *why, int json)
 }
 
 static enum tool_exit
-list_file(const struct spool *s, enum spool_folder folder, const char *file, const struct settings *o)
+list_file(const struct spool *s, enum spool_folder folder, const char *file, const struct settings *o, size_t *listed)
 {
 	struct fail f = FAIL_INIT;
 	struct found w;
 	int got = read_found(s, folder, file, &w, &f);
 
+	*listed += got != 0;
 	if (got == -1 && folder == SPOOL_BAD && f.kind == FAIL_INPUT)
 		return print_damaged(file, &f, o->json);
 	if (got == -1)
@@ -322,10 +323,19 @@ list_file(const struct spool *s, enum spool_folder folder, const char *file, con
 	return got == -1 ? tool_failed(&f) : TOOL_YES;
 }
 
+/* Programs that call mailq look for these words; those that call relayq list, for lines. */
+static void
+tell_empty(const struct settings *o)
+{
+	if (o->mailq || (!o->json && isatty(STDOUT_FILENO)))
+		puts("Mail queue is empty");
+}
+
 static enum tool_exit
 list(const struct spool *s, const struct settings *o, char **unused)
 {
 	enum tool_exit status = TOOL_YES;
+	size_t listed = 0;
 	struct fail f = FAIL_INIT;
 	struct spool_scan scan;
 	const char *file;
@@ -336,11 +346,13 @@ list(const struct spool *s, const struct settings *o, char **unused)
 		if (spool_scan_open(&scan, s->dir[folders[i]], &f) == -1)
 			return tool_failed(&f);
 		while (!ferror(stdout) && (file = spool_scan_next(&scan, &f)) != NULL)
-			status = tool_worse(status, list_file(s, folders[i], file, o));
+			status = tool_worse(status, list_file(s, folders[i], file, o, &listed));
 		spool_scan_close(&scan);
 		if (f.kind != FAIL_NONE)
 			return tool_failed(&f);
 	}
+	if (listed == 0)
+		tell_empty(o);
 	return status;
 }
 
@@ -691,16 +703,19 @@ main(int argc, char **argv)
 	enum tool_exit status = TOOL_YES;
 	char *dir;
 
-	tool_init("relayq", usage);
+	o.mailq = argc > 0 && strcmp(argv[0], "mailq") == 0;
+	tool_init(o.mailq ? "mailq" : "relayq", usage);
 	tool_synopsis(any_synopsis);
 	read_options(argc, argv, &o);
 	command = command_or_usage(argc - optind, argv + optind, &o);
 	if (command->operands == FILES)
 		return tool_finish(command->run(&s, &o, argv + optind + 1));
 	dir = find_spool(&o, &f);
-	if (dir != NULL && command->run == list && is_unused(dir))
+	if (dir != NULL && command->run == list && is_unused(dir)) {
 		talk(dir, "nothing waits: no relay has used this spool yet");
-	else if (dir == NULL || spool_open(&s, dir, &f) == -1)
+		if (o.mailq)
+			tell_empty(&o);
+	} else if (dir == NULL || spool_open(&s, dir, &f) == -1)
 		status = tool_failed(&f);
 	else
 		status = command->run(&s, &o, argv + optind + 1);

@@ -13,6 +13,7 @@ struct settings {
 	const char *destination;	/* for changes: those with a recipient there; NULL: not named */
 	int all;			/* for changes: every message of the folder */
 	int json;
+	int mailq;			/* called by that name, as by smtp-relay under it: an empty list is told */
 	int verbose;			/* for list: all that is known of each recipient who waits */
 };
 

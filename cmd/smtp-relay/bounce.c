@@ -74,6 +74,7 @@ struct said {
 	const char *text;	/* borrowed; NULL: none */
 	int replied, expired;
 	char status[16];
+	char cause[16];		/* our own words' status; "": a host's, or none */
 };
 
 static void
@@ -94,6 +95,8 @@ take_apart(struct said *s, const char *said, char class)
 		s->text = colon + 2;
 	}
 	s->replied = is_reply(s->text);
+	if (s->text != NULL && !s->replied)
+		status_of(s->text, '4', s->cause);
 	if (s->expired)
 		snprintf(s->status, sizeof s->status, "4.4.7");
 	else
@@ -167,7 +170,7 @@ fill_rcpts(const struct spool_message *m, enum bounce_kind kind, int64_t until, 
 		to[n] = (struct dsn_rcpt){ .address = r->address, .original = told[n].original,
 			.action = (enum dsn_action)action, .status = told[n].said.status, .remote = told[n].said.host,
 			.text = told[n].said.text, .replied = told[n].said.replied, .expired = told[n].said.expired,
-			.attempted = r->when, .retry_until = until };
+			.cause = told[n].said.cause, .attempted = r->when, .retry_until = until };
 		n++;
 	}
 	return n;
@@ -189,17 +192,15 @@ read_original(const struct spool_message *m, int full, struct dsn *d)
 	return p;
 }
 
-/* "name (address)", or the address alone as a literal; NULL: nobody, it was made here. */
+/* "name (address)", or the address alone as a literal; NULL: nobody, it was made here, or one of this machine's unix sockets. */
 static char *
 client_of(const struct spool_envelope *e)
 {
-	if (e->client == NULL)
+	if (e->client == NULL || !text_is_address(e->client))
 		return NULL;
 	if (e->client_name != NULL)
 		return xasprintf("%s (%s)", e->client_name, e->client);
-	if (text_is_address(e->client))
-		return xasprintf("[%s%s]", strchr(e->client, ':') != NULL ? "IPv6:" : "", e->client);
-	return xstrdup(e->client);
+	return xasprintf("[%s%s]", strchr(e->client, ':') != NULL ? "IPv6:" : "", e->client);
 }
 
 static int

@@ -755,7 +755,7 @@ speak_smtp(const struct mail *m)
 	return EX_OK;
 }
 
-/* relayq stands beside us. */
+/* relayq stands beside us; by its name it knows for whom it is. */
 static void __attribute__((noreturn))
 become_relayq(const char *conf)
 {
@@ -766,9 +766,9 @@ become_relayq(const char *conf)
 		self[n] = '\0';
 		if ((slash = strrchr(self, '/')) != NULL)
 			strcpy(slash + 1, "relayq");
-		execl(self, "relayq", "-c", conf, "list", (char *)NULL);
+		execl(self, "mailq", "-c", conf, "list", (char *)NULL);
 	}
-	execlp("relayq", "relayq", "-c", conf, "list", (char *)NULL);
+	execlp("relayq", "mailq", "-c", conf, "list", (char *)NULL);
 	talk(NULL, "relayq: %s", strerror(errno));
 	_exit(EX_OSFILE);
 }

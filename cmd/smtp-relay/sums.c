@@ -113,6 +113,10 @@ print_sums(const struct tlsrpt_sums *s, const char *domain, int json)
 	for (i = 0; i < s->ndomains; i++)
 		if (print_one(s, s->domain[i], json, &f) == -1)
 			return tool_failed(&f);
+	if (s->ndomains == 0 && s->others == 0) {
+		talk(NULL, "nothing was counted today");
+		return TOOL_NO;
+	}
 	if (s->others > 0)
 		talk(NULL, "%" PRIu64 " sessions are in no report: there is no room for more domains and policies", s->others);
 	return TOOL_YES;

@@ -19,7 +19,7 @@ static const struct dsn_rcpt all_actions[] = {
 	    .status = "5.1.1", .remote = "mx1.example.com", .replied = 1, .attempted = 1700000050,
 	    .text = "550 5.1.1 no such user here; look at https://www.example.com/why for what to do next" },
 	{ .address = "carol@example.net", .action = DSN_DELAYED, .status = "4.7.5",
-	    .text = "no TLSA record of mx.example.net matches", .attempted = 1700000060,
+	    .text = "no TLSA record of mx.example.net matches", .cause = "4.7.5", .attempted = 1700000060,
 	    .retry_until = 1700432000 },
 	{ .address = "dave@example.com", .action = DSN_FAILED, .status = "4.4.7",
 	    .text = "connection refused", .expired = 1 },
@@ -81,6 +81,8 @@ static const struct row {
 	    "It is late, but is still tried, for (do not send it again):\n"
 	    "\n"
 	    "  <carol@example.net>\n"
+	    "    The receiving host did not show who it is, or encryption with it failed,\n"
+	    "    so the mail is kept back. You need do nothing.\n"
 	    "    no TLSA record of mx.example.net matches\n"
 	    "    It is tried until Sun, 19 Nov 2023 22:13:20 +0000.\n"
 	    "\n"

@@ -112,12 +112,30 @@ test_advice(void)
 		    says[i].status != NULL ? says[i].status : "none");
 }
 
+static void
+test_advice_tls(void)
+{
+	static const char *const others[] = { NULL, "", "x", "4.4.7", "4.7.0", "4.7.50", "5.7.30", "4.4.1" };
+	size_t i;
+
+	unit_str(dsn_advice_tls("4.7.5", 1), "The receiving host did not show who it is, or encryption with it failed, so the "
+	    "mail is kept back. You need do nothing.", "late, not shown");
+	unit_str(dsn_advice_tls("4.7.4", 1), "The receiving host offers no encryption, without which no mail goes there from "
+	    "here, so the mail is kept back. You need do nothing.", "late, not offered");
+	unit_ok(strstr(dsn_advice_tls("4.7.5", 0), "was kept back until its time was over") != NULL, "over, not shown");
+	unit_ok(strstr(dsn_advice_tls("4.7.4", 0), "was kept back until its time was over") != NULL, "over, not offered");
+	for (i = 0; i < sizeof others / sizeof others[0]; i++)
+		unit_ok(dsn_advice_tls(others[i], 1) == NULL && dsn_advice_tls(others[i], 0) == NULL, "another reason: %s",
+		    others[i] != NULL ? others[i] : "none");
+}
+
 int
 main(void)
 {
 	test_rows();
 	test_once();
 	test_advice();
+	test_advice_tls();
 	unit_int(notice_standard.lifetime, 5 * D, "five days");
 	return unit_done();
 }
