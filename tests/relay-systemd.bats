@@ -39,6 +39,11 @@ low_port()
 	local p=$RELAY/p
 	make -s -C "$BATS_TEST_DIRNAME/.." -o "$BUILD/flags" BUILD="$(realpath "$BUILD")" BIN="$(realpath "$BIN")" PREFIX="$p" install > /dev/null
 	grep -qx "ExecStart=$p/bin/smtp-relay -F" "$p/share/mtatls/systemd/mtatls-relay.service"
+	# The configuration is looked at before the relay is told.
+	diff <(sed -n 's/^ExecReload=//p' "$p/share/mtatls/systemd/mtatls-relay.service") - <<-END
+		/bin/sh -c 'exec $p/bin/smtp-relay -n > /dev/null'
+		/bin/kill -HUP \$MAINPID
+	END
 	run -0 systemd-analyze verify --man=no "$p/share/mtatls/systemd/mtatls-relay.service"
 	[ -z "$output" ] || { echo "$output"; return 1; }
 	run -0 systemd-analyze security --offline=yes --threshold=45 "$p/share/mtatls/systemd/mtatls-relay.service"
@@ -70,9 +75,12 @@ low_port()
 	run say "$low" = 'EHLO c\r\n' = 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'MAIL FROM:<a@b.test>\r\n' = 'RCPT TO:<c@d.test>\r\n' = \
 	    'DATA\r\n' = 'x\r\n.\r\n' = 'QUIT\r\n'
 	[[ $output == *'354 250 221 closed' ]] || { echo "$output"; return 1; }
+	run -0 strace -f -qq -o "$RELAY/calls-n" setpriv --no-new-privs --bounding-set="$caps" --inh-caps="$caps" \
+	    sh -c "exec smtp-relay -n -c conf > /dev/null"
 	kill -HUP "$RELAY_PID"
 	relay_await 30 grep -q 'master reloaded' "$RELAY_LOG"
 	relay_stop
+	cat calls-n >> calls
 	unknown=$(sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' calls | sort -u |
 	    grep -vxF -f <(for set in $(value_of SystemCallFilter); do allowed "$set"; done) || :)
 	[ -z "$unknown" ] || { echo "not in the filter: $unknown"; return 1; }

@@ -370,7 +370,7 @@ odd_message()
 	relay_await 20 log_has 'reload-failed .*dkim sender.test rsa'
 	sed -i '/^dkim/d' conf
 	kill -HUP "$RELAY_PID"
-	relay_await 20 log_has 'reload-failed .*dkim has another value: that needs a restart'
+	relay_await 20 log_has 'reload-failed reason="the first dkim line, or none of them any more, needs a restart"'
 }
 
 @test "the configuration: keys of the store, what is refused, what is warned of, and the records" {

@@ -1090,11 +1090,12 @@ needs_restart(const struct conf *old, const struct conf *new, struct fail *f)
 		what = "alert-hook";
 	else if (!text_same(old->alert.user, new->alert.user))
 		what = "alert-user";
+	if (what != NULL)
+		fail(f, FAIL_POLICY, "%s has another value: that needs a restart", what);
 	else if ((old->ndkim > 0) != (new->ndkim > 0))
-		what = "dkim";
-	if (what == NULL)
+		fail(f, FAIL_POLICY, "the first dkim line, or none of them any more, needs a restart");
+	else
 		return 0;
-	fail(f, FAIL_POLICY, "%s has another value: that needs a restart", what);
 	return 1;
 }
 
