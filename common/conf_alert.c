@@ -110,18 +110,10 @@ conf_alert_before(struct conf_alert *c, const struct table_line *l, struct fail 
 	return 0;
 }
 
-static void
-put_span(struct buf *b, int64_t seconds)
-{
-	if (seconds % 86400 == 0)
-		buf_printf(b, "%lldd", (long long)seconds / 86400);
-	else
-		buf_printf(b, "%llds", (long long)seconds);
-}
-
 void
 conf_alert_print(const struct conf_alert *c, struct buf *b)
 {
+	char interval[TEXT_PERIOD_MAX], before[TEXT_PERIOD_MAX];
 	size_t i;
 
 	if (c->n == 0 && c->hook == NULL)
@@ -135,9 +127,6 @@ conf_alert_print(const struct conf_alert *c, struct buf *b)
 	}
 	if (c->hook != NULL && c->user != NULL)
 		buf_printf(b, " as %s", c->user);
-	buf_puts(b, ", within ");
-	put_span(b, c->interval);
-	buf_puts(b, " not again, of identities ");
-	put_span(b, c->before);
-	buf_puts(b, " before their end\n");
+	buf_printf(b, ", within %s not again, of identities %s before their end\n", text_period(interval, c->interval),
+	    text_period(before, c->before));
 }

@@ -37,8 +37,14 @@ conf_file_words(enum conf_file which, struct fail *f)
 int
 conf_file_failed(const struct conf *c, enum conf_file which, struct fail *f)
 {
+	size_t n;
+
 	conf_file_words(which, f);
+	if (f == NULL)
+		return -1;
 	if (c->file_line[which] > 0)
 		return fail_prefix(f, "%.200s:%u", c->file, c->file_line[which]);
-	return fail_prefix(f, "%.200s: no line names another", c->file);
+	n = strlen(f->text);
+	snprintf(f->text + n, sizeof f->text - n, " (the default path; no line %s)", files[which].keyword);
+	return -1;
 }

@@ -17,7 +17,7 @@ const char *conf_file_keyword(enum conf_file);
 int conf_file_words(enum conf_file, struct fail *);
 
 /*
- * Likewise, with "CONF:LINE: " before all of it.
+ * Likewise, with "CONF:LINE: " before all of it, or, where no line names the file, that behind it.
  */
 int conf_file_failed(const struct conf *, enum conf_file, struct fail *);
 

@@ -182,12 +182,14 @@ void
 conf_report_print(struct buf *b, const struct conf *c)
 {
 	const struct conf_tlsrpt *t = &c->tlsrpt;
+	char delay[TEXT_PERIOD_MAX];
 	size_t i;
 
 	if (t->from != NULL) {
 		buf_printf(b, "reports on TLS from %s (", t->from);
 		buf_escape(b, t->organization, strlen(t->organization));
-		buf_printf(b, "), contact %s, within %llds after midnight UTC\n", t->contact, (long long)t->delay);
+		buf_printf(b, "), contact %s, within %s after midnight UTC\n", t->contact,
+		    text_period(delay, t->delay));
 	}
 	for (i = 0; i < c->ndkim; i++) {
 		const struct conf_dkim *d = &c->dkim[i];

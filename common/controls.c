@@ -110,11 +110,13 @@ set_rate(struct controls *c, const struct row *row, const char *word, long long 
 static int
 set_time(const struct row *row, const char *word, long long *n, struct fail *f)
 {
+	char low[TEXT_PERIOD_MAX], high[TEXT_PERIOD_MAX];
+
 	if (text_duration(word, row->name, n, f) == -1)
 		return -1;
 	if (*n < row->lo || *n > row->hi)
-		return fail(f, FAIL_INPUT, "%s: expected a time of %llds to %llds, not \"%.64s\"", row->name, row->lo,
-		    row->hi, word);
+		return fail(f, FAIL_INPUT, "%s: expected a time of %s to %s, not \"%.64s\"", row->name,
+		    text_period(low, row->lo), text_period(high, row->hi), word);
 	return 0;
 }
 
@@ -198,6 +200,8 @@ print_addresses(struct buf *b, const struct controls *c)
 static void
 print_value(struct buf *b, const struct controls *c, unsigned key)
 {
+	char period[TEXT_PERIOD_MAX];
+
 	switch (rows[key].form) {
 	case NAME:
 		buf_puts(b, c->cert != NULL ? c->cert : "none");
@@ -209,14 +213,16 @@ print_value(struct buf *b, const struct controls *c, unsigned key)
 		if (c->n[key] == 0)
 			buf_puts(b, "none");
 		else
-			buf_printf(b, "%u/%us", c->n[key], c->rate_time);
+			buf_printf(b, "%u/%s", c->n[key], text_period(period, c->rate_time));
 		break;
 	case FLAG:
 		buf_puts(b, flag_names[c->n[key]]);
 		break;
 	case NUMBER:
+		buf_printf(b, "%u", c->n[key]);
+		break;
 	case TIME:
-		buf_printf(b, "%u%s", c->n[key], rows[key].form == TIME ? "s" : "");
+		buf_puts(b, text_period(period, c->n[key]));
 		break;
 	}
 }

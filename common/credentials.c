@@ -109,7 +109,7 @@ check_file(int fd, const char *path, struct fail *f)
 		return fail(f, FAIL_POLICY, "%.300s: it has passwords, and must belong to root%s", path,
 		    geteuid() != 0 ? " or to who starts this" : "");
 	if ((st.st_mode & 07777 & ~0640U) != 0)
-		return fail(f, FAIL_POLICY, "%.300s: it has passwords, and its mode must be 0600 or 0640, not 0%o", path,
+		return fail(f, FAIL_POLICY, "%.300s: mode must be 0600 or 0640, not 0%o", path,
 		    (unsigned)st.st_mode & 07777);
 	return 0;
 }

@@ -94,10 +94,13 @@ limit_name(enum limit_key key)
 static int
 parse_time(const char *name, const char *word, long long lo, long long hi, long long *n, struct fail *f)
 {
+	char low[TEXT_PERIOD_MAX], high[TEXT_PERIOD_MAX];
+
 	if (text_duration(word, name, n, f) == -1)
 		return -1;
 	if (*n < lo || *n > hi)
-		return fail(f, FAIL_INPUT, "%s: expected a time of %llds to %llds, not \"%.64s\"", name, lo, hi, word);
+		return fail(f, FAIL_INPUT, "%s: expected a time of %s to %s, not \"%.64s\"", name, text_period(low, lo),
+		    text_period(high, hi), word);
 	return 0;
 }
 
@@ -106,6 +109,7 @@ limit_rate(const char *name, const char *word, long long lo, long long hi, long 
 {
 	const char *slash = strchr(word, '/');
 	char *number = xstrndup(word, slash != NULL ? (size_t)(slash - word) : strlen(word));
+	char longest[TEXT_PERIOD_MAX];
 	long long time = 60;
 	int rc = text_number(number, lo, hi, name, n, NULL);
 
@@ -113,8 +117,8 @@ limit_rate(const char *name, const char *word, long long lo, long long hi, long 
 		rc = parse_time(name, slash + 1, 1, RATE_TIME_MAX, &time, NULL);
 	*per = (uint32_t)time;
 	free(number);
-	return rc == 0 ? 0 : fail(f, FAIL_INPUT, "%s: expected %lld to %lld in a time of 1s to %ds, such as 100/1m or "
-	    "1000/1h, or none, not \"%.64s\"", name, lo, hi, RATE_TIME_MAX, word);
+	return rc == 0 ? 0 : fail(f, FAIL_INPUT, "%s: expected %lld to %lld in a time of 1s to %s, such as 100/1m or "
+	    "1000/1h, or none, not \"%.64s\"", name, lo, hi, text_period(longest, RATE_TIME_MAX), word);
 }
 
 static int
@@ -173,13 +177,16 @@ static void
 print_value(struct buf *b, const struct limits *l, int key)
 {
 	unsigned long long n = l->value[key];
+	char period[TEXT_PERIOD_MAX];
 
 	if (rows[key].none && n == 0)
 		buf_puts(b, "none");
 	else if (rows[key].form == RATE)
-		buf_printf(b, "%llu/%us", n, l->per[key]);
+		buf_printf(b, "%llu/%s", n, text_period(period, l->per[key]));
+	else if (rows[key].form == TIME)
+		buf_puts(b, text_period(period, (int64_t)n));
 	else
-		buf_printf(b, "%llu%s", n, rows[key].form == TIME ? "s" : "");
+		buf_printf(b, "%llu", n);
 }
 
 void

@@ -512,9 +512,9 @@ is_gone()
 
 @test "-n: who is told of what, and what is wrong with that" {
 	local row rows=(
-		'alert a@b.test|alerts to a@b.test, within 3600s not again, of identities 14d before their end'
+		'alert a@b.test|alerts to a@b.test, within 1h not again, of identities 14d before their end'
 		'alert-hook /bin/true\nalert-user daemon|alerts by /bin/true as daemon, within'
-		'alert a@b.test\nalert c@b.test\nalert-interval 2h\nalert-before 30d|alerts to a@b.test, c@b.test, within 7200s not again, of identities 30d'
+		'alert a@b.test\nalert c@b.test\nalert-interval 2h\nalert-before 30d|alerts to a@b.test, c@b.test, within 2h not again, of identities 30d'
 		'alert postmaster|!alert: expected an @ behind the local part'
 		'alert a@b.test a@B.test|!alert: a@B.test is named twice'
 		'alert-hook bin/true\nalert-user daemon|!alert-hook: expected an absolute path'

@@ -68,7 +68,7 @@ fails_with()
 		"listen s $RELAY/no/s|conf:8: listen s: $RELAY/no: there is no such folder: make it, "
 		"listen s $RELAY/conf/s|conf:8: listen s: $RELAY/conf is no folder"
 		"listen s $RELAY/conf|conf:8: listen s: $RELAY/conf is there and is no socket: remove it, or name another path"
-		"# none|conf: no line names another: passwords: $RELAY/etc/smtp-relay.passwd: No such file or directory (smtp-relay --pa"
+		"# none|passwords: $RELAY/etc/smtp-relay.passwd: No such file or directory (smtp-relay --passwd USER makes it) (the default path; no line passwords)"
 	)
 	for row in "${rows[@]}"; do
 		relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required cert mine auth required" "${row%%|*}" \
@@ -106,8 +106,8 @@ fails_with()
 	local rows=(
 		'max-size 50MB|max-size: expected 65536 to 1099511627776 octets, such as 65536, 50M or 1G, not "50MB"'
 		'limit max-size 5|limit: max-size: expected 65536 to 1099511627776 octets, such as 65536, 50M or 1G, not "5"'
-		'limit message-rate 100/min|limit: message-rate: expected 1 to 1000000 in a time of 1s to 86400s, such as 100/1m'
-		'destination x.test message-rate fast|destination: message-rate: expected 1 to 1000000 in a time of 1s to 86400s, such as 100/1m'
+		'limit message-rate 100/min|limit: message-rate: expected 1 to 1000000 in a time of 1s to 1d, such as 100/1m'
+		'destination x.test message-rate fast|destination: message-rate: expected 1 to 1000000 in a time of 1s to 1d, such as 100/1m'
 		'delay-notice never|delay-notice: expected a time of 1m to 30d, such as 30m or 4h, or no, not "never"'
 		'route x.test y.test:25|route: expected HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or unix:/PATH'
 		'route x.test y.test@smtp|route: expected HOST, HOST@PORT, [ADDRESS], [ADDRESS]@PORT or unix:/PATH: y.test@smtp: port'

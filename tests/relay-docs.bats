@@ -91,7 +91,7 @@ settle_conf()
 		messages of at most 104857600 octets
 		tried again after 5m, then at most every 4h, for 5d, and mail from <> for 2d
 		senders are told after 4h that a message waits
-		limits: client-concurrency 50, message-rate 600/3600s
+		limits: client-concurrency 50, message-rate 600/1h
 		resolver of /etc/resolv.conf, anchor /usr/share/dns/root.key, hosts of MX asked at port 25
 		listener mx on 203.0.113.1@25: public, tls preferred, certificate mx.relay.example, 1000 sessions, backlog 511
 		    takes mail for relay.example
@@ -123,7 +123,7 @@ settle_conf()
 	diff - <(sed -n '/^credentials/,$p' <<< "$output") <<- END
 		credentials in $PWD/state/smtp-relay.credentials
 		destination .partner.example: tls required-verify, dane opportunistic, cert mx.relay.example, concurrency 50
-		destination slow.example: tls preferred, dane opportunistic, bind-address 203.0.113.9, message-rate 100/3600s, max-messages 10
+		destination slow.example: tls preferred, dane opportunistic, bind-address 203.0.113.9, message-rate 100/1h, max-messages 10
 		route relay.example: unix:/var/run/dovecot/lmtp, protocol lmtp
 		route .partner.example: gw1.partner.example@25, gw2.partner.example@25
 		route default: smtp.provider.example@465, protocol smtps, credentials provider

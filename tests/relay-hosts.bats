@@ -387,8 +387,8 @@ compare_column()
 	    'hosts in .Bücher.example relay max-size 1M client-concurrency none' 'hosts in 10.0.0.0/8 reject text no, thanks'
 	run -0 --separate-stderr smtp-relay -n -c conf
 	[ -z "$stderr" ]
-	for line in 'limits: max-errors 5, message-rate 60/3600s' "recipients in $RELAY/list, extensions behind +" \
-	    'listener in on 127.0.0.1@25: public, tls no, 1000 sessions, backlog 511, client names, client-concurrency 100, connection-rate 9/60s' \
+	for line in 'limits: max-errors 5, message-rate 60/1h' "recipients in $RELAY/list, extensions behind +" \
+	    'listener in on 127.0.0.1@25: public, tls no, 1000 sessions, backlog 511, client names, client-concurrency 100, connection-rate 9/1m' \
 	    '    hosts .xn--bcher-kva.example: relay, max-size 1048576, client-concurrency none' \
 	    '    hosts 10.0.0.0/8: reject, text "no, thanks"'; do
 		grep -qxF -- "$line" <<< "$output" || { echo "$output"; echo "missing: $line"; false; }

@@ -372,7 +372,7 @@ ports()
 	}
 	conf_fails 'smtp-relay.credentials: No such file'
 	credentials 'isp me secretword'
-	chmod 644 "$file"; conf_fails 'mode must be 0600 or 0640, not 0644'
+	chmod 644 "$file"; conf_fails "credentials: $file: mode must be 0600 or 0640, not 0644 \\(the default path; no line credentials\\)"
 	chmod 660 "$file"; conf_fails 'mode must be 0600 or 0640, not 0660'
 	chmod 640 "$file"; chown news "$file"; conf_fails 'must belong to root'
 	chown root:news "$file"

@@ -13,8 +13,8 @@ static const struct {
 	const char *want;
 } rows[] = {
 	{ 12, CONF_FILE_PASSWORDS, ENOENT, "c:12: passwords: /x: No such file or directory (smtp-relay --passwd USER makes it)" },
-	{ 0, CONF_FILE_PASSWORDS, ENOENT, "c: no line names another: passwords: /x: No such file or directory (smtp-relay "
-	    "--passwd USER makes it)" },
+	{ 0, CONF_FILE_PASSWORDS, ENOENT, "passwords: /x: No such file or directory (smtp-relay --passwd USER makes it) "
+	    "(the default path; no line passwords)" },
 	{ 3, CONF_FILE_ALIASES, EACCES, "c:3: aliases: /x: Permission denied" },
 	{ 4, CONF_FILE_HOOK, 0, "c:4: alert-hook: /x is no program" },
 };

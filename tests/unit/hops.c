@@ -53,8 +53,8 @@ static const struct { const char *line, *want; } rows[] = {
 	{ "destination x.test cert me bind-address 192.0.2.3,2001:db8::3 concurrency 5 message-rate 10/1h max-messages 7 "
 	    "max-recipients 50 connect-time 10s command-time 1m data-time 2m end-time 30m chunking no",
 	    "destination x.test: tls preferred, dane opportunistic, cert me, bind-address 192.0.2.3,2001:db8::3, concurrency 5, "
-	    "message-rate 10/3600s, max-messages 7, max-recipients 50, connect-time 10s, command-time 60s, data-time 120s, "
-	    "end-time 1800s, chunking no\n" },
+	    "message-rate 10/1h, max-messages 7, max-recipients 50, connect-time 10s, command-time 1m, data-time 2m, "
+	    "end-time 30m, chunking no\n" },
 	{ "destination x.test cert none bind-address none message-rate none",
 	    "destination x.test: tls preferred, dane opportunistic, cert none, bind-address none, message-rate none\n" },
 	{ "destination default concurrency 2\ndestination x.test concurrency default max-messages 3",
@@ -64,7 +64,7 @@ static const struct { const char *line, *want; } rows[] = {
 	    "destination x.test: tls required, dane opportunistic, cert me\n" },
 	{ "destination x.test concurrency 0", "destination: concurrency: 0 is not within 1..1000" },
 	{ "destination x.test max-recipients 101", "destination: max-recipients: 101 is not within 1..100" },
-	{ "destination x.test connect-time 2h", "destination: connect-time: expected a time of 1s to 3600s, not \"2h\"" },
+	{ "destination x.test connect-time 2h", "destination: connect-time: expected a time of 1s to 1h, not \"2h\"" },
 	{ "destination x.test bind-address mx.test", "destination: bind-address: expected an address, not \"mx.test\"" },
 	{ "destination x.test bind-address 192.0.2.1,192.0.2.2", "destination: bind-address: a second address of IPv4" },
 	{ "destination x.test cert a cert b", "destination: cert is given twice" },
