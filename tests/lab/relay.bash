@@ -28,12 +28,15 @@ relay_setup()
 # Below the ports that the kernel hands to clients.
 relay_free_port()
 {
-	local port
+	local port given=${BATS_TEST_TMPDIR:+$BATS_TEST_TMPDIR/.ports}
 	while :; do
 		port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+		# One that was given in this test may still be unused.
+		! grep -qsx "$port" "${given:-/dev/null}" || continue
 		(exec 9<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
 	done
-	echo $port
+	echo "$port" >> "${given:-/dev/null}"
+	echo "$port"
 }
 
 # [LINE…]: a configuration with these lines for the listeners; unless given: one public listener `in`.
