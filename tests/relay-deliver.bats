@@ -731,7 +731,7 @@ kill_under_load()
 	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
-	mailer load -c 4 -d $(($# * 60)) ledger "$RELAY_PORT" 3>&- &
+	mailer load -c 4 -q "$RELAY_SPOOL/queue" -d $(($# * 60)) ledger "$RELAY_PORT" 3>&- &
 	LOAD=$!
 	for role; do
 		sleep 1
@@ -753,7 +753,7 @@ end_load()
 
 judge_load()
 {
-	relay_await "${1:-60}" queue_is_empty
+	relay_await "${1:-180}" queue_is_empty
 	run mailer check ledger taken kills
 	printf '# %s\n' "${lines[@]}" >&3
 	[ "$status" -eq 0 ]
@@ -808,14 +808,14 @@ restart_sink()
 	relay_conf_to_lab "route default 127.0.0.1@$SINK_PORT"
 	relay_start
 	: > kills
-	mailer load -c 4 -D 200 -d "$RELAY_STORM_SECONDS" ledger "$RELAY_PORT" 3>&- &
+	mailer load -c 4 -D 200 -q "$RELAY_SPOOL/queue" -d "$RELAY_STORM_SECONDS" ledger "$RELAY_PORT" 3>&- &
 	load=$!
 	while [ $SECONDS -lt $end ]; do
 		sleep 2
 		restart_sink
 	done
 	wait $load
-	judge_load $((60 + RELAY_STORM_SECONDS))
+	judge_load $((180 + RELAY_STORM_SECONDS))
 }
 
 taken_lines()
