@@ -365,7 +365,7 @@ compare_column()
 	relay_await 20 eval 'say "$RELAY_PORT" = "EHLO c\r\n" = "$MAIL" = "RCPT TO:<new@relay.example>\r\n" = "QUIT\r\n" > said; [ "$(< said)" = "220 250 250 250 221 closed" ]'
 	printf 'bad\nbad\n' >> list
 	kill -HUP "$RELAY_PID"
-	logs "reload-failed reason=\"$RELAY/list:3: expected user@domain or @domain, not .*bad.* \\(errors: 2\\)\"\$"
+	logs "reload-failed reason=\"$RELAY/conf:[0-9]*: recipients: $RELAY/list:3: expected user@domain or @domain, not .*bad.* \\(errors: 2\\)\"\$"
 	relay_says '250 250 221 closed' "$MAIL" = 'RCPT TO:<new@relay.example>\r\n' = 'QUIT\r\n'
 	run -1 --separate-stderr smtp-relay -n -c conf
 	[[ $stderr == *"$RELAY/list:3: expected user@domain"* ]]
