@@ -162,6 +162,15 @@ text_escape(const char *s, size_t n)
 }
 
 void
+text_print(const char *s)
+{
+	char *escaped = text_escape(s, strlen(s));
+
+	fputs(escaped, stdout);
+	free(escaped);
+}
+
+void
 text_hex(char *dst, const uint8_t *p, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -34,6 +34,7 @@ void text_wipe(char *);					/* likewise; NULL is nothing */
 
 /* The escaped form on the heap; the caller frees. */
 char *text_escape(const char *, size_t);
+void text_print(const char *);				/* likewise, to standard output */
 
 /* Lower-case hexadecimal; dst holds 2 * n + 1 bytes. */
 void text_hex(char *dst, const uint8_t *, size_t n);

@@ -12,13 +12,6 @@ setup_file()
 	lab_start "$BATS_FILE_TMPDIR/lab"
 }
 
-teardown_file()
-{
-	. "$BATS_TEST_DIRNAME/lab/lab.bash"
-	[ -n "${LAB_DIR:-}" ] || return 0
-	lab_stop
-}
-
 setup()
 {
 	. "$BATS_TEST_DIRNAME/lab/lab.bash"

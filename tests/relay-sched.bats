@@ -14,14 +14,6 @@ setup_file()
 	lab_postfix
 }
 
-teardown_file()
-{
-	. "$BATS_TEST_DIRNAME/lab/lab.bash"
-	[ -n "${LAB_DIR:-}" ] || return 0
-	lab_postfix_stop
-	lab_stop
-}
-
 setup()
 {
 	. "$BATS_TEST_DIRNAME/lab/lab.bash"

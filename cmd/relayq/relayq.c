@@ -79,21 +79,12 @@ static const enum spool_folder folders[] = { SPOOL_QUEUE, SPOOL_HOLD, SPOOL_BAD 
 #define FIND_TRIES 5	/* scans for a message that the relay may be renaming */
 
 static void
-put_escaped(const char *s)
-{
-	char *escaped = text_escape(s, strlen(s));
-
-	fputs(escaped, stdout);
-	free(escaped);
-}
-
-static void
 put_line(const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
 	printf("%s ", key);
-	put_escaped(value);
+	text_print(value);
 	putchar('\n');
 }
 
@@ -109,7 +100,7 @@ static void
 put_address(const char *address)
 {
 	putchar('<');
-	put_escaped(address);
+	text_print(address);
 	putchar('>');
 }
 
@@ -120,7 +111,7 @@ put_words(const struct spool_words *w)
 
 	for (i = 0; i < w->n; i++) {
 		putchar(' ');
-		put_escaped(w->v[i]);
+		text_print(w->v[i]);
 	}
 }
 
@@ -221,7 +212,7 @@ print_rcpt(const struct spool_rcpt *r)
 		    text_time(when, r->when));
 	if (r->said != NULL) {
 		printf(": ");
-		put_escaped(r->said);
+		text_print(r->said);
 	}
 	putchar('\n');
 }
@@ -283,9 +274,9 @@ print_damaged(const char *file, const struct fail *why, int json)
 	int rc;
 
 	if (!json) {
-		put_escaped(file);
+		text_print(file);
 		printf(" bad   damaged: ");
-		put_escaped(why->text);
+		text_print(why->text);
 		putchar('\n');
 		return TOOL_YES;
 	}

@@ -198,40 +198,31 @@ collect(const struct reports *all, struct pieces *policies, struct pieces *failu
 /* ---- words ---- */
 
 static void
-put(const char *s)
-{
-	char *escaped = text_escape(s, strlen(s));
-
-	fputs(escaped, stdout);
-	free(escaped);
-}
-
-static void
 print_failure(const struct piece *p)
 {
 	const struct tlsrpt_failure *d = p->failure;
 	int known = d->result != NULL ? tlsrpt_result_find(d->result) : -1;
 
 	printf("  %" PRIu64 " ", p->count);
-	put(d->result != NULL ? d->result : "failed");
+	text_print(d->result != NULL ? d->result : "failed");
 	if (known > TLSRPT_GOOD)
 		printf(": %s", tlsrpt_result_words((enum tlsrpt_result)known));
 	if (d->mx != NULL || d->receiving_ip != NULL) {
 		printf("; at ");
-		put(d->mx != NULL ? d->mx : "a host");
+		text_print(d->mx != NULL ? d->mx : "a host");
 	}
 	if (d->receiving_ip != NULL) {
 		printf(" [");
-		put(d->receiving_ip);
+		text_print(d->receiving_ip);
 		putchar(']');
 	}
 	if (p->report->organization != NULL) {
 		printf("; says ");
-		put(p->report->organization);
+		text_print(p->report->organization);
 	}
 	if (d->reason != NULL) {
 		printf(": ");
-		put(d->reason);
+		text_print(d->reason);
 	}
 	putchar('\n');
 }
@@ -249,9 +240,9 @@ print_policy(const struct pieces *policies, size_t i)
 		failed = tlsrpt_add(failed, policies->v[i].policy->failed);
 		reports += i == begin || policies->v[i].report != policies->v[i - 1].report;
 	}
-	put(first->policy->domain != NULL ? first->policy->domain : "(no domain)");
+	text_print(first->policy->domain != NULL ? first->policy->domain : "(no domain)");
 	putchar(' ');
-	put(first->policy->type != NULL ? first->policy->type : "(no type)");
+	text_print(first->policy->type != NULL ? first->policy->type : "(no type)");
 	printf(": %" PRIu64 " good, %" PRIu64 " failed, in %zu report%s\n", good, failed, reports, reports == 1 ? "" : "s");
 	return i;
 }

@@ -14,6 +14,7 @@
 #include "file.h"
 #include "hook.h"
 #include "log.h"
+#include "role.h"
 #include "table.h"
 
 #define SOON_S 1	/* behind a sight: so many of them cost one look at what is due */
@@ -55,17 +56,6 @@ struct alerting {
 	size_t nruns;
 	uint64_t next_seq, dropped;
 };
-
-static void
-log_fault(const struct alerting *a, const char *id, const struct fail *f)
-{
-	struct log_line l;
-
-	log_event(&l, LOG_LEVEL_ERROR, id, "fault");
-	log_key(&l, "role", a->c.name);
-	log_key(&l, "reason", f->text);
-	log_send(&l);
-}
 
 static void
 turn_in(struct alerting *a, int64_t seconds)
@@ -487,7 +477,7 @@ save(struct alerting *a)
 
 	alert_save(a->alerts, &b);
 	if (file_write(a->c.file, 0600, FILE_REPLACE, b.p, b.len, &f) == -1)
-		log_fault(a, a->c.name, &f);
+		role_log_fault(a->c.name, a->c.name, f.text);
 	buf_clear(&b);
 }
 
@@ -611,7 +601,7 @@ begin_digest(struct alerting *a)
 	else if (write_mail(a, &f) == 0)
 		a->c.submit(a->c.arg, a->mail, on_committed, a);
 	else {
-		log_fault(a, a->c.name, &f);
+		role_log_fault(a->c.name, a->c.name, f.text);
 		a->mail[0] = '\0';
 		told(a, 0);
 	}
@@ -649,7 +639,7 @@ load(struct alerting *a)
 	if (file_read_regular(a->c.file, ALERTING_FILE_MAX, &b, &f) == 0)
 		alert_load(a->alerts, b.p, b.len, clock_now());
 	else if (f.err != ENOENT)
-		log_fault(a, a->c.name, &f);
+		role_log_fault(a->c.name, a->c.name, f.text);
 	buf_clear(&b);
 }
 

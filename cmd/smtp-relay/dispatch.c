@@ -32,12 +32,7 @@ struct warm {
 void
 dispatch_fault(const struct dispatch *d, const char *id, const struct fail *f)
 {
-	struct log_line l;
-
-	log_event(&l, LOG_LEVEL_ERROR, id, "fault");
-	log_key(&l, "role", d->conf.name);
-	log_key(&l, "reason", f->text);
-	log_send(&l);
+	role_log_fault(d->conf.name, id, f->text);
 }
 
 /* ---- names and keys ---- */

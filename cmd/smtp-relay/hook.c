@@ -300,17 +300,6 @@ watch(struct program *p)
 		alloc_failed();
 }
 
-static void
-log_not_run(const struct hook *h, const char *why)
-{
-	struct log_line l;
-
-	log_event(&l, LOG_LEVEL_ERROR, h->start->role.name, "fault");
-	log_key(&l, "role", h->start->role.name);
-	log_key(&l, "reason", why);
-	log_send(&l);
-}
-
 /* run SEQ KIND NAME EVENT, then what the program reads. */
 static void
 run(struct hook *h, struct program *p, const struct order *o)
@@ -330,7 +319,7 @@ run(struct hook *h, struct program *p, const struct order *o)
 	}
 	if (in != -1)
 		close(in);
-	log_not_run(h, f.text);
+	role_log_fault(h->start->role.name, h->start->role.name, f.text);
 	tell_ran(h, p->seq);
 	free(p->seq);
 	free(p->kind);

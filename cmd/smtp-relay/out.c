@@ -114,17 +114,6 @@ tell(struct out *o, struct buf *b)
 	buf_clear(b);
 }
 
-static void
-log_fault(const struct delivery *d, const struct fail *f)
-{
-	struct log_line l;
-
-	log_event(&l, LOG_LEVEL_ERROR, d->id, "fault");
-	log_key(&l, "role", d->out->start->role.name);
-	log_key(&l, "reason", f->text);
-	log_send(&l);
-}
-
 /* Without a line there the result is told all the same: at worst a crash makes a duplicate of it. */
 static int
 write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_state state,
@@ -136,7 +125,7 @@ write_down(const struct delivery *d, const struct recipient *r, enum spool_rcpt_
 
 	if (state == SPOOL_RCPT_DEFERRED || journal_write(&d->out->journal, &result, &f) == 0)
 		return 0;
-	log_fault(d, &f);
+	role_log_fault(d->out->start->role.name, d->id, f.text);
 	return -1;
 }
 
@@ -1293,7 +1282,7 @@ on_record(void *arg, struct order *o)
 		return;
 	}
 	/* What is in a message must not take the deliveries of others with it. */
-	log_fault(d, &f);
+	role_log_fault(d->out->start->role.name, d->id, f.text);
 	finished_as(d, "nothing");
 }
 

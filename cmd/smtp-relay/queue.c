@@ -476,12 +476,9 @@ static void
 on_problem(void *arg, const char *name, const struct fail *f)
 {
 	const struct queue *q = arg;
-	struct log_line l;
+	const char *role = q->start->role.name;
 
-	log_event(&l, LOG_LEVEL_ERROR, spool_id_valid(name) ? name : q->start->role.name, "fault");
-	log_key(&l, "role", q->start->role.name);
-	log_key(&l, "reason", f->text);
-	log_send(&l);
+	role_log_fault(role, spool_id_valid(name) ? name : role, f->text);
 }
 
 static void

@@ -21,6 +21,7 @@
 #include "file.h"
 #include "gzip.h"
 #include "log.h"
+#include "role.h"
 #include "table.h"
 #include "tlsrpt.h"
 #include "tlsrpt_judge.h"
@@ -58,17 +59,6 @@ struct reports {
 	unsigned long seq;
 	struct event *save, *wake;
 };
-
-static void
-log_fault(const struct reports *r, const struct fail *f)
-{
-	struct log_line l;
-
-	log_event(&l, LOG_LEVEL_ERROR, r->conf.name, "fault");
-	log_key(&l, "role", r->conf.name);
-	log_key(&l, "reason", f->text);
-	log_send(&l);
-}
 
 static void
 arm(struct event *e, int64_t seconds)
@@ -123,7 +113,7 @@ save_day(struct reports *r, struct day *d)
 	if (!d->dirty || r->dir == -1)
 		return;
 	if (write_day(r, d, &f) == -1)
-		log_fault(r, &f);
+		role_log_fault(r->conf.name, r->conf.name, f.text);
 	else
 		d->dirty = 0;
 }
@@ -137,7 +127,7 @@ remove_day(const struct reports *r, const struct day *d)
 	name_of(d->sums.day, name);
 	if (r->dir != -1 && unlinkat(r->dir, name, 0) == -1 && errno != ENOENT) {
 		fail_errno(&f, "reports/%s", name);
-		log_fault(r, &f);
+		role_log_fault(r->conf.name, r->conf.name, f.text);
 	}
 }
 
@@ -688,7 +678,7 @@ take_day(struct reports *r, const char *name)
 	struct day *d = read_day(r, name, &f);
 
 	if (d == NULL)
-		log_fault(r, &f);
+		role_log_fault(r->conf.name, r->conf.name, f.text);
 	else if (d->sums.day >= tlsrpt_day(clock_now()) && r->open == NULL)
 		r->open = d;
 	else
@@ -703,7 +693,7 @@ read_days(struct reports *r)
 	const char *name;
 
 	if (spool_scan_open(&scan, r->dir, &f) == -1) {
-		log_fault(r, &f);
+		role_log_fault(r->conf.name, r->conf.name, f.text);
 		return;
 	}
 	while ((name = spool_scan_next(&scan, &f)) != NULL)
@@ -727,7 +717,7 @@ reports_new(const struct reports_conf *conf)
 	r->dir = openat(conf->spool->root, SPOOL_REPORTS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (r->dir == -1) {
 		fail_errno(&f, SPOOL_REPORTS);
-		log_fault(r, &f);
+		role_log_fault(r->conf.name, r->conf.name, f.text);
 	} else
 		read_days(r);
 	arm(r->wake, 1);

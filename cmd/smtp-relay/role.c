@@ -140,3 +140,14 @@ role_end(struct role *r)
 	channel_flush(r->master, ROLE_FLUSH_MS);
 	_exit(0);
 }
+
+void
+role_log_fault(const char *role, const char *id, const char *why)
+{
+	struct log_line l;
+
+	log_event(&l, LOG_LEVEL_ERROR, id, "fault");
+	log_key(&l, "role", role);
+	log_key(&l, "reason", why);
+	log_send(&l);
+}

@@ -51,4 +51,7 @@ void role_fail(const struct fail *) __attribute__((noreturn));
 /* Ends the process in order. */
 void role_end(struct role *) __attribute__((noreturn));
 
+/* The line "fault": something of our own went wrong.  id is of a message, or the role's name. */
+void role_log_fault(const char *role, const char *id, const char *why);
+
 #endif

@@ -16,21 +16,12 @@
 #include "tlsrpt_sums.h"
 
 static void
-put(const char *s)
-{
-	char *escaped = text_escape(s, strlen(s));
-
-	fputs(escaped, stdout);
-	free(escaped);
-}
-
-static void
 put_known(const char *before, const char *s, const char *after)
 {
 	if (s == NULL)
 		return;
 	fputs(before, stdout);
-	put(s);
+	text_print(s);
 	fputs(after, stdout);
 }
 
@@ -60,7 +51,7 @@ print_domain(const struct tlsrpt_domain *d)
 {
 	size_t i;
 
-	put(d->name);
+	text_print(d->name);
 	for (i = 0; i < d->ntargets; i++)
 		put_known(i == 0 ? ": reports to " : ", ", d->target[i].uri, "");
 	putchar('\n');

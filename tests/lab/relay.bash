@@ -9,6 +9,15 @@ relay_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BUILD:=$relay_here/../../build}" "${BIN:=$relay_here/../../bin}" "${ASAN_OPTIONS:=}"
 PATH=$BIN:$BUILD/lab:$relay_here:$PATH:/usr/sbin:/sbin
 
+# Ends the lab of a file that started one in its setup_file.
+teardown_file()
+{
+	. "$relay_here/lab.bash"
+	[ -n "${LAB_DIR:-}" ] || return 0
+	lab_postfix_stop
+	lab_stop
+}
+
 # The folder, reachable for the roles' users, and ports.
 relay_setup()
 {
