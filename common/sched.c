@@ -822,7 +822,7 @@ sched_wake(const struct sched *s)
 	return wake;
 }
 
-/* One more place where as many messages in a row worked as there are places. */
+/* One more place where as many messages worked as there are places. */
 static void
 grow(struct gauge *g)
 {
@@ -834,17 +834,28 @@ grow(struct gauge *g)
 		g->places++;
 }
 
-/* Those that were out already when it fell asleep tell nothing new. */
+/*
+ * One less for each that broke: so a host that breaks off one session in n keeps about n places, and one that takes
+ * fewer sessions at a time loses those that it refuses.  Who is down is tried with one.  Those that were out already when it
+ * fell asleep tell nothing new.
+ */
 static void
 shrink(struct gauge *g)
 {
 	if (g->slept)
 		return;
 	g->broke++;
-	g->worked = 0;
-	g->places /= 2;
-	if (g->places < SCHED_PLACES_MIN)
+	if (g->places > SCHED_PLACES_MIN)
+		g->places--;
+	if (g->broke >= g->places)
 		g->places = SCHED_PLACES_MIN;
+}
+
+static struct sched_state
+state_of(const struct gauge *g, size_t waiting)
+{
+	return (struct sched_state){ .waiting = waiting, .out = g->out, .places = g->places, .broke = g->broke,
+		.down = g->broke >= g->places, .until = g->until };
 }
 
 static void
@@ -906,8 +917,7 @@ sched_state(const struct sched *s, const char *key)
 
 	if (d == NULL)
 		return (struct sched_state){ .places = SCHED_PLACES_INITIAL };
-	return (struct sched_state){ .waiting = d->by_due.n, .out = d->g.out, .places = d->g.places,
-		.broke = d->g.broke, .until = d->g.until };
+	return state_of(&d->g, d->by_due.n);
 }
 
 struct sched_message *
@@ -1083,8 +1093,7 @@ sched_host_state(const struct sched *s, const char *host)
 
 	if (h == NULL)
 		return (struct sched_state){ .places = SCHED_PLACES_INITIAL };
-	return (struct sched_state){ .waiting = h->nheld, .out = h->g.out, .places = h->g.places,
-		.broke = h->g.broke, .until = h->g.until };
+	return state_of(&h->g, h->nheld);
 }
 
 /* ---- back-off ---- */

@@ -113,7 +113,8 @@ struct sched_state {
 	size_t waiting;
 	unsigned out;
 	unsigned places;
-	unsigned broke;		/* times in a row: for the length of a sleep */
+	unsigned broke;		/* times in a row */
+	int down;		/* that is as often as it has places left: not chance any more */
 	int64_t until;		/* sleeps until then; 0 or past: it does not */
 };
 

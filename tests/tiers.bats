@@ -4,33 +4,51 @@
 
 bats_require_minimum_version 1.5.0
 
+# Sources, and headers that have none: what a header includes, its source does too.
+files()
+{
+	local f
+	for f in common/*.[ch] cmd/*/*.[ch]; do
+		[[ $f == *.h && -e ${f%.h}.c ]] || echo "$f"
+	done
+}
+
+# What each file includes, by itself or by way of others, a line each: FILE HEADER.
+setup_file()
+{
+	cd "$BATS_TEST_DIRNAME/.." || return
+	# shellcheck disable=SC2046 # names
+	TIERS_FLAGS=$(pkg-config --cflags $(sed -n 's/^PKGS_[A-Z]* = //p' Makefile))
+	export TIERS_FLAGS
+	# shellcheck disable=SC2046,SC2086 # options, files
+	cc -std=gnu11 -D_GNU_SOURCE -iquote common $TIERS_FLAGS -M $(files) > "$BATS_FILE_TMPDIR/rules"
+	sed -e ':a' -e '/\\$/N; s/ *\\\n */ /; ta' "$BATS_FILE_TMPDIR/rules" |
+	    awk '{ for (i = 3; i <= NF; i++) print $2, $i }' > "$BATS_FILE_TMPDIR/included"
+	awk '$2 ~ /^common\/.*\.h$/ { sub(/^common\//, "", $2); sub(/\.h$/, "", $2); m[$1] = m[$1] " " $2 }
+	    END { for (f in m) print f m[f] }' "$BATS_FILE_TMPDIR/included" > "$BATS_FILE_TMPDIR/modules"
+}
+
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	: "${BIN:=$PWD/bin}" "${BUILD:=$PWD/build}"
-	# shellcheck disable=SC2046 # names
-	flags=$(pkg-config --cflags $(sed -n 's/^PKGS_[A-Z]* = //p' Makefile))
-	local module tier
-	declare -gA tier_of_module=()
+	local module tier file modules tool tiers
+	declare -gA tier_of_module=() modules_in=() tiers_of_tool=()
 	while read -r module tier; do
 		tier_of_module[$module]=$tier
 	done < <(awk '/^[A-Z]/ { for (i = 3; i <= NF; i++) print $i, $1 }' common/TIERS)
-}
-
-# Every header of common/ that FILE includes, by module name.
-modules_in()
-{
-	local rule
-	# shellcheck disable=SC2086 # options
-	rule=$(cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$1") || { echo "(does not compile)"; return; }
-	tr -s ' \\' '\n' <<< "$rule" | sed -n 's,^common/\(.*\)\.h$,\1,p'
+	while read -r file modules; do
+		modules_in[$file]=$modules
+	done < "$BATS_FILE_TMPDIR/modules"
+	while read -r tool tiers; do
+		tiers_of_tool[$tool]=$tiers
+	done < <(sed -n 's/^TIERS_\([^ ]*\) = /\1 /p' Makefile)
 }
 
 # Headers of the system that FILE includes, by itself or by way of ours, and that PATTERN names.
 system_headers_in()
 {
-	# shellcheck disable=SC2086 # options
-	cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -M "$1" | tr -s ' \\' '\n' | grep -E "$2" || :
+	sed -n "s,^$1 ,,p" "$BATS_FILE_TMPDIR/included" | grep -E "$2" || :
 }
 
 # Of setup's table: it is asked for each include of each file.
@@ -50,22 +68,24 @@ allowed_for()
 	awk -v t="$1" '$1 == t { gsub(/,/, " ", $2); print $1, $2 }' common/TIERS
 }
 
-tiers_of_tool()
-{
-	sed -n "s/^TIERS_$1 = //p" Makefile
-}
-
 # FILE ALLOWED: says what FILE includes beyond the allowed tiers.
 check_file()
 {
 	local m tier
-	for m in $(modules_in "$1"); do
+	for m in ${modules_in[$1]:-}; do
 		tier=${tier_of_module[$m]:-}
 		case " $2 " in
 		*" ${tier:-none} "*) ;;
 		*) echo "$1 includes common/$m.h of tier ${tier:-(not in TIERS)}; it may use: $2" ;;
 		esac
 	done
+}
+
+@test "what each file includes is known" {
+	[ "$(cut -d' ' -f1 "$BATS_FILE_TMPDIR/included" | sort -u | wc -l)" -ge "$(find common cmd -name '*.c' | wc -l)" ]
+	[[ " ${modules_in[cmd/mkcert/mkcert.c]} " == *' tool '* ]]
+	[ -n "$(system_headers_in common/tls.c '/openssl/ssl\.h')" ]
+	grep -q '^cmd/mkcert/mkcert.c cmd/mkcert/mkcert.h$' "$BATS_FILE_TMPDIR/included"
 }
 
 @test "TIERS: a tier uses only tiers above it in the file, and each module has one" {
@@ -94,7 +114,7 @@ check_file()
 
 @test "common/ includes only what its tier may" {
 	local f m found=
-	for f in common/*.[ch]; do
+	for f in $(files | grep '^common/'); do
 		m=${f#common/}
 		found=$found$(check_file "$f" "$(allowed_for "$(tier_of "${m%.*}")")")
 	done
@@ -126,30 +146,26 @@ check_file()
 	local h
 	for h in common/*.h; do
 		# shellcheck disable=SC2086 # options
-		cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -fsyntax-only -x c "$h"
+		cc -std=gnu11 -D_GNU_SOURCE -iquote common $TIERS_FLAGS -fsyntax-only -x c "$h"
 	done
 }
 
 @test "commands include only the tiers that the Makefile gives them" {
 	local f tool found=
-	for f in cmd/*/*.[ch]; do
+	for f in $(files | grep '^cmd/'); do
 		tool=${f#cmd/}
 		tool=${tool%%/*}
-		[ -n "$(tiers_of_tool "$tool")" ] || found="$found $f: no TIERS_$tool in the Makefile;"
-		found=$found$(check_file "$f" "$(tiers_of_tool "$tool")")
+		[ -n "${tiers_of_tool[$tool]:-}" ] || found="$found $f: no TIERS_$tool in the Makefile;"
+		found=$found$(check_file "$f" "${tiers_of_tool[$tool]:-}")
 	done
 	echo "$found"
 	[ -z "$found" ]
 }
 
 @test "no command includes another command" {
-	local f tool found=
-	for f in cmd/*/*.[ch]; do
-		tool=${f#cmd/}
-		# shellcheck disable=SC2086 # options
-		found=$found$(cc -std=gnu11 -D_GNU_SOURCE -iquote common $flags -MM "$f" | tr -s ' \\' '\n' |
-		    grep '^cmd/' | grep -v "^cmd/${tool%%/*}/" || :)
-	done
+	local found
+	found=$(awk '$2 ~ "^cmd/" { split($1, a, "/"); split($2, b, "/"); if (a[1] != "cmd" || a[2] != b[2]) print }' \
+	    "$BATS_FILE_TMPDIR/included")
 	echo "$found"
 	[ -z "$found" ]
 }
@@ -183,11 +199,11 @@ needs()
 	local tool program found=
 	for program in "$BIN"/*; do
 		tool=${program##*/}
-		case " $(tiers_of_tool "$tool") " in
+		case " ${tiers_of_tool[$tool]:-} " in
 		*' NET '*) ;;
 		*) found="$found$(needs "$tool" 'libunbound|libcurl|libevent|libldns')" ;;
 		esac
-		case " $(tiers_of_tool "$tool") " in
+		case " ${tiers_of_tool[$tool]:-} " in
 		*' CRYPTO '*) ;;
 		*) found="$found$(needs "$tool" 'libssl|libcrypto|libidn2')" ;;
 		esac

@@ -203,6 +203,15 @@ remove_message(struct active *a)
 	dispatch_pump(d);
 }
 
+static int
+is_down(const struct dispatch *d, const struct spool_name *n)
+{
+	char key[SPOOL_DOMAIN_MAX + 32];
+
+	dispatch_key(n, key, sizeof key);
+	return sched_state(d->sched, key).down;
+}
+
 static void
 keep_message(struct active *a, int64_t delay)
 {
@@ -227,7 +236,7 @@ keep_message(struct active *a, int64_t delay)
 	active_free(a, outcome);
 	if (f.kind != FAIL_NONE)
 		sleep = clock_now() + DISPATCH_SLEEP_S;
-	else if (outcome == SCHED_BROKE)
+	else if (outcome == SCHED_BROKE && is_down(d, &to))
 		sleep = clock_now() + DISPATCH_SLEEP_S < to.due ? clock_now() + DISPATCH_SLEEP_S : to.due;
 	dispatch_schedule(d, &to, sleep, NULL);
 	dispatch_pump(d);

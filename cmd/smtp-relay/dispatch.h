@@ -22,8 +22,7 @@
 #define DISPATCH_FDS_KEPT 40	/* descriptors of a role that are not for messages */
 #define DISPATCH_FDS_EACH 3	/* for a message under way: in out file, connection, and one that waits */
 #define DISPATCH_HEADER_MAX 32768	/* octets of a message that are looked through for TLS-Required */
-#define DISPATCH_SLEEP_S 30	/* a destination whose hosts broke is left alone so long */
-#define DISPATCH_HOST_BROKE 2	/* a host that broke so often in a row, likewise */
+#define DISPATCH_SLEEP_S 30	/* a destination, or a host, that is down is left alone so long */
 #define DISPATCH_WARM_MAX 256	/* messages that stay open between their commit and their first try */
 #define DISPATCH_WARM_S 5	/* and so long at most */
 #define DISPATCH_WRITE_MS 1000	/* a result is in memory alone so long at most, the disk allowing */

@@ -47,7 +47,7 @@ part_is_usable(const struct part *p, size_t i)
 	return h->act == PLAN_TRY && h->host->naddr > 0;
 }
 
-/* One failure may be chance; a host that breaks twice in a row is left alone. */
+/* One failure may be chance; a host that is down is left alone. */
 void
 part_leave_host(struct part *p, enum sched_outcome outcome)
 {
@@ -62,7 +62,7 @@ part_leave_host(struct part *p, enum sched_outcome outcome)
 	key = part_host_key(p, p->host);
 	sched_leave(d->sched, key, outcome);
 	st = sched_host_state(d->sched, key);
-	if (outcome == SCHED_BROKE && st.broke >= DISPATCH_HOST_BROKE && st.until == 0)
+	if (outcome == SCHED_BROKE && st.down && st.until == 0)
 		sched_host_sleep(d->sched, key, clock_now() + sleep);
 	free(key);
 	dispatch_pump(d);

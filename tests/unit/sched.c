@@ -236,13 +236,17 @@ test_sleep(void)
 	for (i = 1; i <= 8; i++)
 		sched_add(s, id_of(i), 0, i == 7 ? 500 : 5000, "a", NULL);
 	unit_str(drain(s, 0, 9), "1 2 3 4 5", "the initial places");
-	finish(s, 1, SCHED_BROKE);
-	sched_sleep(s, "a", 1000);
-	for (i = 2; i <= 5; i++)
+	for (i = 1; i <= 3; i++) {
+		unit_int(sched_state(s, "a").down, 0, "%u failures may be chance", i - 1);
 		finish(s, i, SCHED_BROKE);
+	}
+	unit_int(sched_state(s, "a").down, 1, "as many as there are places left may not");
+	sched_sleep(s, "a", 1000);
+	finish(s, 4, SCHED_BROKE);
+	finish(s, 5, SCHED_BROKE);
 	st = sched_state(s, "a");
-	unit_int(st.broke, 1, "failures of those that were out already count once");
-	unit_int(st.places, 2, "half the places are left");
+	unit_int(st.broke, 3, "failures of those that were out already do not count");
+	unit_int(st.places, 1, "one place is left");
 	unit_int(st.waiting, 3, "three wait");
 	unit_int(st.until, 1000, "asleep");
 	unit_int(sched_wake(s), 500, "wakes for a deadline in the sleep");
@@ -252,16 +256,18 @@ test_sleep(void)
 	unit_int(sched_wake(s), 1000, "the end of the sleep");
 	add(s, 9, 0, "a");
 	unit_str(drain(s, 999, 9), "", "a fresh message sleeps too");
-	unit_str(drain(s, 1000, 9), "6 8", "awake, with the places left");
+	unit_str(drain(s, 1000, 9), "6", "awake, and one tries");
 	finish(s, 6, SCHED_BROKE);
 	st = sched_state(s, "a");
-	unit_int(st.broke, 2, "twice in a row");
-	unit_int(st.places, 1, "one place");
+	unit_int(st.broke, 4, "four times in a row");
+	unit_int(st.down, 1, "still down");
 	sched_sleep(s, "a", 3000);
+	sched_sleep(s, "a", 0);
+	unit_str(drain(s, 1001, 9), "8", "woken early");
 	finish(s, 8, SCHED_WORKED);
 	unit_int(sched_state(s, "a").broke, 0, "a success ends the row");
-	sched_sleep(s, "a", 0);
-	unit_str(drain(s, 1001, 9), "9", "woken early");
+	unit_int(sched_state(s, "a").down, 0, "and it is up");
+	unit_str(drain(s, 1001, 9), "9", "the next");
 	finish(s, 9, SCHED_BROKE);
 	sched_sleep(s, "a", 2000);
 	unit_int(sched_count(s), 0, "no message");
@@ -359,7 +365,7 @@ test_places(void)
 
 	s = sched_new(100, 7);
 	for (i = 0; i < 5; i++) {
-		static const unsigned want[] = { 2, 1, 1, 1, 1 };
+		static const unsigned want[] = { 4, 3, 1, 1, 1 };
 
 		add(s, i, 0, "a");
 		sched_finished(s, next(s, 0), SCHED_BROKE);
@@ -372,6 +378,15 @@ test_places(void)
 	add(s, 11, 0, "a");
 	sched_finished(s, next(s, 0), SCHED_WORKED);
 	unit_int(sched_state(s, "a").places, 2, "one success after that");
+	sched_free(s);
+
+	/* One in ten breaks, as may be, for long. */
+	s = sched_new(100, 7);
+	for (i = 0; i < 1000; i++) {
+		add(s, i, 0, "a");
+		sched_finished(s, next(s, 0), i % 10 == 9 ? SCHED_BROKE : SCHED_WORKED);
+	}
+	unit_ok(sched_state(s, "a").places >= 8, "places left of 20 where one in ten breaks: %u", sched_state(s, "a").places);
 	sched_free(s);
 }
 
@@ -389,7 +404,7 @@ test_idle(void)
 		sched_finished(s, next(s, 0), SCHED_BROKE);
 	}
 	unit_int(sched_state(s, "d9").places, SCHED_PLACES_INITIAL, "the eldest is forgotten");
-	unit_int(sched_state(s, "d10").places, 2, "a later one is not");
+	unit_int(sched_state(s, "d10").places, 4, "a later one is not");
 	unit_ok(sched_waiting(s, "d10", 0) == NULL, "it has no message");
 	add(s, 1, 0, "w");
 	add(s, 2, 0, "w");
@@ -479,7 +494,7 @@ test_hosts(void)
 		depart(s, i, "mx", SCHED_WORKED);
 	unit_str(flow(s, "mx", 10, 1), "200 15 16 17 18 19 20", "whoever came last has its turn");
 	depart(s, 200, "mx", SCHED_BROKE);
-	unit_int(sched_host_state(s, "mx").places, 3, "half of seven after a failure");
+	unit_int(sched_host_state(s, "mx").places, 6, "six of seven after a failure");
 	unit_int(sched_host_state(s, "mx").broke, 1, "one failure");
 	unit_int(sched_host_state(s, "mx").out, 6, "six are still out");
 	unit_str(flow(s, "mx", 10, 1), "", "more than its places");
@@ -613,7 +628,7 @@ test_idle_hosts(void)
 		sched_host_sleep(s, host, 1000 + i);
 	}
 	unit_int(sched_host_state(s, "h9").places, SCHED_PLACES_INITIAL, "the eldest is forgotten");
-	unit_int(sched_host_state(s, "h10").places, 2, "a later one is not");
+	unit_int(sched_host_state(s, "h10").places, 4, "a later one is not");
 	unit_int(sched_host_state(s, "used").out, 1, "nor one that is in use");
 	unit_int(sched_host_asleep(s, "h10", 1000), 1, "its sleep is remembered");
 	unit_int(sched_host_asleep(s, "h10", 1010), 0, "and ends");
@@ -759,8 +774,9 @@ model_finish(struct model *t, int i, enum sched_outcome outcome)
 		}
 	} else if (outcome == SCHED_BROKE && !t->d[key].slept) {
 		t->d[key].broke++;
-		t->d[key].worked = 0;
-		t->d[key].places = t->d[key].places / 2 > 1 ? t->d[key].places / 2 : 1;
+		t->d[key].places -= t->d[key].places > 1;
+		if (t->d[key].broke >= t->d[key].places)
+			t->d[key].places = 1;
 	}
 }
 
