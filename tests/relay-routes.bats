@@ -748,3 +748,34 @@ took_big()
 	run -0 tlscheck -c "$RELAY/conf" l.test
 	[[ $output == *CLEAR* ]] || { echo "$output"; return 1; }
 }
+
+# NAME COUNT: it took so many messages.
+hop_took()
+{
+	[ "$(grep -cE '^[0-9]+ message ' "$RELAY/$1.hop")" -eq "$2" ]
+}
+
+@test "relayq(1)'s example: a new route takes what is queued to another host" {
+	local port backup
+	port=$(relay_free_port)
+	RELAY_RETRY=1h
+	relay_conf_to_lab "route dest.test 127.0.0.1@$port" "route other.test 127.0.0.1@$port"
+	relay_start
+	mail_to a@dest.test b@dest.test c@dest.test d@other.test
+	relay_await 20 eval '[ "$(grep -cE " waits " "$RELAY_LOG")" -ge 3 ]'
+	backup=$(relay_free_port)
+	hop backup "127.0.0.1@$backup"
+	# The line that is there gives way: two of one domain are an error, which -n tells.
+	sed -i '/^route dest/d' "$RELAY/conf"
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$BATS_TEST_DIRNAME/../man/relayq.1" |
+	    sed -n '/another host/,/^\.Ed/{/^echo/,/^relayq/p}' |
+	    sed "s/backup\.relay\.example/127.0.0.1@$backup/; s,/etc/mtatls/smtp-relay\.conf,$RELAY/conf,
+		s/smtp-relay -n/smtp-relay -c conf -n/; s/relayq/relayq -s spool/" |
+	    sed -e 's/"$(cat [^)]*)"/PID/' -e "s/PID/$RELAY_PID/" > example
+	[ "$(wc -l < example)" -eq 3 ]
+	run -0 bash -ec "$(cat example)"
+	relay_await 20 hop_took backup 3
+	relay_await 20 eval '[ "$(relayq -s spool list | grep -c "^[^ ]")" -eq 1 ]'
+	hop_took backup 3
+	run ! hop_says backup 'RCPT TO:<d@other'
+}

@@ -135,6 +135,34 @@ queue_lets_go()
 	run ! log_says ' fault | role-died '
 }
 
+sink_listens()
+{
+	(exec 9<>"/dev/tcp/127.0.0.1/$HOP_PORT") 2>/dev/null
+}
+
+# Every message went, or was put off.
+all_were_tried()
+{
+	[ "$(grep -oE '[0-9A-Za-z]{14} (removed|waits) ' "$RELAY_LOG" | cut -d' ' -f1 | sort -u | wc -l)" -ge "$COUNT" ]
+}
+
+@test "a host that closes now and then, at whatever stage: each message is tried all the same, without a pause" {
+	HOP_PORT=$(relay_free_port)
+	mailer sink -x 1 taken 127.0.0.1 "$HOP_PORT" > hop.log 2>&1 < /dev/null 3>&- &
+	HOP=$!
+	relay_await 10 sink_listens
+	RELAY_RETRY=1h
+	relay_conf_to_lab "route relay.example 127.0.0.1@$HOP_PORT"
+	relay_start
+	RELAY_DEAD_MESSAGES=600
+	fill_queue
+	relay_await 60 all_were_tried
+	# Some were put off, or the host did not do its part.
+	log_says ' waits '
+	[ "$(grep -c ' taken ' taken)" -gt 300 ]
+	run ! log_says ' fault | role-died '
+}
+
 # How many connections Postfix has seen the end of.
 ended()
 {

@@ -177,7 +177,8 @@ relay_end()
 	elif [ -z "$RELAY_MAY_DIE" ] && grep -E 'role-died|role-failed|makes no sense' "$RELAY_LOG"; then
 		status=1
 	fi
-	for pid in $(relay_pids); do
+	# One that did not start may have a role that has not ended yet.
+	relay_await 5 relay_is_gone > /dev/null || for pid in $(relay_pids); do
 		echo "left running: $(ps -o pid=,args= -p "$pid")"
 		kill -KILL "$pid"
 		status=1
