@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "progress.h"
 
@@ -18,6 +21,12 @@ static log_sink_fn *sink = sink_stderr;
 static void *sink_arg;
 static struct buf held;		/* lines for stderr */
 static int holding;
+static const int priority[] = {
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+	[LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_WARN] = LOG_WARNING,
+	[LOG_LEVEL_ERROR] = LOG_ERR,
+};
 
 void
 log_init(const char *name)
@@ -61,14 +70,35 @@ write_held(void)
 	buf_clear(&held);
 }
 
+/* systemd.exec(5): the variable names the device and the inode of what it has connected to the journal. */
+static int
+is_journal(void)
+{
+	static int known = -1;
+	const char *said = getenv("JOURNAL_STREAM");
+	char real[64];
+	struct stat st;
+
+	if (known == -1) {
+		known = 0;
+		if (said != NULL && fstat(STDERR_FILENO, &st) == 0) {
+			snprintf(real, sizeof real, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+			known = strcmp(said, real) == 0;
+		}
+	}
+	return known;
+}
+
 static void
 sink_stderr(enum log_level level, const char *line, void *arg)
 {
 	char when[TEXT_TIME_MAX];
 
-	(void)level;
 	(void)arg;
-	buf_printf(&held, "%s %s: %s\n", text_time(when, time(NULL)), prog, line);
+	if (is_journal())
+		buf_printf(&held, "<%d>%s\n", priority[level], line);
+	else
+		buf_printf(&held, "%s %s: %s\n", text_time(when, time(NULL)), prog, line);
 	if (!holding || held.len >= HELD_MAX)
 		write_held();
 }
@@ -89,13 +119,6 @@ log_flush(void)
 void
 log_sink_syslog(enum log_level level, const char *line, void *arg)
 {
-	static const int priority[] = {
-		[LOG_LEVEL_DEBUG] = LOG_DEBUG,
-		[LOG_LEVEL_INFO] = LOG_INFO,
-		[LOG_LEVEL_WARN] = LOG_WARNING,
-		[LOG_LEVEL_ERROR] = LOG_ERR,
-	};
-
 	(void)arg;
 	syslog(LOG_MAIL | priority[level], "%s", line);
 }

@@ -21,7 +21,10 @@ void talk(const char *subject, const char *, ...) __attribute__((format(printf, 
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-/* Where finished event lines go: the default writes them to stderr with a time before each. */
+/*
+ * Where finished event lines go: the default writes them to stderr with a time before each, or, where that is systemd's
+ * journal (JOURNAL_STREAM, systemd.exec(5)), which has the time, with the priority (sd-daemon(3): "<6>").
+ */
 typedef void log_sink_fn(enum log_level, const char *line, void *arg);
 void log_set_sink(log_sink_fn *, void *arg);
 /* Lines for stderr are kept from here on, and go out together. */

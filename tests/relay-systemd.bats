@@ -95,6 +95,23 @@ allowed()
 	for word in $(systemd-analyze syscall-filter "$1" | sed '1d; s/#.*//'); do allowed "$word"; done
 }
 
+@test "the journal gets priorities, and no second time; another file that it is not keeps the time" {
+	: > "$RELAY_LOG"
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls preferred" 'hosts in 127.0.0.0/8 relay'
+	RELAY_PREFIX=(env "JOURNAL_STREAM=$(stat -c %d:%i "$RELAY_LOG")")
+	relay_start
+	say "$RELAY_PORT" = 'EHLO c\r\n' = 'QUIT\r\n'
+	relay_stop
+	cat "$RELAY_LOG"
+	grep -qE '^<6>in-[0-9]+\.1 connect ' "$RELAY_LOG"
+	grep -qE '^<4>master certificate .* warning=' "$RELAY_LOG"
+	run ! grep -vE '^<[3-7]>[0-9A-Za-z.-]+ [a-z-]+' "$RELAY_LOG"
+	RELAY_PREFIX=(env "JOURNAL_STREAM=1:1")
+	relay_start
+	relay_stop
+	tail -n 1 "$RELAY_LOG" | grep -qE '^[0-9T:-]+Z smtp-relay: master stopped$'
+}
+
 # What has come so far.
 heard()
 {
