@@ -23,7 +23,7 @@ struct alerts {
 };
 
 static const char *const kind_names[ALERT_KINDS] = { [ALERT_DNSSEC] = "dnssec", [ALERT_IDENTITY] = "identity",
-	[ALERT_DANE] = "dane", [ALERT_TLS] = "tls" };
+	[ALERT_DANE] = "dane", [ALERT_TLS] = "tls", [ALERT_AUTH] = "auth" };
 static const char *const event_names[] = { [ALERT_RAISED] = "raised", [ALERT_LASTS] = "lasts",
 	[ALERT_RECOVERED] = "recovered" };
 

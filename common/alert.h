@@ -1,7 +1,7 @@
 /*
  * alert - which conditions an operator is told of, when, and when again: many failures in, few digests out.
  *
- * A condition is a kind and a name: a destination's TLS, an identity's end.  alert_bad() and alert_good() take
+ * A condition is a kind and a name: a destination's TLS, an identity's end, a password's refusal.  alert_bad() and alert_good() take
  * what is seen of it, as often as it is seen; alert_wake() says when there is something to tell, and alert_take()
  * puts it into one digest, which alert_told() closes.  What holds:
  *
@@ -40,9 +40,10 @@ enum alert_kind {
 	ALERT_DNSSEC,		/* no answer validates: the resolver, the clock or the anchor.  Has no name */
 	ALERT_IDENTITY,		/* an identity in use nears its end, or is past it */
 	ALERT_DANE,		/* no host of a destination passes its TLSA records */
-	ALERT_TLS		/* no host of a destination has the TLS that is required */
+	ALERT_TLS,		/* no host of a destination has the TLS that is required */
+	ALERT_AUTH		/* no host of a route takes the password of these credentials */
 };
-#define ALERT_KINDS (ALERT_TLS + 1)
+#define ALERT_KINDS (ALERT_AUTH + 1)
 
 enum alert_event {
 	ALERT_RAISED,
@@ -51,7 +52,7 @@ enum alert_event {
 };
 #define ALERT_EVENTS (ALERT_RECOVERED + 1)
 
-const char *alert_kind_name(enum alert_kind);	/* "dnssec" "identity" "dane" "tls" */
+const char *alert_kind_name(enum alert_kind);	/* "dnssec" "identity" "dane" "tls" "auth" */
 int alert_is_destination(enum alert_kind);	/* its name is a domain that mail goes to */
 int alert_kind_find(const char *);		/* -1: there is none of that name */
 const char *alert_event_name(enum alert_event);	/* "raised" "lasts" "recovered" */

@@ -105,7 +105,7 @@ contact_end_seen(const struct smtp_client *c)
 static const char *const trouble_names[CONTACT_TROUBLES] = { [CONTACT_TROUBLE_NONE] = "none",
 	[CONTACT_TROUBLE_NO_ESMTP] = "no-esmtp", [CONTACT_TROUBLE_NO_STARTTLS] = "no-starttls",
 	[CONTACT_TROUBLE_STARTTLS_REFUSED] = "starttls-refused", [CONTACT_TROUBLE_HANDSHAKE] = "handshake",
-	[CONTACT_TROUBLE_VERIFICATION] = "verification" };
+	[CONTACT_TROUBLE_VERIFICATION] = "verification", [CONTACT_TROUBLE_PASSWORD] = "password" };
 
 const char *
 contact_trouble_name(enum contact_trouble trouble)
@@ -124,9 +124,17 @@ contact_trouble_find(const char *name)
 	return -1;
 }
 
+int
+contact_trouble_is_tls(enum contact_trouble trouble)
+{
+	return trouble != CONTACT_TROUBLE_NONE && trouble != CONTACT_TROUBLE_PASSWORD;
+}
+
 enum contact_trouble
 contact_trouble(const struct contact *c)
 {
+	if (c->no_password)
+		return CONTACT_TROUBLE_PASSWORD;
 	if (c->was_ready || c->verdict.word != VERDICT_SKIP)
 		return CONTACT_TROUBLE_NONE;
 	switch (c->seen.end) {
@@ -199,9 +207,10 @@ session_ended(struct contact *c)
 		return;
 	if (c->was_ready)
 		;
-	else if (c->judged)
+	else if (c->judged) {
 		not_authenticated(c, "RFC 4954 6", c->client.fail.text);
-	else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
+		c->no_password = c->client.end == SMTP_END_AUTH;
+	} else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
 		not_offered(c);
 	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)
 		refused_starttls(c);
@@ -226,6 +235,7 @@ log_in(struct contact *c)
 	not_authenticated(c, "local", c->verdict.word == VERDICT_AUTH ?
 	    "no password is sent: the host is authenticated by a name that came without DNSSEC" :
 	    "no password is sent: the host is not authenticated by TLS");
+	c->no_password = 1;
 	contact_quit(c);
 	over(c);
 }

@@ -106,6 +106,7 @@ struct contact {
 	int fd;				/* a connected socket that was handed in; -1: none */
 	int connected;
 	int judged;			/* verdict is set */
+	int no_password;		/* CONTACT_TROUBLE_PASSWORD */
 	int was_ready;
 	int ended;
 };
@@ -136,18 +137,20 @@ int64_t contact_longest(const struct contact_times *, size_t recipients, uint64_
 /* What the end of a session says to policy. */
 enum seen_end contact_end_seen(const struct smtp_client *);
 
-/* Why TLS that the plan requires is not to be had there. */
+/* Why TLS that the plan requires is not to be had there; or its route's password is of no use, whatever the TLS. */
 enum contact_trouble {
 	CONTACT_TROUBLE_NONE,		/* it is, or is not required, or something else is wrong with the host */
 	CONTACT_TROUBLE_NO_ESMTP,	/* EHLO is not known, so STARTTLS is not */
 	CONTACT_TROUBLE_NO_STARTTLS,	/* EHLO is answered without STARTTLS */
 	CONTACT_TROUBLE_STARTTLS_REFUSED,	/* STARTTLS is answered with an error */
 	CONTACT_TROUBLE_HANDSHAKE,	/* the handshake failed, or could not begin */
-	CONTACT_TROUBLE_VERIFICATION	/* the certificate is not what the plan asks for */
+	CONTACT_TROUBLE_VERIFICATION,	/* the certificate is not what the plan asks for */
+	CONTACT_TROUBLE_PASSWORD	/* refused, or AUTH is not offered, or the host is not authenticated, so that it was not said */
 };
-#define CONTACT_TROUBLES (CONTACT_TROUBLE_VERIFICATION + 1)
+#define CONTACT_TROUBLES (CONTACT_TROUBLE_PASSWORD + 1)
 
-const char *contact_trouble_name(enum contact_trouble);	/* "none" "no-esmtp" ... "verification" */
+const char *contact_trouble_name(enum contact_trouble);	/* "none" "no-esmtp" ... "password" */
+int contact_trouble_is_tls(enum contact_trouble);
 int contact_trouble_find(const char *);			/* -1: there is none of that name */
 
 /* Of a contact that has ended and was not ready. */

@@ -192,6 +192,7 @@ struct sched_destination {
 	uint8_t held;				/* waits for a place at the host */
 	uint8_t called;				/* one is kept for it there */
 	uint8_t alone;				/* no other host would do */
+	uint8_t roused;				/* the host that it finds asleep is woken, once */
 	char key[];
 };
 
@@ -910,6 +911,19 @@ sched_sleep(struct sched *s, const char *key, int64_t until)
 	settle(s, d);
 }
 
+void
+sched_rouse(struct sched *s, const char *key)
+{
+	struct sched_destination *d = destination_find(s, key);
+
+	if (d == NULL)
+		return;
+	sched_sleep(s, key, 0);
+	d->roused = d->host == NULL || d->host->g.until == 0;
+	if (!d->roused)
+		sched_host_sleep(s, d->host->key, 0);
+}
+
 struct sched_state
 sched_state(const struct sched *s, const char *key)
 {
@@ -1019,6 +1033,10 @@ sched_hold(struct sched *s, const char *key, const char *host, int alone, int64_
 
 	if (d == NULL)
 		return;
+	if (d->roused && d->host->g.until != 0) {
+		d->roused = 0;
+		sched_host_sleep(s, host, 0);
+	}
 	if (!d->held && !d->called && is_closed(d->host) && choose(d, now, &(enum sched_why){ 0 }) != NULL)
 		hold(d, now, 0);
 	settle(s, d);
@@ -1046,6 +1064,24 @@ sched_host_sleep(struct sched *s, const char *host, int64_t until)
 	}
 	call_held(s, h);
 	settle_host(s, h);
+}
+
+/* Hosts are let go first, and destinations settled then: that may forget some that are idle, and none of these. */
+void
+sched_hosts_anew(struct sched *s)
+{
+	struct sched_destination **v = xcalloc(s->destinations.n + 1, sizeof *v), *d;
+	size_t i, n = 0;
+
+	for (i = 0; i < s->destinations.room; i++)
+		if ((d = s->destinations.v[i]) != NULL && d->host != NULL) {
+			leave_host(s, d);
+			if (d->where != IDLE)
+				v[n++] = d;
+		}
+	for (i = 0; i < n; i++)
+		settle(s, v[i]);
+	free(v);
 }
 
 int

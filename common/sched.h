@@ -109,6 +109,9 @@ void sched_finished(struct sched *, struct sched_message *, enum sched_outcome);
 /* A destination is not tried before that time; 0 wakes it.  Those out already stay out. */
 void sched_sleep(struct sched *, const char *key, int64_t until);
 
+/* The same for 0, and the host behind which it waits, or finds itself at its next turn, is woken too: somebody asked for it. */
+void sched_rouse(struct sched *, const char *key);
+
 struct sched_state {
 	size_t waiting;
 	unsigned out;
@@ -150,6 +153,9 @@ void sched_host_sleep(struct sched *, const char *host, int64_t until);	/* as sc
 int sched_host_asleep(struct sched *, const char *host, int64_t now);
 /* waiting: destinations in line for it. */
 struct sched_state sched_host_state(const struct sched *, const char *host);
+
+/* Where mail goes may be another matter from now on: no destination waits for the host that it was behind. */
+void sched_hosts_anew(struct sched *);
 
 /* A host that has exactly so many places, whatever comes of those that take them: a limit. */
 void sched_host_places(struct sched *, const char *host, unsigned places);

@@ -272,6 +272,64 @@ has_lines()
 	grep -q 'over: No host has the TLS that is required: x.unknown.pkix.test' "$RELAY/mail/2"
 }
 
+# WORD: the password of the credentials `isp`.
+password()
+{
+	(umask 077; echo "isp me $1" > "$RELAY/etc/smtp-relay.credentials")
+}
+
+# One whose password is not the one that we have.
+smarthost()
+{
+	mkdir -p etc
+	castore -d etc import "$LAB_CERTS/ca/cert.pem"
+	castore -d etc disable system
+	password wrong
+	SMARTHOST_PORT=$(relay_free_port)
+	"$BATS_TEST_DIRNAME/lab/hop" -c "$LAB_CERTS/good" -a me:right hop.log "127.0.0.25@$SMARTHOST_PORT" \
+	    < /dev/null > hop.out 2>&1 3>&- &
+	SINK_PIDS+=($!)
+	relay_await 20 grep -qs '^ready' hop.out
+}
+
+@test "a smarthost refuses the password: one alert of kind auth for all its mail; put right: told once" {
+	smarthost
+	write_hook
+	alerting_relay "route default mx.good.test@$SMARTHOST_PORT credentials isp" "alert-hook $RELAY/hook" "alert-user daemon"
+	mail_to u@x.test
+	await_log 'not-delivered condition=password domain=.* host=mx.good.test .*rule="RFC 4954 6" .*535'
+	mail_to u@y.test
+	await_log 'alert kind=auth event=raised name=isp .*reason="mx.good.test \(127.0.0.25\): AUTH answered with: 535 '
+	relay_await 20 mails 1
+	has_lines mail/* 'Subject: relay.example: No host takes the password of a route: isp$' '  reason     mx.good.test \(127.0.0.25\):' \
+	    "  to see it  smtp-relay -c $RELAY/conf -e postmaster@example.org\$"
+	run -0 bash -c "$(tr -d '\r' < mail/* | sed -n 's/^  to see it  //p')"
+	[[ $output == *'AUTH with credentials isp'* ]] || { echo "$output"; return 1; }
+	# Not that of a domain, and not that of TLS.
+	run ! log_says 'tls-unusable|alert kind=(tls|dane)'
+	relay_await 20 hook_ran 1
+	has_lines ran/* 'args 3\|auth\|isp\|raised$' 'kind auth$' 'name isp$'
+	password right
+	kill -HUP "$RELAY_PID"
+	await_log 'master reloaded'
+	await_log 'delivered to=u@x.test'
+	await_log 'delivered to=u@y.test'
+	await_log 'alert kind=auth event=recovered name=isp' 30
+	relay_await 20 mails 2
+	exactly_mails 2
+}
+
+@test "credentials that no route has any more are not told of as bad for ever" {
+	smarthost
+	alerting_relay "route x.test mx.good.test@$SMARTHOST_PORT credentials isp"
+	mail_to u@x.test
+	await_log 'alert kind=auth event=raised name=isp'
+	sed -i '/^route x.test/d' conf
+	kill -HUP "$RELAY_PID"
+	await_log 'master reloaded'
+	await_log 'alert kind=auth event=recovered name=isp' 30
+}
+
 @test "a message that sets DANE aside ends no alert, and what one alone requires raises none" {
 	alerting_relay
 	sed -i "s/^listen in .*/& tls preferred/" "$RELAY/conf"

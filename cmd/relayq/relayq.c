@@ -506,15 +506,15 @@ static const struct command {
 static const char any_synopsis[] =
     "usage: relayq [OPTION...] list | show | cat | stat | hold | release | retry | delete | tlsrpt ...\n";
 
-/* Domains are kept as A-labels. */
-static const char *
+/* Domains are kept as A-labels.  The caller frees. */
+static char *
 destination_or_usage(const char *word)
 {
 	struct fail f = FAIL_INIT;
 	char *ascii;
 
 	if (word[0] == '[')
-		return word;
+		return xstrdup(word);
 	if ((ascii = name_to_ascii(word, &f)) == NULL)
 		tool_usage("--destination: %s", f.text);
 	return ascii;
@@ -544,7 +544,10 @@ read_options(int argc, char **argv, struct settings *o)
 		case 'c': o->conf = optarg; break;
 		case 'd': o->dir = tool_dir(optarg); break;
 		case 's': o->spool = optarg; break;
-		case OPT_DESTINATION: o->destination = destination_or_usage(optarg); break;
+		case OPT_DESTINATION:
+			free(o->destination);
+			o->destination = destination_or_usage(optarg);
+			break;
 		case OPT_ALL: o->all = 1; break;
 		case 'j': o->json = 1; break;
 		case 'v': o->verbose = 1; break;
@@ -712,5 +715,6 @@ main(int argc, char **argv)
 		status = command->run(&s, &o, argv + optind + 1);
 	spool_close(&s);
 	free(dir);
+	free(o.destination);
 	return tool_finish(status);
 }

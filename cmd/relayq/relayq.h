@@ -10,7 +10,7 @@
 
 struct settings {
 	const char *conf, *dir, *spool;	/* NULL: not named */
-	const char *destination;	/* for changes: those with a recipient there; NULL: not named */
+	char *destination;		/* for changes: those with a recipient there; NULL: not named */
 	int all;			/* for changes: every message of the folder */
 	int json;
 	int mailq;			/* called by that name, as by smtp-relay under it: an empty list is told */

@@ -18,6 +18,7 @@ static const char *const what[ALERT_KINDS] = {
 	[ALERT_IDENTITY] = "An identity in use nears its end",
 	[ALERT_DANE] = "DANE fails on all hosts",
 	[ALERT_TLS] = "No host has the TLS that is required",
+	[ALERT_AUTH] = "No host takes the password of a route",
 };
 
 static const char *const how[ALERT_EVENTS] = { [ALERT_RAISED] = "", [ALERT_LASTS] = "still: ",
@@ -112,6 +113,30 @@ by_store(const struct conf *c, const char *name)
 	return buf_steal(&b);
 }
 
+/* What is to go with that password, and how: of a domain that the first of its routes is for. */
+static char *
+by_explaining(const struct conf *c, const char *conf_path, const char *name)
+{
+	struct buf b = BUF_INIT;
+	const char *pattern;
+	char *address;
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++) {
+		if (c->route[i].hops.credentials == NULL || strcmp(c->route[i].hops.credentials, name) != 0)
+			continue;
+		pattern = c->route[i].pattern;
+		address = xasprintf("postmaster@%s%s", pattern[0] == '.' ? "x" : "",
+		    strcmp(pattern, "default") == 0 ? "example.org" : pattern);
+		buf_puts(&b, "smtp-relay");
+		put_option(&b, "-c", conf_path);
+		put_option(&b, "-e", address);
+		free(address);
+		return buf_steal(&b);
+	}
+	return NULL;
+}
+
 void
 alert_said_commands(struct alert_said *s, const struct conf *c, const char *conf_path, const char *domain)
 {
@@ -126,6 +151,9 @@ alert_said_commands(struct alert_said *s, const struct conf *c, const char *conf
 	case ALERT_TLS:
 		s->command = by_conf(conf_path, s->alert->name);
 		s->elsewhere = by_options(c, s->alert->name);
+		break;
+	case ALERT_AUTH:
+		s->command = by_explaining(c, conf_path, s->alert->name);
 		break;
 	}
 }
@@ -221,7 +249,8 @@ put_condition(struct buf *b, const struct alert_said *s, int64_t now)
 		free(seen);
 		put_queued(b, s);
 	}
-	put_command(b, "to see it", s->command);
+	if (s->command != NULL)
+		put_command(b, "to see it", s->command);
 	if (s->elsewhere != NULL)
 		put_command(b, "elsewhere", s->elsewhere);
 }

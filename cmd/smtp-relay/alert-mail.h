@@ -19,7 +19,7 @@ struct alert_said {
 	const struct alert *alert;
 	enum alert_event event;
 	struct alerting_queued queued;
-	char *command;		/* to see it oneself; owned */
+	char *command;		/* to see it oneself; owned; NULL: none */
 	char *elsewhere;	/* the same where the configuration is not at hand; NULL: none */
 };
 

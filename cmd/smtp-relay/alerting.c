@@ -114,7 +114,7 @@ alerting_tried(const struct alerting *a, struct alerting_part *p, const struct p
     const struct tried *t)
 {
 	const struct plan_host *h = &plan->host[t->host];
-	int fails = t->trouble != CONTACT_TROUBLE_NONE || (h->act == PLAN_SKIP && h->need >= PLAN_STS);
+	int fails = contact_trouble_is_tls(t->trouble) || (h->act == PLAN_SKIP && h->need >= PLAN_STS);
 
 	if (t->word <= VERDICT_CLEAR) {
 		p->usable++;
@@ -126,6 +126,7 @@ alerting_tried(const struct alerting *a, struct alerting_part *p, const struct p
 		p->by_dane++;
 	else
 		p->by_tls++;
+	p->refused += t->trouble == CONTACT_TROUBLE_PASSWORD;
 	note_why(p, h, t);
 }
 
@@ -141,6 +142,16 @@ is_own(const struct spool_envelope *env)
 {
 	return env->client == NULL && env->from[0] == '\0' && env->listener != NULL &&
 	    strcmp(env->listener, ALERTING_LISTENER) == 0;
+}
+
+/* Whoever else has mail for these hosts is in the same trouble, so it is that of the credentials. */
+static void
+note_refused(struct alerting *a, const struct alerting_part *p, const struct alerting_mail *m)
+{
+	struct alert_sight s = { .kind = ALERT_AUTH, .name = m->credentials, .reason = p->why };
+
+	alert_bad(a->alerts, &s, clock_now());
+	turn_soon(a);
 }
 
 static void
@@ -165,12 +176,16 @@ alerting_done(struct alerting *a, struct alerting_part *p, const struct alerting
 {
 	int usable = p->usable > 0 || m->worked;
 
+	if (usable && m->credentials != NULL)
+		note_good(a, ALERT_AUTH, m->credentials);
 	/* A message that sets DANE aside shows nothing of what others meet. */
 	if (usable && !(m->asks & POLICY_MESSAGE_TLS_OPTIONAL)) {
 		note_good(a, ALERT_DANE, m->domain);
 		note_good(a, ALERT_TLS, m->domain);
 	} else if (!usable && p->by_dane + p->by_tls > 0 && !is_own(m->env))
 		note_bad(a, p, m);
+	else if (!usable && p->refused > 0 && m->credentials != NULL && !is_own(m->env))
+		note_refused(a, p, m);
 	alerting_part_clear(p);
 }
 
@@ -286,6 +301,17 @@ drop_unlisted(struct alerting *a)
 	a->nidentities = n;
 }
 
+static int
+has_credentials(const struct conf *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if (c->route[i].hops.credentials != NULL && strcmp(c->route[i].hops.credentials, name) == 0)
+			return 1;
+	return 0;
+}
+
 /* What was told of one that nobody uses any more is over, also where that was before a restart. */
 static void
 forgive_unused(struct alerting *a)
@@ -295,8 +321,9 @@ forgive_unused(struct alerting *a)
 	for (i = 0; i < alert_count(a->alerts); i++) {
 		const struct alert *e = alert_get(a->alerts, i);
 
-		if (e->kind == ALERT_IDENTITY && find_identity(a, e->name) == NULL)
-			alert_good(a->alerts, ALERT_IDENTITY, e->name, clock_now());
+		if ((e->kind == ALERT_IDENTITY && find_identity(a, e->name) == NULL) ||
+		    (e->kind == ALERT_AUTH && !has_credentials(a->c.conf, e->name)))
+			alert_good(a->alerts, e->kind, e->name, clock_now());
 	}
 }
 

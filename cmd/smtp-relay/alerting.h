@@ -70,7 +70,8 @@ struct alerting_part {
 	unsigned usable;	/* sessions through which mail may go */
 	unsigned by_dane;	/* hosts and addresses that fail for their TLSA records, */
 	unsigned by_tls;	/* or for want of the TLS that is required otherwise */
-	unsigned other;		/* not asked, or at fault in other ways */
+	unsigned other;		/* not asked, or at fault in other ways; of these */
+	unsigned refused;	/* with TLS that would do, but not with our password */
 	char *why;		/* of the first of those that fail; NULL: none */
 };
 
@@ -86,6 +87,7 @@ struct alerting_mail {
 	int worked;		/* a host took it or refused it, perhaps over a connection that was used before */
 	int shared;		/* it has recipients in other domains too */
 	int64_t expires;	/* when it is given up */
+	const char *credentials;	/* the route's; NULL: none, or not known */
 };
 
 /* The order is done; the part is empty then. */

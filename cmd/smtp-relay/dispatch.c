@@ -253,6 +253,7 @@ dispatch_route(struct dispatch *d, int fd)
 	d->route = channel_new(d->conf.base, fd, &route_handlers, d);
 	channel_gather(d->route);
 	plans_forget(d->plans);
+	sched_hosts_anew(d->sched);
 	d->renewed = clock_passed();
 	for (i = 0; i < d->nparts; i++)
 		if (d->part[i] != NULL && d->part[i]->asked)
@@ -303,7 +304,7 @@ retry_now(struct dispatch *d, struct sched_message *m, struct fail *f)
 	if (to.due < from.due)
 		sched_change(d->sched, m, to.due, m->deadline);
 	snprintf(key, sizeof key, "%s", sched_key(m));
-	sched_sleep(d->sched, key, 0);
+	sched_rouse(d->sched, key);
 	dispatch_pump(d);
 	return CONTROL_OK;
 }

@@ -847,7 +847,7 @@ on_ended(struct contact *c, void *arg)
 		return;
 	}
 	/* TLS that is required and not to be had has a verb of its own: somebody has to do something about it. */
-	if (contact_trouble(c) != CONTACT_TROUBLE_NONE)
+	if (contact_trouble_is_tls(contact_trouble(c)))
 		log_host(d, c, "tls-unusable", LOG_LEVEL_WARN);
 	else
 		log_host(d, c, "not-delivered", LOG_LEVEL_WARN);

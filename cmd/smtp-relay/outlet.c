@@ -189,7 +189,8 @@ tell_alerting(struct part *p, int worked)
 {
 	const struct active *a = p->a;
 	struct alerting_mail m = { .domain = p->domain, .env = &a->msg.env, .asks = a->asks, .worked = worked,
-		.shared = a->name.domain[0] == '\0' };
+		.shared = a->name.domain[0] == '\0',
+		.credentials = p->plan != NULL ? p->plan->controls.credentials : NULL };
 
 	m.expires = a->msg.env.arrived + notice_lifetime(&a->d->conf.conf->notice, &a->msg.env);
 	alerting_done(a->d->conf.alerting, &p->tried, &m);

@@ -21,7 +21,7 @@ struct tried {
 	size_t host;		/* number in the plan */
 	const char *address;	/* "": the plan forbids a connection, or none can be asked for */
 	enum verdict_word word;	/* AUTH, ENC, CLEAR: a session through which mail may go */
-	enum contact_trouble trouble;	/* SKIP: what is wrong with its TLS */
+	enum contact_trouble trouble;	/* SKIP: what is wrong with its TLS; INCONCLUSIVE: whether it was the password */
 	const char *rule;
 	const char *why;
 };

@@ -581,6 +581,62 @@ test_host_sleep(void)
 	sched_free(s);
 }
 
+/* Somebody wants a destination to be tried now, whose host sleeps: known to be its host already, or not. */
+static void
+test_rouse(void)
+{
+	struct sched *s = sched_new(100, 7);
+	unsigned i;
+
+	for (i = 1; i <= 3; i++)
+		add(s, i, 0, "a");
+	sched_host_sleep(s, "mx", 1000);
+	unit_str(flow(s, "mx", 1, 1), "", "its only host sleeps");
+	unit_int(sched_host_state(s, "mx").waiting, 1, "it waits for that");
+	sched_rouse(s, "a");
+	unit_str(flow(s, "mx", 2, 1), "1 2 3", "roused, and its host with it");
+	for (i = 1; i <= 3; i++)
+		depart(s, i, "mx", SCHED_BROKE);
+	unit_int(sched_host_state(s, "mx").down, 1, "in vain");
+	sched_host_sleep(s, "mx", 1000);
+	sched_sleep(s, "b", 1000);
+	add(s, 4, 0, "b");
+	sched_rouse(s, "b");
+	unit_str(flow(s, "mx", 3, 1), "4", "a destination that did not know of the host");
+	depart(s, 4, "mx", SCHED_BROKE);
+	sched_host_sleep(s, "mx", 1000);
+	add(s, 5, 0, "b");
+	unit_str(flow(s, "mx", 4, 1), "", "once");
+	sched_rouse(s, "nobody");
+	unit_ok(sched_find(s, id_of(5)) != NULL, "nobody of that name: nothing");
+	sched_free(s);
+}
+
+/* A new configuration: who waited for a host goes where it leads. */
+static void
+test_hosts_anew(void)
+{
+	struct sched *s = sched_new(100, 7);
+	static const char *const key[] = { "a", "b", "c", "d", "e", "f", "g" };
+	unsigned i;
+
+	for (i = 0; i < 7; i++)
+		add(s, i + 1, 0, key[i]);
+	unit_str(flow(s, "old", 1, 1), "1 2 3 4 5", "the places");
+	sched_host_sleep(s, "old", 1000);
+	unit_int(sched_host_state(s, "old").waiting, 2, "two wait for the host, which sleeps");
+	sched_hosts_anew(s);
+	unit_int(sched_host_state(s, "old").waiting, 0, "nobody waits for it");
+	unit_str(flow(s, "new", 2, 1), "6 7", "they go to the new one");
+	for (i = 1; i <= 5; i++)
+		depart(s, i, "old", SCHED_WORKED);
+	depart(s, 6, "new", SCHED_WORKED);
+	depart(s, 7, "new", SCHED_WORKED);
+	unit_int(sched_count(s), 0, "all are done");
+	sched_hosts_anew(s);
+	sched_free(s);
+}
+
 /* A place that is kept for a destination that falls asleep, or loses its message, goes to the next. */
 static void
 test_called(void)
@@ -1005,6 +1061,8 @@ main(void)
 	test_hosts();
 	test_spare();
 	test_host_sleep();
+	test_rouse();
+	test_hosts_anew();
 	test_called();
 	test_idle_hosts();
 	test_share();
