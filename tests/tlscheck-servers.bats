@@ -285,16 +285,18 @@ peak() {
 }
 
 @test "memory and descriptors: 200 destinations need what 100 do, 80 surveys what 40 do" {
-	local few many
+	local few many room=2048
+	# The sanitizers keep what was freed for a while.
+	[[ $BIN != */asan/* ]] || room=$((256 * 1024))
 	read -r -a few < <(peak 100)
 	read -r -a many < <(peak 200)
 	echo "${few[*]}, ${many[*]}"
-	[ "${many[0]}" -lt $((few[0] + 2048)) ]
+	[ "${many[0]}" -lt $((few[0] + room)) ]
 	[ "${many[1]}" -lt $((few[1] + 20)) ]
 	read -r -a few < <(peak 40 --survey)
 	read -r -a many < <(peak 80 --survey)
 	echo "${few[*]}, ${many[*]}"
-	[ "${many[0]}" -lt $((few[0] + 2048)) ]
+	[ "${many[0]}" -lt $((few[0] + room)) ]
 	[ "${many[1]}" -lt $((few[1] + 20)) ]
 }
 

@@ -450,12 +450,14 @@ examples() {
 # Of the runs above.  The longest way has seven steps (connect, banner, EHLO, HELO, STARTTLS, handshake, EHLO) of
 # -t 3 each, a DNS question before it and a farewell behind.
 @test "time and memory are bounded whatever a server sends" {
-	local dir=$BATS_FILE_TMPDIR/rows usual file kib ms
+	local dir=$BATS_FILE_TMPDIR/rows usual file kib ms room=8192
+	# The sanitizers keep what was freed for a while.
+	[[ $BIN != */asan/* ]] || room=$((256 * 1024))
 	[ -s "$dir/good.test.peak" ]
 	read -r usual ms < "$dir/good.test.peak"
 	for file in "$dir"/*.peak; do
 		read -r kib ms < "$file"
-		[ "$kib" -le $((usual + 8192)) ] || { echo "$file: $kib KiB, good.test has $usual"; return 1; }
+		[ "$kib" -le $((usual + room)) ] || { echo "$file: $kib KiB, good.test has $usual"; return 1; }
 		[ "$ms" -le 60000 ] || { echo "$file: $ms ms"; return 1; }
 	done
 }

@@ -163,7 +163,9 @@ usage_error(const char *fmt, ...)
 	va_end(ap);
 	escaped = text_escape(text, strlen(text));
 	talk(NULL, "%s; see sendmail -h", escaped);
+	free(escaped);
 	log_unsent(NULL, EX_USAGE, text);
+	free(text);
 	exit(EX_USAGE);
 }
 

@@ -688,6 +688,7 @@ accept_one(const struct listener *l, pid_t self)
 {
 	int fd;
 	pid_t pid;
+	int i;
 
 	reap();
 	if (nchildren == CHILDREN_MAX || (fd = accept(l->fd, NULL, NULL)) == -1)
@@ -697,6 +698,9 @@ accept_one(const struct listener *l, pid_t self)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != self)
 			_exit(1);
+		/* The next peer is to have the port as soon as the parent has ended. */
+		for (i = 0; i < nlisteners; i++)
+			close(listeners[i].fd);
 		serve(l, fd);
 	}
 	close(fd);
