@@ -287,7 +287,7 @@ peak() {
 @test "memory and descriptors: 200 destinations need what 100 do, 80 surveys what 40 do" {
 	local few many room=2048
 	# The sanitizers keep what was freed for a while.
-	[[ $BIN != */asan/* ]] || room=$((256 * 1024))
+	[[ $BIN != */asan/* ]] || room=$((512 * 1024))
 	read -r -a few < <(peak 100)
 	read -r -a many < <(peak 200)
 	echo "${few[*]}, ${many[*]}"

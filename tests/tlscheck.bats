@@ -452,7 +452,7 @@ examples() {
 @test "time and memory are bounded whatever a server sends" {
 	local dir=$BATS_FILE_TMPDIR/rows usual file kib ms room=8192
 	# The sanitizers keep what was freed for a while.
-	[[ $BIN != */asan/* ]] || room=$((256 * 1024))
+	[[ $BIN != */asan/* ]] || room=$((512 * 1024))
 	[ -s "$dir/good.test.peak" ]
 	read -r usual ms < "$dir/good.test.peak"
 	for file in "$dir"/*.peak; do
