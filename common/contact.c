@@ -209,7 +209,7 @@ session_ended(struct contact *c)
 		;
 	else if (c->judged) {
 		not_authenticated(c, "RFC 4954 6", c->client.fail.text);
-		c->no_password = c->client.end == SMTP_END_AUTH;
+		c->no_password = c->client.end == SMTP_END_AUTH && c->client.last.code / 100 != 4;
 	} else if (c->client.end == SMTP_END_NO_ESMTP || c->client.end == SMTP_END_NO_STARTTLS)
 		not_offered(c);
 	else if (c->client.end == SMTP_END_STARTTLS_REFUSED)

@@ -145,7 +145,7 @@ enum contact_trouble {
 	CONTACT_TROUBLE_STARTTLS_REFUSED,	/* STARTTLS is answered with an error */
 	CONTACT_TROUBLE_HANDSHAKE,	/* the handshake failed, or could not begin */
 	CONTACT_TROUBLE_VERIFICATION,	/* the certificate is not what the plan asks for */
-	CONTACT_TROUBLE_PASSWORD	/* refused, or AUTH is not offered, or the host is not authenticated, so that it was not said */
+	CONTACT_TROUBLE_PASSWORD	/* refused for good, or AUTH is not offered, or not said: the host's name came without DNSSEC */
 };
 #define CONTACT_TROUBLES (CONTACT_TROUBLE_PASSWORD + 1)
 

@@ -188,11 +188,11 @@ struct sched_destination {
 	TAILQ_ENTRY(sched_destination) entry;	/* of the ring or of the idle */
 	struct sched_host *host;		/* its mail goes there; NULL: not known */
 	int64_t held_until;
+	uint64_t roused;			/* a host that it finds asleep is woken from a sleep up to this one */
 	TAILQ_ENTRY(sched_destination) held_entry;
 	uint8_t held;				/* waits for a place at the host */
 	uint8_t called;				/* one is kept for it there */
 	uint8_t alone;				/* no other host would do */
-	uint8_t roused;				/* the host that it finds asleep is woken, once */
 	char key[];
 };
 
@@ -203,6 +203,7 @@ struct sched_host {
 	struct ring held;			/* the longest so first */
 	size_t nheld, behind;			/* behind: destinations that go there */
 	unsigned called;			/* places kept */
+	uint64_t sleep;				/* the number of its last one */
 	uint32_t at;				/* in the heap of those that sleep */
 	int idle;
 	TAILQ_ENTRY(sched_host) entry;		/* of the idle */
@@ -221,6 +222,7 @@ struct sched {
 	struct ring idle;	/* the longest so first */
 	size_t nidle;
 	unsigned out, total;
+	uint64_t sleeps;	/* of hosts, so far */
 };
 
 static int
@@ -856,7 +858,7 @@ static struct sched_state
 state_of(const struct gauge *g, size_t waiting)
 {
 	return (struct sched_state){ .waiting = waiting, .out = g->out, .places = g->places, .broke = g->broke,
-		.down = g->broke >= g->places, .until = g->until };
+		.down = g->broke >= 2 && g->broke >= g->places, .until = g->until };
 }
 
 static void
@@ -919,8 +921,8 @@ sched_rouse(struct sched *s, const char *key)
 	if (d == NULL)
 		return;
 	sched_sleep(s, key, 0);
-	d->roused = d->host == NULL || d->host->g.until == 0;
-	if (!d->roused)
+	d->roused = s->sleeps;
+	if (d->host != NULL && d->host->g.until != 0)
 		sched_host_sleep(s, d->host->key, 0);
 }
 
@@ -1033,10 +1035,8 @@ sched_hold(struct sched *s, const char *key, const char *host, int alone, int64_
 
 	if (d == NULL)
 		return;
-	if (d->roused && d->host->g.until != 0) {
-		d->roused = 0;
+	if (d->host->g.until != 0 && d->host->sleep <= d->roused)
 		sched_host_sleep(s, host, 0);
-	}
 	if (!d->held && !d->called && is_closed(d->host) && choose(d, now, &(enum sched_why){ 0 }) != NULL)
 		hold(d, now, 0);
 	settle(s, d);
@@ -1052,6 +1052,8 @@ sched_host_sleep(struct sched *s, const char *host, int64_t until)
 		heap_take(&s->sleepers, &by_until, h);
 	h->g.until = until;
 	h->g.slept = until != 0;
+	if (until != 0)
+		h->sleep = ++s->sleeps;
 	if (until != 0)
 		heap_put(&s->sleepers, &by_until, h);
 	/* Each of them finds at its turn whether another host would do. */

@@ -109,7 +109,10 @@ void sched_finished(struct sched *, struct sched_message *, enum sched_outcome);
 /* A destination is not tried before that time; 0 wakes it.  Those out already stay out. */
 void sched_sleep(struct sched *, const char *key, int64_t until);
 
-/* The same for 0, and the host behind which it waits, or finds itself at its next turn, is woken too: somebody asked for it. */
+/*
+ * The same for 0, and so for the host behind which it waits, or finds itself at its next turn: somebody asked for it.  A sleep
+ * that begins later is none of those.
+ */
 void sched_rouse(struct sched *, const char *key);
 
 struct sched_state {
@@ -117,7 +120,7 @@ struct sched_state {
 	unsigned out;
 	unsigned places;
 	unsigned broke;		/* times in a row */
-	int down;		/* that is as often as it has places left: not chance any more */
+	int down;		/* that is as often as it has places left, and twice at least: not chance any more */
 	int64_t until;		/* sleeps until then; 0 or past: it does not */
 };
 

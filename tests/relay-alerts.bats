@@ -286,7 +286,7 @@ smarthost()
 	castore -d etc disable system
 	password wrong
 	SMARTHOST_PORT=$(relay_free_port)
-	"$BATS_TEST_DIRNAME/lab/hop" -c "$LAB_CERTS/good" -a me:right hop.log "127.0.0.25@$SMARTHOST_PORT" \
+	"$BATS_TEST_DIRNAME/lab/hop" -c "$LAB_CERTS/good" -a me:right -t 1 hop.log "127.0.0.25@$SMARTHOST_PORT" \
 	    < /dev/null > hop.out 2>&1 3>&- &
 	SINK_PIDS+=($!)
 	relay_await 20 grep -qs '^ready' hop.out
@@ -297,6 +297,9 @@ smarthost()
 	write_hook
 	alerting_relay "route default mx.good.test@$SMARTHOST_PORT credentials isp" "alert-hook $RELAY/hook" "alert-user daemon"
 	mail_to u@x.test
+	# Not for now is no refusal.
+	await_log 'not-delivered domain=.* host=mx.good.test .*rule="RFC 4954 6" .*454'
+	run ! log_says 'condition=.*454'
 	await_log 'not-delivered condition=password domain=.* host=mx.good.test .*rule="RFC 4954 6" .*535'
 	mail_to u@y.test
 	await_log 'alert kind=auth event=raised name=isp .*reason="mx.good.test \(127.0.0.25\): AUTH answered with: 535 '

@@ -144,12 +144,26 @@ is_own(const struct spool_envelope *env)
 	    strcmp(env->listener, ALERTING_LISTENER) == 0;
 }
 
+static int
+has_credentials(const struct conf *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if (c->route[i].hops.credentials != NULL && strcmp(c->route[i].hops.credentials, name) == 0)
+			return 1;
+	return 0;
+}
+
 /* Whoever else has mail for these hosts is in the same trouble, so it is that of the credentials. */
 static void
 note_refused(struct alerting *a, const struct alerting_part *p, const struct alerting_mail *m)
 {
 	struct alert_sight s = { .kind = ALERT_AUTH, .name = m->credentials, .reason = p->why };
 
+	/* The order is from before a reload. */
+	if (!has_credentials(a->c.conf, m->credentials))
+		return;
 	alert_bad(a->alerts, &s, clock_now());
 	turn_soon(a);
 }
@@ -299,17 +313,6 @@ drop_unlisted(struct alerting *a)
 		free(u->uses);
 	}
 	a->nidentities = n;
-}
-
-static int
-has_credentials(const struct conf *c, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->nroutes; i++)
-		if (c->route[i].hops.credentials != NULL && strcmp(c->route[i].hops.credentials, name) == 0)
-			return 1;
-	return 0;
 }
 
 /* What was told of one that nobody uses any more is over, also where that was before a restart. */
@@ -691,6 +694,7 @@ alerting_take_conf(struct alerting *a, const struct conf *conf)
 {
 	a->c.conf = conf;
 	alerts_set_interval(a->alerts, conf->alert.interval);
+	forgive_unused(a);
 	look_at_identities(a);
 	turn_soon(a);
 }

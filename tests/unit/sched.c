@@ -586,7 +586,9 @@ static void
 test_rouse(void)
 {
 	struct sched *s = sched_new(100, 7);
-	unsigned i;
+	struct sched_message *m;
+	enum sched_why why;
+	unsigned i, n;
 
 	for (i = 1; i <= 3; i++)
 		add(s, i, 0, "a");
@@ -606,9 +608,35 @@ test_rouse(void)
 	depart(s, 4, "mx", SCHED_BROKE);
 	sched_host_sleep(s, "mx", 1000);
 	add(s, 5, 0, "b");
-	unit_str(flow(s, "mx", 4, 1), "", "once");
+	unit_str(flow(s, "mx", 4, 1), "", "not from the sleep behind that");
+	/* Asked for while its host was awake, which is forgotten when that falls asleep. */
+	sched_host_sleep(s, "mx", 0);
+	unit_str(flow(s, "mx", 5, 1), "5", "awake");
+	sched_rouse(s, "b");
+	depart(s, 5, "mx", SCHED_WORKED);
+	sched_host_sleep(s, "mx", 1000);
+	add(s, 6, 0, "b");
+	unit_str(flow(s, "mx", 6, 1), "", "a sleep that began later");
+	/* Many ask at once: it is tried, and not by each of them. */
+	for (i = 10; i < 30; i++) {
+		char key[8];
+
+		snprintf(key, sizeof key, "k%u", i);
+		add(s, i, 0, key);
+		sched_rouse(s, key);
+	}
+	n = 0;
+	while ((m = sched_next(s, 7, &why)) != NULL) {
+		if (!enter_or_wait(s, m, "mx", 7, 1))
+			continue;
+		n++;
+		sched_leave(s, "mx", SCHED_BROKE);
+		sched_finished(s, m, SCHED_BROKE);
+		sched_host_sleep(s, "mx", 1000);
+	}
+	unit_int(n, 1, "tries of twenty that ask");
 	sched_rouse(s, "nobody");
-	unit_ok(sched_find(s, id_of(5)) != NULL, "nobody of that name: nothing");
+	unit_ok(sched_find(s, id_of(6)) != NULL, "nobody of that name: nothing");
 	sched_free(s);
 }
 
