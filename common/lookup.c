@@ -147,6 +147,8 @@ keep_tlsa(struct facts_host *fh, const struct dns_answer *a)
 			fh->ntlsa++;
 		else
 			fh->tlsa_damaged++;
+	/* Servers and resolvers turn them about: what is said of them is not to depend on that. */
+	qsort(fh->tlsa, fh->ntlsa, sizeof *fh->tlsa, tlsa_order);
 }
 
 static void

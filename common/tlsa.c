@@ -54,6 +54,24 @@ tlsa_equal(const struct tlsa *a, const struct tlsa *b)
 	    a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
+int
+tlsa_order(const void *va, const void *vb)
+{
+	const struct tlsa *a = va, *b = vb;
+	size_t n = a->len < b->len ? a->len : b->len;
+	int rc;
+
+	if (a->usage != b->usage)
+		return a->usage < b->usage ? -1 : 1;
+	if (a->selector != b->selector)
+		return a->selector < b->selector ? -1 : 1;
+	if (a->mtype != b->mtype)
+		return a->mtype < b->mtype ? -1 : 1;
+	if (n > 0 && (rc = memcmp(a->data, b->data, n)) != 0)
+		return rc;
+	return a->len < b->len ? -1 : a->len > b->len;
+}
+
 static int
 parse_number(const char *s, const char *what, const char *const *names, size_t n, uint8_t *out,
     struct fail *f)

@@ -33,6 +33,7 @@ struct tlsa {
 void tlsa_clear(struct tlsa *);				/* frees */
 void tlsa_copy(struct tlsa *dst, const struct tlsa *);	/* dst is set anew */
 int tlsa_equal(const struct tlsa *, const struct tlsa *);
+int tlsa_order(const void *, const void *);		/* for qsort(3): the canonical one (RFC 4034 6.3) */
 
 /* Presentation form "3 1 1 0123ab..." (white space between digits allowed; numbers or the names
  * of RFC 7218: "DANE-EE SPKI SHA2-256 ...").  dst is set anew.  FAIL_INPUT. */

@@ -56,6 +56,27 @@ test_parse(void)
 }
 
 static void
+test_order(void)
+{
+	static const char *const sorted[] = { "0 1 2 ff", "2 0 1 aa", "2 0 1 aabb", "2 0 1 ab", "2 0 2 00", "2 1 0 00", "3 0 0 00" };
+	enum { N = sizeof sorted / sizeof sorted[0] };
+	struct tlsa t[N] = { { .len = 0 } };
+	char *text;
+	size_t i;
+
+	for (i = 0; i < N; i++)
+		if (tlsa_parse(&t[(i * 3 + 1) % N], sorted[i], NULL) == -1)
+			abort();
+	qsort(t, N, sizeof t[0], tlsa_order);
+	for (i = 0; i < N; i++) {
+		text = tlsa_rdata(&t[i]);
+		unit_str(text, sorted[i], "record %zu in canonical order", i);
+		free(text);
+		tlsa_clear(&t[i]);
+	}
+}
+
+static void
 test_wire(void)
 {
 	static const uint8_t wire[] = { 3, 1, 1, 0xab, 0xcd };
@@ -72,6 +93,7 @@ test_wire(void)
 	free(text);
 	tlsa_clear(&t);
 	tlsa_clear(&copy);
+	test_order();
 	unit_int(tlsa_from_wire(&t, wire, 3, NULL), 0, "no data is a record");
 	unit_ok(t.data == NULL && t.len == 0, "without data");
 	unit_int(tlsa_from_wire(&t, wire, 2, NULL), -1, "two octets are none");
