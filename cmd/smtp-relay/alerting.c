@@ -300,19 +300,19 @@ look_at_identities(struct alerting *a)
 static void
 drop_unlisted(struct alerting *a)
 {
-	size_t i, n = 0;
+	struct identity_use *old = a->identity;
+	size_t i, n = a->nidentities;
 
-	for (i = 0; i < a->nidentities; i++) {
-		struct identity_use *u = &a->identity[i];
-
-		if (u->listed) {
-			a->identity[n++] = *u;
-			continue;
+	a->identity = xcalloc(n + 1, sizeof *a->identity);
+	a->nidentities = 0;
+	for (i = 0; i < n; i++)
+		if (old[i].listed)
+			a->identity[a->nidentities++] = old[i];
+		else {
+			free(old[i].name);
+			free(old[i].uses);
 		}
-		free(u->name);
-		free(u->uses);
-	}
-	a->nidentities = n;
+	free(old);
 }
 
 /* What was told of one that nobody uses any more is over, also where that was before a restart. */
