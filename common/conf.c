@@ -969,6 +969,17 @@ conf_route_to(const struct conf *c, const char *domain)
 	return found;
 }
 
+const struct conf_route *
+conf_route_with(const struct conf *c, const char *credentials)
+{
+	size_t i;
+
+	for (i = 0; i < c->nroutes; i++)
+		if (c->route[i].hops.credentials != NULL && strcmp(c->route[i].hops.credentials, credentials) == 0)
+			return &c->route[i];
+	return NULL;
+}
+
 /* ---- the relay itself ---- */
 
 static int

@@ -226,6 +226,8 @@ int conf_needs_trust(const struct conf *);
 
 /* The next hop, by the same order; NULL: MX. */
 const struct conf_route *conf_route_to(const struct conf *, const char *domain);
+/* The first one with these credentials; NULL: none has them. */
+const struct conf_route *conf_route_with(const struct conf *, const char *credentials);
 
 /*
  * Marks the hosts of a domain that are this relay itself, by their name or an address with that port

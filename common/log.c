@@ -75,12 +75,13 @@ static int
 is_journal(void)
 {
 	static int known = -1;
-	const char *said = getenv("JOURNAL_STREAM");
+	const char *said;
 	char real[64];
 	struct stat st;
 
 	if (known == -1) {
 		known = 0;
+		said = getenv("JOURNAL_STREAM");
 		if (said != NULL && fstat(STDERR_FILENO, &st) == 0) {
 			snprintf(real, sizeof real, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 			known = strcmp(said, real) == 0;

@@ -837,6 +837,12 @@ grow(struct gauge *g)
 		g->places++;
 }
 
+static int
+is_down(const struct gauge *g)
+{
+	return g->broke >= 2 && g->broke >= g->places;
+}
+
 /*
  * One less for each that broke: so a host that breaks off one session in n keeps about n places, and one that takes
  * fewer sessions at a time loses those that it refuses.  Who is down is tried with one.  Those that were out already when it
@@ -850,7 +856,7 @@ shrink(struct gauge *g)
 	g->broke++;
 	if (g->places > SCHED_PLACES_MIN)
 		g->places--;
-	if (g->broke >= g->places)
+	if (is_down(g))
 		g->places = SCHED_PLACES_MIN;
 }
 
@@ -858,7 +864,7 @@ static struct sched_state
 state_of(const struct gauge *g, size_t waiting)
 {
 	return (struct sched_state){ .waiting = waiting, .out = g->out, .places = g->places, .broke = g->broke,
-		.down = g->broke >= 2 && g->broke >= g->places, .until = g->until };
+		.down = is_down(g), .until = g->until };
 }
 
 static void
@@ -1052,10 +1058,10 @@ sched_host_sleep(struct sched *s, const char *host, int64_t until)
 		heap_take(&s->sleepers, &by_until, h);
 	h->g.until = until;
 	h->g.slept = until != 0;
-	if (until != 0)
+	if (until != 0) {
 		h->sleep = ++s->sleeps;
-	if (until != 0)
 		heap_put(&s->sleepers, &by_until, h);
+	}
 	/* Each of them finds at its turn whether another host would do. */
 	for (d = TAILQ_FIRST(&h->held); d != NULL && until != 0; d = next) {
 		next = TAILQ_NEXT(d, held_entry);

@@ -117,24 +117,19 @@ by_store(const struct conf *c, const char *name)
 static char *
 by_explaining(const struct conf *c, const char *conf_path, const char *name)
 {
+	const struct conf_route *route = conf_route_with(c, name);
 	struct buf b = BUF_INIT;
-	const char *pattern;
 	char *address;
-	size_t i;
 
-	for (i = 0; i < c->nroutes; i++) {
-		if (c->route[i].hops.credentials == NULL || strcmp(c->route[i].hops.credentials, name) != 0)
-			continue;
-		pattern = c->route[i].pattern;
-		address = xasprintf("postmaster@%s%s", pattern[0] == '.' ? "x" : "",
-		    strcmp(pattern, "default") == 0 ? "example.org" : pattern);
-		buf_puts(&b, "smtp-relay");
-		put_option(&b, "-c", conf_path);
-		put_option(&b, "-e", address);
-		free(address);
-		return buf_steal(&b);
-	}
-	return NULL;
+	if (route == NULL)
+		return NULL;
+	address = xasprintf("postmaster@%s%s", route->pattern[0] == '.' ? "x" : "",
+	    strcmp(route->pattern, "default") == 0 ? "example.org" : route->pattern);
+	buf_puts(&b, "smtp-relay");
+	put_option(&b, "-c", conf_path);
+	put_option(&b, "-e", address);
+	free(address);
+	return buf_steal(&b);
 }
 
 void

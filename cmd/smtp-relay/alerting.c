@@ -144,17 +144,6 @@ is_own(const struct spool_envelope *env)
 	    strcmp(env->listener, ALERTING_LISTENER) == 0;
 }
 
-static int
-has_credentials(const struct conf *c, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < c->nroutes; i++)
-		if (c->route[i].hops.credentials != NULL && strcmp(c->route[i].hops.credentials, name) == 0)
-			return 1;
-	return 0;
-}
-
 /* Whoever else has mail for these hosts is in the same trouble, so it is that of the credentials. */
 static void
 note_refused(struct alerting *a, const struct alerting_part *p, const struct alerting_mail *m)
@@ -162,7 +151,7 @@ note_refused(struct alerting *a, const struct alerting_part *p, const struct ale
 	struct alert_sight s = { .kind = ALERT_AUTH, .name = m->credentials, .reason = p->why };
 
 	/* The order is from before a reload. */
-	if (!has_credentials(a->c.conf, m->credentials))
+	if (conf_route_with(a->c.conf, m->credentials) == NULL)
 		return;
 	alert_bad(a->alerts, &s, clock_now());
 	turn_soon(a);
@@ -325,7 +314,7 @@ forgive_unused(struct alerting *a)
 		const struct alert *e = alert_get(a->alerts, i);
 
 		if ((e->kind == ALERT_IDENTITY && find_identity(a, e->name) == NULL) ||
-		    (e->kind == ALERT_AUTH && !has_credentials(a->c.conf, e->name)))
+		    (e->kind == ALERT_AUTH && conf_route_with(a->c.conf, e->name) == NULL))
 			alert_good(a->alerts, e->kind, e->name, clock_now());
 	}
 }
