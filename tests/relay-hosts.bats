@@ -133,7 +133,8 @@ logs()
 	say -b 127.9.0.1 "$RELAY_PORT" = > waiting 3>&- &
 	relay_await 10 eval '[ "$(ss -Htn state established "sport = :$RELAY_PORT" | wc -l)" -ge 1 ]'
 	say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL$RCPT"'DATA\r\n' =3 'x\r\n' + + + + + + 'y\r\n.\r\n' = > said 3>&- &
-	logs ' connect .*client=127.0.0.1 '
+	# That one's message has its file once it may send.
+	relay_await 10 eval '[ -n "$(ls "$RELAY_SPOOL/new")" ]'
 	kill -TERM "$RELAY_PID"
 	kill -CONT "$(relay_role route)"
 	wait "$RELAY_JOB"
