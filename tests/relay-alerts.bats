@@ -230,7 +230,7 @@ has_lines()
 		relay_clock +40s
 		sleep 0.5
 	done
-	log_has 12 ' tls-unusable condition=verification domain=wrong.test'
+	relay_await 10 log_has 12 ' tls-unusable condition=verification domain=wrong.test'
 	exactly_mails 1
 	[ "$(find "$RELAY/ran" -type f | wc -l)" -eq 1 ]
 	lab_tlsa mx.wrong.test "$(lab_rdata good 3 1 1)" "$(lab_rdata other 3 1 1)"
@@ -431,7 +431,7 @@ smarthost()
 		! log_says "$ID bounced" || break
 	done
 	await_log "$ID bounced"
-	log_has 7 "$ID tls-unusable condition=no-starttls"
+	relay_await 10 log_has 7 "$ID tls-unusable condition=no-starttls"
 	i=$(find "$RELAY/mail" -type f | wc -l)
 	[ "$i" -ge 3 ] && [ "$i" -le 6 ] || { echo "$i mails in 5 days"; return 1; }
 	[ "$(cat "$RELAY"/mail/* | grep -c '^still: No host has the TLS')" -eq $((i - 1)) ]
@@ -550,7 +550,7 @@ is_gone()
 	relay_stop
 	is_gone "$(< ran/pid)"
 	is_gone "$pid"
-	log_says ' hook hook-ran kind=tls name=no-starttls.plain.test event=raised how="signal 9"'
+	relay_await 10 log_says ' hook hook-ran kind=tls name=no-starttls.plain.test event=raised how="signal 9"'
 }
 
 @test "the program can be replaced with SIGHUP; whether there is one, and its user, need a restart" {

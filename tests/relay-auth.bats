@@ -95,8 +95,8 @@ says()
 		    s.sendmail("b@c.example", ["u@far.example"], "Subject: x\r\n\r\nx\r\n")
 	END
 	[ "$(find "$RELAY_SPOOL/queue" -type f | wc -l)" -eq 4 ]
-	log_says 'auth client=127.0.0.1 user=ann result=yes'
-	log_says 'accepted .*user=ann'
+	relay_await 10 log_says 'auth client=127.0.0.1 user=ann result=yes'
+	relay_await 10 log_says 'accepted .*user=ann'
 	relayq -c "$RELAY/conf" -j list | grep -q '"protocol":"ESMTPSA","auth":"ann"'
 	id=$(relayq -c "$RELAY/conf" list | head -n 1 | cut -d' ' -f1)
 	relayq -c "$RELAY/conf" cat "$id" | tr -d '\r\n' | grep -qE 'with[[:space:]]+ESMTPSA[[:space:]]+id'
@@ -116,7 +116,7 @@ says()
 	[ "${lines[0]}" = "220 250 538 221 closed" ]
 	run say -l "$RELAY_PORT2" = 'EHLO c\r\n' = 'QUIT\r\n'
 	run ! grep -q AUTH <<< "$output"
-	log_says 'auth client=127.0.0.1 user=ann result=no'
+	relay_await 10 log_says 'auth client=127.0.0.1 user=ann result=no'
 	run ! grep -q "wrong" "$RELAY_LOG"
 }
 
@@ -181,7 +181,7 @@ says()
 	cat guesses
 	[ "$(sed -n '/ auth .*user=bob@example.org result=yes/,$p' "$RELAY_LOG" | grep -c ' auth .*user=ann result=no')" -ge 20 ]
 	# Of the newcomers the line's end had no place, nor had the guess that made room.
-	log_says ' auth client=127.0.0.9 user=ann result=busy'
+	relay_await 10 log_says ' auth client=127.0.0.9 user=ann result=busy'
 	run ! log_says 'user=bob@example.org result=busy'
 }
 
@@ -245,9 +245,9 @@ python_in_tls()
 	    s.sendall(b'AUTH PLAIN ' + plain + b'\\r\\n')
 	    ahead(380)
 	    expect(f, b'421 4.7.0')"
-	log_says ' auth client=127.0.0.1 user=ann result=late'
+	relay_await 10 log_says ' auth client=127.0.0.1 user=ann result=late'
 	[ "$(grep -c ' auth .*user=ann result=yes' "$RELAY_LOG")" -eq 1 ]
-	log_says ' disconnect client=127.0.0.1 end=session-time stage="end of AUTH" .*reason="end of AUTH: the session has lasted too long"'
+	relay_await 10 log_says ' disconnect client=127.0.0.1 end=session-time stage="end of AUTH" .*reason="end of AUTH: the session has lasted too long"'
 }
 
 auth_is_back()

@@ -439,7 +439,7 @@ line_fails()
 	relay_stop
 	chmod 640 etc/certs/mx/key.pem
 	relay_start
-	grep -q 'master key listener=in identity=mx warning="others than its owner may read key.pem"' log
+	relay_await 10 grep -q 'master key listener=in identity=mx warning="others than its owner may read key.pem"' log
 	openssl s_client -starttls smtp -connect "127.0.0.1:$RELAY_PORT" < /dev/null > shown 2>&1
 	grep -qx 'subject=CN = relay.example' shown
 }
@@ -524,7 +524,7 @@ refuses_spool()
 	[ ! -e spool/mtatls-spool ]
 	relay_start
 	[ "$(cat spool/mtatls-spool)" = 'mtatls-spool 1' ]
-	grep -q 'queued=1 .*unfinished-removed=1 set-aside=0' log
+	relay_await 10 grep -q 'queued=1 .*unfinished-removed=1 set-aside=0' log
 	# What a crash left of the marker.
 	relay_stop
 	: > spool/mtatls-spool

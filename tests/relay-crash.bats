@@ -74,7 +74,7 @@ doze()
 	done
 	end_load
 	[ "$(relay_role queue)" = "$queue" ]
-	grep -q 'role-died role=in-' log
+	relay_await 10 grep -q 'role-died role=in-' log
 	run ! grep -q 'role-died role=queue' log
 	judge_spool
 }
@@ -90,7 +90,7 @@ doze()
 		kill -KILL "$(relay_role queue)" 2>/dev/null || true
 	done
 	end_load
-	grep -q 'role-died role=queue' log
+	relay_await 10 grep -q 'role-died role=queue' log
 	judge_spool
 }
 
@@ -171,7 +171,7 @@ doze()
 	[ "$(ls -A spool/new)" = strange ]
 	[ "$(ls spool/bad)" = strange ]
 	[ -z "$(ls -A spool/queue)" ]
-	grep -q 'unfinished-removed=1 set-aside=1' log
+	relay_await 10 grep -q 'unfinished-removed=1 set-aside=1' log
 }
 
 @test "what cannot be set aside stays, is named in the log, and no mail waits for it" {
@@ -181,8 +181,8 @@ doze()
 	mkdir -m 0 spool/queue/strange
 	touch spool/bad/strange spool/bad/strange.{1..100}
 	relay_start
-	grep -q 'queue fault role=queue reason="left in queue: strange: rename to bad: File exists"' log
-	grep -q 'queue started queued=1 .*set-aside=0 left=1' log
+	relay_await 10 grep -q 'queue fault role=queue reason="left in queue: strange: rename to bad: File exists"' log
+	relay_await 10 grep -q 'queue started queued=1 .*set-aside=0 left=1' log
 	[ -d spool/queue/strange ]
 	run ! grep -q role-died log
 	rmdir spool/queue/strange
@@ -313,7 +313,7 @@ plant()
 	relay_stop
 	cp -p "spool/queue/$id",* "spool/queue/$id,5,copy.example"
 	relay_start
-	grep -q 'set aside in bad' log
+	relay_await 10 grep -q 'set aside in bad' log
 	[ "$(find spool/bad -type f | wc -l)" -eq 1 ]
 	[ "$(find spool/queue -type f | wc -l)" -eq 1 ]
 }
@@ -380,7 +380,7 @@ floods()
 		:
 	done
 	floods "commit 99 $(sed -n 's/.* \([0-9A-Za-z]*\) accepted session=in-1\..*/\1/p' log | head -n 1)"
-	grep -qE ' queue worker-cut worker=[0-9]* reason="(too much waits for it|it asks for more commits)' log
+	relay_await 10 grep -qE ' queue worker-cut worker=[0-9]* reason="(too much waits for it|it asks for more commits)' log
 	message_gets '354 250'
 }
 
@@ -392,10 +392,10 @@ floods()
 	printf 'secret\n' | smtp-relay -c conf --passwd ann --pass-file -
 	relay_start
 	floods 'check 1 1 192.0.2.1 ann wrong'
-	grep -q ' auth worker-cut worker=[0-9]* reason=' log
+	relay_await 10 grep -q ' auth worker-cut worker=[0-9]* reason=' log
 	: > log
 	floods 'name 1 1 127.0.0.1'
-	grep -q ' route worker-cut worker=[0-9]* reason=' log
+	relay_await 10 grep -q ' route worker-cut worker=[0-9]* reason=' log
 	message_gets '354 250'
 }
 
@@ -506,7 +506,7 @@ message_gets()
 	done
 	run ! grep -q spool-sick log
 	[ "$(relay_ids | wc -l)" -eq $n ]
-	grep -q 'not-accepted .*reason=".*No space left on device' log
+	relay_await 10 grep -q 'not-accepted .*reason=".*No space left on device' log
 }
 
 @test "a failed sync: 451, nothing is taken until a probe was synced, then it is again" {
@@ -541,8 +541,8 @@ message_gets()
 	smtpload -c 20 -m 20 -d 5 -L ledger 127.0.0.1 "$RELAY_PORT"
 	grep -q '^452' ledger
 	[ "$(grep -c '^250' ledger)" -gt 100 ]
-	grep -q spool-sick log
-	grep -q spool-well log
+	relay_await 10 grep -q spool-sick log
+	relay_await 10 grep -q spool-well log
 	relay_stop
 	smtpload -C spool ledger
 }
@@ -664,7 +664,7 @@ mail_gets()
 	echo > go
 	wait $!
 	grep -q '^452 4.3.1 no space' said
-	grep -q ' spool-low ' log
+	relay_await 10 grep -q ' spool-low ' log
 	[ -z "$(find spool/new -type f)" ]
 }
 

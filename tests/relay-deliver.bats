@@ -856,7 +856,7 @@ written_lines()
 	kill -CONT "$queue"
 	relay_await 60 queue_is_empty
 	[ "$(grep -c ' taken ' taken)" -eq 8 ]
-	log_says 'role-died role=out-1'
+	relay_await 10 log_says 'role-died role=out-1'
 }
 
 journal_is_another()
@@ -1145,7 +1145,7 @@ bounce_says()
 	relay_start
 	mail_to u@later.test
 	await_log 'delivered to=u@later.test host=mx2'
-	log_says "$ID deferred to=u@later.test host=mx1.later.test .*450 4.2.1 later"
+	relay_await 10 log_says "$ID deferred to=u@later.test host=mx1.later.test .*450 4.2.1 later"
 	relay_stop
 	# Five days before, less some seconds.
 	ID=$(fresh_id $(($(date +%s) - 5 * 86400 + 6)))

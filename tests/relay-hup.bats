@@ -68,7 +68,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	mkcert -d etc -f -n mine relay.example > /dev/null
 	[ "$(shown)" = "$old" ]
 	hup
-	logged 'master reloaded conf='
+	relay_await 10 logged 'master reloaded conf='
 	[ "$(shown)" = "$(stored mine)" ]
 	[ "$(stored mine)" != "$old" ]
 	ask 'RCPT TO:<user@relay.example>' 250
@@ -116,7 +116,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	cp etc/certs/mine/key.pem key.pem
 	openssl genpkey -algorithm ED25519 > etc/certs/mine/key.pem
 	hup
-	logged 'master reload-failed reason="listener in: .*key.pem: not the key of cert.pem beside it"'
+	relay_await 10 logged 'master reload-failed reason="listener in: .*key.pem: not the key of cert.pem beside it"'
 	[ "$(shown)" = "$old" ]
 	[ "$(relay_role in-1)" = "$in1" ]
 	cp key.pem etc/certs/mine/key.pem
@@ -196,7 +196,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	RELAY_PREFIX=(env LD_PRELOAD="$BUILD/lab/faults.so")
 	[ ! -e etc/certs/_demo ]
 	relay_start
-	logged ' master certificate listener=in identity=_demo warning="a demonstration certificate: for trials only"'
+	relay_await 10 logged ' master certificate listener=in identity=_demo warning="a demonstration certificate: for trials only"'
 	run ! logged 'certificate listener=own'
 	openssl x509 -in etc/certs/_demo/cert.pem -noout -checkhost relay.example | grep -q 'does match'
 	first=$(stored _demo)
@@ -213,7 +213,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	openssl s_client -connect "127.0.0.1:$RELAY_PORT2" -starttls smtp < /dev/null 2> /dev/null |
 	    openssl x509 -noout -fingerprint -sha256 > out
 	[ "$(cat out)" = "$own" ]
-	logged_times 2 'master certificate listener=in identity=_demo warning='
+	relay_await 10 logged_times 2 'master certificate listener=in identity=_demo warning='
 	# What cannot be renewed stays, and is told.
 	second=$(stored _demo)
 	mv etc/certs etc/away

@@ -17,7 +17,8 @@ teardown()
 	relay_end
 }
 
-logged() { grep -q -- "$@" "$RELAY_LOG"; }
+# Lines are written when a turn of the loop ends, so that a client may know before.
+logged() { relay_await 10 grep -q -- "$@" "$RELAY_LOG"; }
 
 logged_times() { [ "$(grep -c -- "$2" "$RELAY_LOG")" -ge "$1" ]; }
 

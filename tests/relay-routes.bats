@@ -135,7 +135,7 @@ ports()
 	mail_to u@elsewhere.test
 	await_log "delivered to=u@elsewhere.test .*host=127.0.0.1 .*reply=\"250"
 	hop_says a 'RCPT TO:<u@elsewhere.test>'
-	log_says "$ID not-delivered .*port=.*no connection"
+	relay_await 10 log_says "$ID not-delivered .*port=.*no connection"
 	mail_to u@corp.test
 	await_log delivered
 	hop_says a 'RCPT TO:<u@corp.test>'
@@ -318,7 +318,7 @@ ports()
 		await_log '(not-delivered|tls-unusable)'
 		await_log 'deferred'
 	done
-	log_says "$ID (not-delivered|tls-unusable) .*host=mx.good.test .*authenticated by a name that came without DNSSEC"
+	relay_await 10 log_says "$ID (not-delivered|tls-unusable) .*host=mx.good.test .*authenticated by a name that came without DNSSEC"
 	# Whoever has a certificate for the recipient's own domain is not the smarthost.
 	mail_to u@elsewhere.invalid
 	await_log '(not-delivered|tls-unusable) .*wanted=pkix reached=SKIP'
@@ -647,7 +647,7 @@ stall()
 			continue
 		fi
 		await_log "delivered to=u@$stage.test" || { echo "$stage"; return 1; }
-		log_says "$id (not-delivered|deferred|tls-unusable) .*timed out" || { echo "$stage"; grep "$id" "$RELAY_LOG"; return 1; }
+		relay_await 10 log_says "$id (not-delivered|deferred|tls-unusable) .*timed out" || { echo "$stage"; grep "$id" "$RELAY_LOG"; return 1; }
 	done < "$RELAY/ids"
 }
 

@@ -158,7 +158,7 @@ all_were_tried()
 	fill_queue
 	relay_await 60 all_were_tried
 	# Some were put off, or the host did not do its part.
-	log_says ' waits '
+	relay_await 10 log_says ' waits '
 	[ "$(grep -c ' taken ' taken)" -gt 300 ]
 	run ! log_says ' fault | role-died '
 }

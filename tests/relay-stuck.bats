@@ -62,7 +62,7 @@ until_log()
 		relay_clock "$1"
 		sleep 0.2
 	done
-	log_says "$3"
+	relay_await 10 log_says "$3"
 }
 
 all_taken()

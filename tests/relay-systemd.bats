@@ -104,8 +104,8 @@ allowed()
 	say "$RELAY_PORT" = 'EHLO c\r\n' = 'QUIT\r\n'
 	relay_stop
 	cat "$RELAY_LOG"
-	grep -qE '^<6>in-[0-9]+\.1 connect ' "$RELAY_LOG"
-	grep -qE '^<4>master certificate .* warning=' "$RELAY_LOG"
+	relay_await 10 grep -qE '^<6>in-[0-9]+\.1 connect ' "$RELAY_LOG"
+	relay_await 10 grep -qE '^<4>master certificate .* warning=' "$RELAY_LOG"
 	run ! grep -vE '^<[3-7]>[0-9A-Za-z.-]+ [a-z-]+' "$RELAY_LOG"
 	RELAY_PREFIX=(env "JOURNAL_STREAM=1:1")
 	relay_start

@@ -147,12 +147,12 @@ go_on_for()
 	report_dates Last-Attempt-Date 14400
 	go_on_for 431900
 	await_reports 1
-	log_says "$id delay-told "
+	relay_await 10 log_says "$id delay-told "
 	go_on_for 518400
 	await_reports 2
 	report_has '^Subject: Undelivered mail' '^Action: failed' '^Status: 4\.4\.7'
 	report_dates Date 432000
-	log_says "$id failed to=u@dead.test reason=\"4\.4\.7 not delivered within 5d; last: .*4\.4\.1 "
+	relay_await 10 log_says "$id failed to=u@dead.test reason=\"4\.4\.7 not delivered within 5d; last: .*4\.4\.1 "
 	[ "$(grep -c "$id failed " "$RELAY_LOG")" -eq 1 ]
 	[ -z "$(relay_ids)" ]
 	# Never more than four hours and a fifth between two tries, never less than five minutes less a fifth but for the two
@@ -185,7 +185,7 @@ go_on_for()
 	run ! grep -E 'message/rfc822|(failure|success|never|nobody)@d' report
 	# In the end only some hear of the failure, and of mail from <> nobody.
 	go_on_for 43800
-	log_says ' double-bounce from='
+	relay_await 10 log_says ' double-bounce from='
 	[ "$(relay_ids | wc -l)" -eq 5 ]
 	go_on_for 87000
 	await_reports 4
@@ -211,8 +211,8 @@ go_on_for()
 	say_mail '' '' nobody@d5.test
 	go_on_for 18300
 	await_reports 0
-	log_says ' double-bounce from='
-	log_says ' failed to=nobody@d5.test reason="4\.4\.7 not delivered within 3h; last: '
+	relay_await 10 log_says ' double-bounce from='
+	relay_await 10 log_says ' failed to=nobody@d5.test reason="4\.4\.7 not delivered within 3h; last: '
 	go_on_for 22500
 	await_reports 1
 	report_has '^Action: failed' '^Status: 4\.4\.7'
@@ -286,7 +286,7 @@ go_on_for()
 	go_on_for 43800
 	await_reports 1
 	report_has '^To: <post@sender.test>' '^Subject: Mail from <>' '^Final-Recipient: rfc822; u@dead.test' 'reports to the postmaster'
-	log_says ' double-bounce from="" as='
+	relay_await 10 log_says ' double-bounce from="" as='
 	relay_stop
 	sed -i 's/^double-bounce-to .*/double-bounce-to post@dead.test/' conf
 	relay_start

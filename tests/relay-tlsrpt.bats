@@ -285,7 +285,7 @@ all_started()
 	echo nonsense > "$RELAY_SPOOL/reports/2026-01-01"
 	chown games "$RELAY_SPOOL/reports/2026-01-01"
 	relay_start
-	log_has 'queue fault .*reports/2026-01-01: left as it is: 2026-01-01:1: '
+	relay_await 10 log_has 'queue fault .*reports/2026-01-01: left as it is: 2026-01-01:1: '
 	relay_stop
 	[ "$(cat "$RELAY_SPOOL/reports/2026-01-01")" = nonsense ]
 }

@@ -109,7 +109,7 @@ arrives()
 	id=$(sed -n 's/^250 2\.0\.0 .*queued as //p' <<< "$output")
 	[ "$id" = "$(relay_ids)" ] || { echo "$output"; return 1; }
 	[[ $(ls spool/queue) == "$id",*,relay.example ]]
-	grep -q ": $id accepted session=in-[12].1 client=127.0.0.1 from=a@client.example recipients=1 size=3 tls=1" log
+	relay_await 10 grep -q ": $id accepted session=in-[12].1 client=127.0.0.1 from=a@client.example recipients=1 size=3 tls=1" log
 	run relayq -s spool cat "$id"
 	[[ $output == "Received: from client.example "*127.0.0.1*"by relay.example"*ESMTPS*"id $id"*TLSv1.3* ]] ||
 	    { echo "$output"; return 1; }
@@ -268,7 +268,7 @@ judge_trace()
 	relay_says '250 553 550 221 closed' 'MAIL FROM:<u@my_host.local>\r\n' = 'RCPT TO:<b\xc3\xbc@relay.example>\r\n' = \
 	    'RCPT TO:<u@other.example>\r\n' = 'QUIT\r\n'
 	relay_await 5 grep -qF ' refused client=127.0.0.1 helo=client.example from=u@my_host.local command=RCPT argument=TO:<b\xc3\xbc@relay.example> code=553 ' log
-	grep -qF ' refused client=127.0.0.1 helo=client.example from=u@my_host.local command=RCPT argument=TO:<u@other.example> code=550 ' log
+	relay_await 10 grep -qF ' refused client=127.0.0.1 helo=client.example from=u@my_host.local command=RCPT argument=TO:<u@other.example> code=550 ' log
 	say "$RELAY_PORT" = 'RCPT TO:<u@other.example>\r\n'  > said
 	relay_await 5 grep -q ' refused client=127.0.0.1 command=RCPT argument=TO:<u@other.example> code=503 ' log
 }
@@ -310,7 +310,7 @@ require_tls()
 	relay_says '250 220 503 250 503 221 closed' "$MAIL" = 'STARTTLS\r\n' = tls "$RCPT" = 'EHLO c\r\n' = \
 	    "$RCPT" = 'QUIT\r\n'
 	[ -z "$(relay_ids)" ]
-	grep -q 'end=injection' log
+	relay_await 10 grep -q 'end=injection' log
 }
 
 @test "handshakes that fail, twice, or never come" {
@@ -321,7 +321,7 @@ require_tls()
 	relay_says '220 250 503 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'STARTTLS\r\n' = 'QUIT\r\n' ||
 	    relay_says '220 250 502 221 closed' 'STARTTLS\r\n' = tls 'EHLO c\r\n' = 'STARTTLS\r\n' = 'QUIT\r\n'
 	relay_says '250 221 closed' 'NOOP\r\n' = 'QUIT\r\n'
-	grep -q 'end=handshake' log
+	relay_await 10 grep -q 'end=handshake' log
 }
 
 @test "tls no: STARTTLS is neither offered nor served" {
@@ -481,7 +481,7 @@ from()
 	run say "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = "$(printf 'RCPT TO:<x@other.example>\\r\\n%.0s' {1..150})"
 	[[ $output == '220 250 250 550 '*' 421 '@(closed|reset) ]] || { echo "$output"; return 1; }
 	[ "$(wc -w <<< "$output")" -le 106 ]
-	grep -q 'end=limit' log
+	relay_await 10 grep -q 'end=limit' log
 }
 
 @test "1000 recipients and no more" {
@@ -665,7 +665,7 @@ from()
 	chmod o+rx "$RELAY"
 	RELAY_PREFIX=(setpriv --reuid nobody --regid nogroup --clear-groups)
 	relay_start
-	grep -q 'master unprivileged consequence="not started as root: all roles share one user' log
+	relay_await 10 grep -q 'master unprivileged consequence="not started as root: all roles share one user' log
 	smtpload -c 4 -n 40 -L ledger 127.0.0.1 "$RELAY_PORT"
 	smtpload -C spool ledger
 	[ "$(stat -c %U spool/queue)" = nobody ]
@@ -714,7 +714,7 @@ socket.create_server(("127.0.0.1", int(sys.argv[1])))' "$RELAY_PORT"
 	run ! grep -q 'master stopped' log
 	kill "$peer"
 	wait "$RELAY_JOB"
-	grep -q 'master stopped' log
+	relay_await 10 grep -q 'master stopped' log
 	[ "$(relay_ids | wc -l)" -eq 1 ]
 }
 

@@ -86,7 +86,7 @@ change_all()
 	queue_up u@relay.example v@relay.example w@relay.example
 	relay_conf_has_sub
 	change_all
-	grep -q "${IDS[0]} told to=hold answer=ok" "$RELAY_LOG"
+	relay_await 10 grep -q "${IDS[0]} told to=hold answer=ok" "$RELAY_LOG"
 }
 
 @test "a copy in hold/ of a message that is in the queue stays there" {
@@ -96,7 +96,7 @@ change_all()
 	q release --all
 	[ "$status" -eq 2 ]
 	[[ $stderr == *"${IDS[0]}: another message in queue/ has its ID"* ]] || { echo "$output $stderr"; return 1; }
-	grep -q "${IDS[0]} told to=release answer=failed reason=\"another message" "$RELAY_LOG"
+	relay_await 10 grep -q "${IDS[0]} told to=release answer=failed reason=\"another message" "$RELAY_LOG"
 	[ "$(ids_in hold)" = "${IDS[0]}" ]
 	[ "$(ids_in queue)" = "${IDS[0]}" ]
 }
@@ -189,7 +189,7 @@ is_locked()
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"it is in queue/, not held"* ]]
 	kill $sink
-	grep -q "${IDS[1]} told to=delete answer=later" "$RELAY_LOG"
+	relay_await 10 grep -q "${IDS[1]} told to=delete answer=later" "$RELAY_LOG"
 	relay_await 20 grep -q "${IDS[0]} held" "$RELAY_LOG"
 	relay_await 20 grep -q "${IDS[1]} removed" "$RELAY_LOG"
 	relay_await 20 grep -q "${IDS[2]} waits" "$RELAY_LOG"

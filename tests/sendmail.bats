@@ -197,7 +197,7 @@ subprocess.run(["sendmail", "-t", "-oi"], input=m.as_bytes(), check=True)'
 	relay_await 20 arrived
 	sed '1,/^\r*$/d' taken/* > got
 	[ "$(cat got)" = $'.one\r\nl\303\244uft\r\n..\r' ] || { cat -A got; cat sink.log; false; }
-	grep -q ' delivered to=ops@far.test ' "$RELAY_LOG"
+	relay_await 10 grep -q ' delivered to=ops@far.test ' "$RELAY_LOG"
 	[ -z "$(relay_ids)" ] || relay_await 10 grep -q ' removed ' "$RELAY_LOG"
 }
 
@@ -293,7 +293,7 @@ line out)" ]]
 	printf 'ann: ann@far.test\nno colon\nmine: :include:%s\n' "$RELAY/list" > aliases
 	echo '|/bin/sh' > list
 	start "aliases $RELAY/aliases"
-	grep -q "master conf-warning file=$RELAY/aliases line=2 warning=" "$RELAY_LOG"
+	relay_await 10 grep -q "master conf-warning file=$RELAY/aliases line=2 warning=" "$RELAY_LOG"
 	# Whose file it is nobody knows: the relay does not read it.
 	run ! grep -q "$RELAY/list" "$RELAY_LOG"
 	ends 0 smtp-relay -n -c conf
@@ -307,7 +307,7 @@ line out)" ]]
 	[[ $output == *"conf:9: warning: aliases: $RELAY/aliases: No such file"* ]]
 	relay_stop
 	relay_start
-	grep -q "master conf-warning file=$RELAY/conf line=9 " "$RELAY_LOG"
+	relay_await 10 grep -q "master conf-warning file=$RELAY/conf line=9 " "$RELAY_LOG"
 }
 
 @test "the recipients that there are, and a domain for bare names" {
@@ -368,7 +368,7 @@ line out)" ]]
 	envelope > got
 	same got 'from <nobody@relay.example>' 'rcpt <x@y.test>'
 	message | grep -qx 'From: nobody <nobody@relay.example>'
-	grep -q " connect listener=sock client=local uid=$(id -u nobody) " "$RELAY_LOG"
+	relay_await 10 grep -q " connect listener=sock client=local uid=$(id -u nobody) " "$RELAY_LOG"
 	relay_forget
 	chmod 600 sub.sock
 	as_nobody sendmail -t < in

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include <errno.h>
 #include <netinet/in.h>
 
 #include <arpa/inet.h>
@@ -138,6 +139,13 @@ end(struct client *c)
 	*c = (struct client){ .fd = -1 };
 }
 
+/* A socket with a time limit ends its wait where the program is stopped and goes on: signal(7). */
+static int
+interrupted(ssize_t n)
+{
+	return n < 0 && errno == EINTR;
+}
+
 static int
 send_all(struct client *c, const char *p, size_t n)
 {
@@ -145,7 +153,9 @@ send_all(struct client *c, const char *p, size_t n)
 
 	for (; n > 0; p += done, n -= done) {
 		done = c->ssl != NULL ? SSL_write(c->ssl, p, n) : send(c->fd, p, n, MSG_NOSIGNAL);
-		if (done <= 0)
+		if (interrupted(done))
+			done = 0;
+		else if (done <= 0)
 			return -1;
 	}
 	return 0;
@@ -174,6 +184,8 @@ reply(struct client *c, char *text, size_t size)
 			return -1;
 		n = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->len, sizeof c->in - c->len) :
 				     recv(c->fd, c->in + c->len, sizeof c->in - c->len, 0);
+		if (interrupted(n))
+			continue;
 		if (n <= 0)
 			return -1;
 		c->len += n;
