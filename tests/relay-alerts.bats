@@ -350,7 +350,7 @@ smarthost()
 	await_log ' tls-unusable condition=verification domain=unsigned.test .*wanted=pkix'
 	await_log ' failed to=u@unsigned.test reason="5.7.30 '
 	sleep 3
-	[ "$(grep -c ' queue alert ' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' queue alert '
 	exactly_mails 1
 }
 
@@ -366,7 +366,7 @@ smarthost()
 	relay_await 60 log_has 3 "$ID tls-unusable "
 	run ! log_says ' queue alert .*wrong.test'
 	run ! log_says ' bounced '
-	[ "$(grep -c ' queue alert ' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' queue alert '
 }
 
 @test "an identity nears its end: told, once a day, and at once when it is over; a new one and SIGHUP: recovered" {
@@ -517,7 +517,7 @@ smarthost()
 	[ "$(wc -l < ran/pids)" -eq 2 ]
 	mail_to u@good.test
 	await_log "$ID delivered to=u@good.test"
-	[ "$(grep -c ' role-died ' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' role-died '
 }
 
 is_sleep()

@@ -246,7 +246,7 @@ python_in_tls()
 	    ahead(380)
 	    expect(f, b'421 4.7.0')"
 	relay_await 10 log_says ' auth client=127.0.0.1 user=ann result=late'
-	[ "$(grep -c ' auth .*user=ann result=yes' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' auth .*user=ann result=yes'
 	relay_await 10 log_says ' disconnect client=127.0.0.1 end=session-time stage="end of AUTH" .*reason="end of AUTH: the session has lasted too long"'
 }
 

@@ -619,17 +619,17 @@ mail_gets()
 	mail_gets 0 452
 	# Of two workers one says it.
 	for i in {1..20}; do mail_gets 1000 452; done
-	[ "$(grep -c 'spool-low free=[0-9]* inodes=[0-9]* consequence=' log)" -eq 1 ]
+	relay_logs 1 'spool-low free=[0-9]* inodes=[0-9]* consequence='
 	[ -z "$(find spool/new spool/queue -type f)" ]
 	rm spool/fill
 	relay_await 5 mail_gets 1000 250
-	[ "$(grep -c 'spool-room free=[0-9]* inodes=[0-9]* consequence="mail is accepted again"' log)" -eq 1 ]
+	relay_logs 1 'spool-room free=[0-9]* inodes=[0-9]* consequence="mail is accepted again"'
 	relay_await 5 message_gets '354 250'
 	# Inodes.
 	mkdir spool/many
 	(cd spool/many && touch {1..160})
 	relay_await 5 mail_gets 1000 452
-	[ "$(grep -c spool-low log)" -eq 2 ]
+	relay_logs 2 spool-low
 	rm -r spool/many
 	relay_await 5 mail_gets 1000 250
 	relay_await 5 message_gets '354 250'

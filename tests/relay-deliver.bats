@@ -95,7 +95,7 @@ postfix_has()
 	relay_await 20 log_says ' route dns-sick reason="the resolver strips DNSSEC: '
 	await_log 'deferred to=u@good.test '
 	sleep 3
-	[ "$(grep -c ' dns-sick ' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' dns-sick '
 	run ! log_says delivered
 	relay_end
 	relay_conf_to_lab
@@ -597,7 +597,7 @@ most_open()
 	await_log 'delivered to=u@good.test '
 	run ! sink_took 61
 	await_log 'delivered to=v@late.many.test ' 30
-	[ "$(grep -c "$ID delivered to=u@good.test" "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 "$ID delivered to=u@good.test"
 	# The third was not tried each time that the message came and went.
 	[ "$(grep -c "$ID not-delivered .*host=mx.banner-450.plain.test" "$RELAY_LOG")" -le 2 ]
 }
@@ -876,7 +876,7 @@ journal_is_another()
 	for i in 1 2 3 4; do mailer send -o "$RELAY_PORT" a@good.test "${rcpts[@]}" > sent; done
 	relay_await 60 queue_is_empty
 	relay_await 5 journal_is_another "$first"
-	[ "$(grep -c ' delivered to=u' "$RELAY_LOG")" -eq 3200 ]
+	relay_logs 3200 ' delivered to=u'
 	[ "$(cat "$RELAY_SPOOL"/results/* | wc -c)" -lt 1048576 ]
 }
 
@@ -930,6 +930,7 @@ message_descriptors()
 	[ "$(message_descriptors "$(relay_role queue)")" -eq 1 ]
 	relay_await 30 queue_is_empty
 	[ "$(grep -c ' taken ' taken)" -eq 120 ]
+	relay_logs 120 'delivered to='
 	[ "$(grep -oE 'delivered to=[^ ]*' "$RELAY_LOG" | sort -u | wc -l)" -eq 120 ]
 	[ "$(most_at_once)" -eq 50 ]
 }
@@ -975,7 +976,7 @@ print(id + "01abc")'
 	relay_start
 	relay_await 20 queue_is_empty
 	# An out had each of them: no host is offered addresses so long, which is final.
-	[ "$(grep -c "$ID failed to=xxx.*host=127.0.0.1" "$RELAY_LOG")" -eq 100 ]
+	relay_logs 100 "$ID failed to=xxx.*host=127.0.0.1"
 	run ! log_says "$ID (deferred|waits)"
 }
 
@@ -1044,7 +1045,7 @@ put_message()
 	mail_to w@good.test
 	await_log 'delivered to=w@good.test '
 	relay_await 10 taken_once
-	[ "$(grep -cE "($id|$old) fault" "$RELAY_LOG")" -eq 2 ]
+	relay_logs 2 -E "($id|$old) fault"
 	# Nothing goes round in the queue meanwhile: less than half a second of CPU in two.
 	local pid before
 	pid=$(relay_role queue)
@@ -1100,7 +1101,7 @@ told_apart()
 		want=${word#*=}
 		await_log "${want%:*} to=${word%=*} .*reply=\"${want#*:} ${want:0-3:1}\\..*"
 	done
-	[ "$(grep -cE "$ID (delivered|deferred|failed|unknown) to=" "$RELAY_LOG")" -eq $# ]
+	relay_logs $# -E "$ID (delivered|deferred|failed|unknown) to="
 	if [[ $* == *=failed* ]]; then
 		await_log 'bounced .*as='
 	fi

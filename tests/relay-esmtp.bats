@@ -201,7 +201,7 @@ spool_is_empty()
 	CODES="220 250 250 250 354 250 221"
 	says 'MAIL FROM:<a@sender.test>\r\n' = 'RCPT TO:<never@null-mx.test> NOTIFY=NEVER\r\n' = 'DATA\r\n' = 'x\r\n.\r\n'
 	relay_await 10 spool_is_empty
-	[ "$(grep -c ' bounced ' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 ' bounced '
 }
 
 @test "addresses in UTF-8 go to hosts that take them, and come back from others" {

@@ -120,7 +120,7 @@ logs()
 	run say -b 127.9.0.1 "$RELAY_PORT" 'NOOP\r\n' =
 	[[ $output == '554 '@(closed|reset) ]] || { echo "$output"; false; }
 	relay_await 10 eval '[ "$(grep -c " disconnect client=127.9.0.1 " log)" -eq 3 ]'
-	[ "$(grep -c ' connect .*client=127.9.0.1 ' log)" -eq 3 ]
+	relay_logs 3 ' connect .*client=127.9.0.1 '
 	# The answers that come late are nobody's.
 	kill -CONT "$(relay_role route)"
 	gets '220 250 250 250 221 closed' 127.9.0.1 "$MAIL" = "$OTHER" = 'QUIT\r\n'
@@ -335,7 +335,7 @@ compare_column()
 	wait $!
 	[[ $(< session) == '220 250 250 '*' 250 421 '@(closed|reset) ]] || { cat session; false; }
 	[ $((SECONDS - begun)) -ge 9 ]
-	[ "$(grep -c ' disconnect .* end=timeout ' log)" -eq 2 ]
+	relay_logs 2 ' disconnect .* end=timeout '
 	logs ' disconnect client=127.0.4.1 end=session-time .*reason="command: the session has lasted too long"'
 	logs ' disconnect client=127.0.3.1 end=timeout stage=message '
 }

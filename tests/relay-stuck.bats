@@ -100,7 +100,7 @@ mail_goes_on()
 	done
 	mailer send "$RELAY_PORT" a@x.test u@a.test > sent
 	mail_goes_on 4
-	[ "$(grep -c worker-cut "$RELAY_LOG")" -eq "$n" ]
+	relay_logs "$n" worker-cut
 }
 
 @test "an out that reads and answers, and ends nothing" {

@@ -153,7 +153,7 @@ go_on_for()
 	report_has '^Subject: Undelivered mail' '^Action: failed' '^Status: 4\.4\.7'
 	report_dates Date 432000
 	relay_await 10 log_says "$id failed to=u@dead.test reason=\"4\.4\.7 not delivered within 5d; last: .*4\.4\.1 "
-	[ "$(grep -c "$id failed " "$RELAY_LOG")" -eq 1 ]
+	relay_logs 1 "$id failed "
 	[ -z "$(relay_ids)" ]
 	# Never more than four hours and a fifth between two tries, never less than five minutes less a fifth but for the two
 	# that the notice and the end ask for.
@@ -236,6 +236,7 @@ go_on_for()
 	done | sort -k2n | cut -d' ' -f1 > due
 	relay_clock_next
 	relay_clock_next
+	relay_logs "$(wc -l < due)" -E ' delivered to=[uv]@back'
 	grep -E ' delivered to=[uv]@back' "$RELAY_LOG" | cut -d' ' -f3 > delivered
 	kill "$BACK_PID"
 	diff due delivered
@@ -293,8 +294,8 @@ go_on_for()
 	BEGAN=$(relay_now)
 	say_mail '' '' v@dead.test
 	go_on_for 90000
-	[ "$(grep -c ' double-bounce ' "$RELAY_LOG")" -eq 2 ]
-	[ "$(grep -c ' double-bounce .* consequence=' "$RELAY_LOG")" -eq 1 ]
+	relay_logs 2 ' double-bounce '
+	relay_logs 1 ' double-bounce .* consequence='
 	[ -z "$(relay_ids)" ]
 	await_reports 1
 }

@@ -203,7 +203,7 @@ sink_has()
 		relay_await 30 log_has "report-sent day=$day .*to=mailto:$to"
 		relay_await 30 log_has "delivered to=$to .*wanted=may"
 	done
-	[ "$(grep -c report-sent "$RELAY_LOG")" -eq 3 ]
+	relay_logs 3 report-sent
 	relay_await 20 postfix_has other '^--=_tlsrpt--'
 	# The box of all domains that are no zone.
 	lab_postfix_mail other | perl -0777 -ne 'print grep { /^TLS-Report-Domain/m } split /^(?=From )/m' > box

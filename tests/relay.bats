@@ -128,6 +128,7 @@ arrives()
 	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'DATA\r\n' = 'Subject: x\r\n\r\nMessage-ID: <y>\r\n.\r\n' = \
 	    'MAIL FROM:<>\r\n' = 'RCPT TO:<b@relay.example>\r\n' = 'BDAT 15\r\nMessage-ID: <ch' = \
 	    'BDAT 8 LAST\r\nunk>\r\n\r\n' = 'QUIT\r\n'
+	relay_logs 4 ' accepted '
 	sed -n 's/.* accepted .* size=[0-9]* //p' log > got
 	sed "s/LONG/${long::249}/" > want <<- 'END'
 		tls=0 message-id="<a\x1b\"b c@d>"
@@ -256,7 +257,7 @@ judge_trace()
 	run say -l "$RELAY_PORT" = 'EHLO c\r\n' = "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x\r\n.\r\n' + '!'
 	relay_await 10 grep -q 'accepted session=in-[12].1 client=127.0.0.1 from=' log
 	relay_await 10 grep -q 'disconnect client=127.0.0.1 ' log
-	[ "$(grep -cE ' (accepted|aborted|not-accepted|disconnect) ' log)" -eq 2 ]
+	relay_logs 2 -E ' (accepted|aborted|not-accepted|disconnect) '
 	[ "$(relay_ids)" = "$(sed -n 's/^.*: \([0-9A-Za-z]*\) accepted .*/\1/p' log)" ]
 	# It had its place until then, and has it no longer.
 	relay_faults ''
@@ -347,7 +348,7 @@ SMUGGLED="$MAIL$RCPT"'DATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n'
 		[[ $output == '220 250 250 250 354 '?('554 ')@(reset|closed) ]] || { echo "$form: $output"; return 1; }
 		[ -z "$(relay_ids)" ] || { echo "$form: taken"; return 1; }
 	done
-	[ "$(grep -c 'end=line' log)" -eq ${#FORMS[@]} ]
+	relay_logs ${#FORMS[@]} 'end=line'
 }
 
 @test "the same, split over segments anywhere" {
@@ -623,7 +624,7 @@ from()
 		ahead(1190)
 		drip(s, f)
 	END
-	[ "$(grep -c 'disconnect .*end=timeout' log)" -eq 2 ]
+	relay_logs 2 'disconnect .*end=timeout'
 	[ "$(relay_ids | wc -l)" -eq 1 ]
 }
 

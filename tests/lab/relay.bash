@@ -148,6 +148,19 @@ relay_await()
 	return 1
 }
 
+relay_log_has()
+{
+	[ "$(grep -c "${@:2}" "$RELAY_LOG")" -ge "$1" ]
+}
+
+# N [GREP'S OPTION…] PATTERN: so many lines of the log have it and no more.  The master writes what the roles tell, so that
+# a line may come a moment behind what it tells of.
+relay_logs()
+{
+	relay_await 10 relay_log_has "$@"
+	[ "$(grep -c "${@:2}" "$RELAY_LOG")" -eq "$1" ]
+}
+
 relay_is_gone()
 {
 	[ -z "$(relay_pids)" ]
