@@ -34,7 +34,11 @@ hup()
 
 # Whether the listener is the new workers': the old ones stop to take clients a moment later.
 settled() { relay_await 10 none_takes; }
-none_takes() { ! ss -Hlntp 2> /dev/null | grep -q -- '-old"'; }
+none_takes()
+{
+	[ -z "$(for pid in $(relay_pids); do cat "/proc/$pid/comm" 2> /dev/null || :; done | grep '^in-' | sort | uniq -d)" ] &&
+	    ! ss -Hlntp 2> /dev/null | grep -q -- '-old"'
+}
 
 # PORT WORD...: a session that begins with banner and EHLO; its codes.
 says() { local port=$1; shift; run say "$port" = 'EHLO client.example\r\n' = "$@"; }
@@ -444,7 +448,7 @@ come_as()
 		read -r -t 10 line <&6
 		[[ $line == 220* ]]
 		exec 6<&-
-		[ "$(ss -Hlnt "sport = :$RELAY_PORT" | wc -l)" -eq 2 ]
+		relay_await 10 eval '[ "$(ss -Hlnt "sport = :$RELAY_PORT" | wc -l)" -eq 2 ]'
 		[ "$to" != 127.0.0.2/:: ] || run ! bash -c "exec 6<> /dev/tcp/127.0.0.1/$RELAY_PORT"
 	done
 	# The first session goes on with its worker.
