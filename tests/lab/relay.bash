@@ -310,11 +310,12 @@ relay_next_due()
 	echo "$least"
 }
 
-# Is nothing under way, nor due, nor about to be committed?  Several messages for one dead host are not so for long: it
-# sleeps for 30 seconds behind each two.
+# Is nothing under way, nor due, nor about to be committed, nor to be told in the log, which would have another time
+# there if the clock were set forward now?  Several messages for one dead host are not so for long: it sleeps for 30
+# seconds behind each two.
 relay_is_idle()
 {
-	local file due
+	local file due waits=()
 	for file in "$RELAY_SPOOL"/new/* "$RELAY_SPOOL"/queue/*,*; do
 		case $file in
 		*'/*' | *'/*,*') continue ;;
@@ -322,7 +323,19 @@ relay_is_idle()
 		esac
 		due=${file##*/} due=${due#*,} due=${due%%,*}
 		[ "$due" -gt $((EPOCHSECONDS + RELAY_AHEAD)) ] || return 1
+		file=${file##*/}
+		waits+=("${file%%,*} $(date -u -d "@$due" +%FT%TZ)")
 	done
+	[ ${#waits[@]} -eq 0 ] || printf '%s\n' "${waits[@]}" | relay_log_tells_waits
+}
+
+# Lines "ID TIME": each that the log knows, it knows to wait until then.
+relay_log_tells_waits()
+{
+	awk 'NR == FNR { want[$1] = $2; next }
+		$3 in want { known[$3] = 1 }
+		$3 in want && $4 == "waits" && $0 ~ " until=" want[$3] { told[$3] = 1 }
+		END { for (id in known) if (!(id in told)) exit 1 }' - "$RELAY_LOG"
 }
 
 # To the time when the next message is due, and until nothing is under way any more; 1: there is none.
