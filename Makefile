@@ -21,7 +21,7 @@ TIERS_tlscheck = MAIL NET WIRE CRYPTO BASE
 TIERS_smtp-relay = MAIL NET WIRE CRYPTO BASE
 
 # What a tier links, behind libc, which has some of libbsd itself; --as-needed drops what a program does not reach.
-PKGS_BASE = jansson libbsd
+PKGS_BASE = jansson libbsd libseccomp
 PKGS_CRYPTO = openssl libidn2
 PKGS_NET = libevent_core ldns
 LIBS_NET = -lunbound

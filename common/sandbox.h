@@ -7,7 +7,8 @@
  * processes of the same user cannot look into it either.  It cannot be taken back.
  *
  * sandbox_user_find() and sandbox_enter() are for the roles of a daemon: look the user up, then
- * change the root directory and become that user for good.
+ * change the root directory and become that user for good.  sandbox_confine() is for those that
+ * are not started as root.  What calls of the kernel are left: syscalls.h.
  */
 #ifndef MTATLS_SANDBOX_H
 #define MTATLS_SANDBOX_H
@@ -32,5 +33,15 @@ int sandbox_user_find(const char *name, struct sandbox_user *, struct fail *);
  * process is in no state to go on.
  */
 int sandbox_enter(const char *root, const struct sandbox_user *, struct fail *);
+
+/*
+ * For who cannot do that, since it is not root: of all files, those in root may be looked at, made, changed and
+ * removed, and no others (Landlock, landlock(7)).  What is open stays open.  1: so it is from now on; 0: the
+ * kernel has no Landlock, or one that knows no rename from folder to folder.  It cannot be taken back.
+ */
+int sandbox_confine(const char *root, struct fail *);
+
+/* Whether it would. */
+int sandbox_confinable(void);
 
 #endif

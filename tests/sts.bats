@@ -293,3 +293,22 @@ has_logged() {
 	[[ $output == *"stays in force (RFC 8461 5.1)"* ]]
 	[ "$status" -eq 1 ]
 }
+
+@test "the relay without root: its roles keep to their folders, and what they do is the same" {
+	lab_site good.sts.test good sts "${ENFORCE[@]}"
+	[ "$(id -u)" -eq 0 ] || skip "needs root: the lab has names of its own"
+	relay_setup
+	relay_conf_to_lab
+	chown nobody "$RELAY"
+	lab_ns_prefix
+	RELAY_PREFIX=("${LAB_NS[@]}" setpriv --reuid nobody --regid nogroup --clear-groups)
+	relay_start
+	relay_await 10 has_logged 'master unprivileged consequence="not started as root: all roles share one user"$'
+	send_to good.sts.test
+	relay_await 20 has_logged ' delivered .*good\.sts\.test .*wanted=sts reached=AUTH'
+	grep -qx 'mode enforce' "$RELAY_SPOOL/sts/good.sts.test"
+	send_to good.test
+	relay_await 20 has_logged ' delivered .*good\.test .*wanted=dane reached=AUTH'
+	run lab_ns "$BIN/relayq" -s "$RELAY_SPOOL" stat
+	[ "$status" -eq 0 ]
+}

@@ -380,7 +380,8 @@ become_queue(struct master *m, const struct child *c, int sock)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
-		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL,
+		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_SERVE | SYSCALLS_THREADS };
 	queue_main(&start);
 }
 
@@ -394,7 +395,8 @@ become_in(struct master *m, const struct child *c, int sock, int queue, int name
 
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL,
+		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT };
 	in_main(&start);
 }
 
@@ -408,7 +410,8 @@ become_out(struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL,
+		.rights = SYSCALLS_CONNECT };
 	out_main(&start);
 }
 
@@ -420,7 +423,8 @@ become_route(struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL,
+		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_CONNECT };
 	route_main(&start);
 }
 
@@ -432,7 +436,8 @@ become_auth(struct master *m, const struct child *c, int sock)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL,
+		.rights = 0 };
 	auth_main(&start);
 }
 
@@ -444,7 +449,8 @@ become_hook(struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = NULL,
-		.detach = m->detach, .user = m->drop ? &m->hook_user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->hook_user : NULL,
+		.rights = ROLE_ALL };
 	hook_main(&start);
 }
 
@@ -456,7 +462,8 @@ become_sign(struct master *m, const struct child *c, int sock, int queue)
 
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL };
+		.detach = m->detach, .user = m->drop ? &m->user : NULL,
+		.rights = 0 };
 	sign_main(&start);
 }
 
@@ -1316,8 +1323,12 @@ announce(struct master *m, int (*ready)(void *), void *arg)
 		return;
 	m->was_ready = 1;
 	if (!m->drop)
-		say(LOG_LEVEL_WARN, "unprivileged", "consequence",
+		say(LOG_LEVEL_WARN, "unprivileged", "consequence", sandbox_confinable() ?
+		    "not started as root: all roles share one user" :
 		    "not started as root: all roles share one user and see all its files");
+	if (!syscalls_limitable())
+		say(LOG_LEVEL_WARN, "unlimited", "consequence",
+		    "no seccomp: a role that is taken over may use all of the kernel's system calls");
 	/* Who reads "ready" may look for the number of the process. */
 	if (ready(arg) == 0) {
 		say(LOG_LEVEL_INFO, "ready", "conf", m->conf->file);

@@ -108,6 +108,10 @@ role_drop(const struct role_start *start)
 
 	if (start->user != NULL && sandbox_enter(start->root, start->user, &f) == -1)
 		role_fail(&f);
+	if (start->user == NULL && start->root != NULL && sandbox_confine(start->root, &f) == -1)
+		role_fail(&f);
+	if (start->rights != ROLE_ALL && syscalls_limit(start->rights, &f) == -1)
+		role_fail(&f);
 }
 
 void

@@ -7,8 +7,10 @@
 #include "channel.h"
 #include "fail.h"
 #include "sandbox.h"
+#include "syscalls.h"
 
 #define ROLE_FLUSH_MS 500	/* at its end, for the last records to be taken */
+#define ROLE_ALL -1
 
 struct event_base;
 
@@ -17,7 +19,8 @@ struct role_start {
 	const char *name;			/* "in-3", for the process list and the log */
 	int master;				/* socket to the master; the role's now */
 	const char *root;			/* its root directory; NULL: stays where it is */
-	const struct sandbox_user *user;	/* NULL: stays who it is */
+	const struct sandbox_user *user;	/* NULL: stays who it is, and where, but sees files in root alone */
+	int rights;				/* syscalls.h: what it keeps; ROLE_ALL: all */
 	int detach;				/* from the standard descriptors, which are a starter's */
 };
 
@@ -36,7 +39,7 @@ struct role {
  */
 void role_begin(struct role *, const struct role_start *);
 
-/* Then, when all is open that the role needs: root directory and user.  Exits where that fails. */
+/* Then, when all is open that the role needs: root directory, user, system calls.  Exits where that fails. */
 void role_drop(const struct role_start *);
 
 /* Tells the master that start-up is done. */
