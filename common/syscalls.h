@@ -8,7 +8,7 @@
  * role makes none) kills the process with SIGSYS, and the master says so.  It cannot be taken back,
  * and holds for all threads that are made later.
  *
- * Sanitizers and valgrind do calls of their own in the process: built with them there is no limit.
+ * Sanitizers do calls of their own in the process: built with them there is no limit, nor is there under valgrind.
  */
 #ifndef MTATLS_SYSCALLS_H
 #define MTATLS_SYSCALLS_H
