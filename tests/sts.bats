@@ -303,7 +303,7 @@ has_logged() {
 	lab_ns_prefix
 	RELAY_PREFIX=("${LAB_NS[@]}" setpriv --reuid nobody --regid nogroup --clear-groups)
 	relay_start
-	relay_await 10 has_logged 'master unprivileged consequence="not started as root: all roles share one user"$'
+	relay_await 10 has_logged 'master unprivileged consequence="not started as root: all roles share one user'
 	send_to good.sts.test
 	relay_await 20 has_logged ' delivered .*good\.sts\.test .*wanted=sts reached=AUTH'
 	grep -qx 'mode enforce' "$RELAY_SPOOL/sts/good.sts.test"
