@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -64,6 +65,7 @@ static const char *const writing[] = {
 
 static const char *const accepting[] = { "accept", "accept4", NULL };
 static const char *const connecting[] = { "connect", "bind", NULL };
+static const char *const asking[] = { "bind", NULL };
 static const char *const serving[] = { "connect", "bind", "listen", "accept", "accept4", NULL };
 
 /* Nothing of ours does these in a role, whatever goes wrong. */
@@ -142,6 +144,15 @@ add_files(scmp_filter_ctx c, int *rc, unsigned rights)
 	add_if(c, rc, SCMP_ACT_ALLOW, "open", 1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
 }
 
+/* Its routing alone, not its firewall, audit and so on. */
+static void
+add_netlink(scmp_filter_ctx c, int *rc)
+{
+	if (*rc == 0)
+		*rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_NETLINK),
+		    SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, NETLINK_ROUTE));
+}
+
 static void
 add_net(scmp_filter_ctx c, int *rc, unsigned rights)
 {
@@ -153,12 +164,16 @@ add_net(scmp_filter_ctx c, int *rc, unsigned rights)
 		add(c, rc, SCMP_ACT_ALLOW, serving);
 		add_if(c, rc, SCMP_ACT_ALLOW, "socket", 0, UINT32_MAX, AF_UNIX);
 	}
+	if (rights & SYSCALLS_ADDRESSES) {
+		add(c, rc, SCMP_ACT_ALLOW, asking);
+		add_netlink(c, rc);
+	}
 	if (rights & SYSCALLS_CONNECT) {
 		add(c, rc, SCMP_ACT_ALLOW, connecting);
 		add_if(c, rc, SCMP_ACT_ALLOW, "socket", 0, UINT32_MAX, AF_INET);
 		add_if(c, rc, SCMP_ACT_ALLOW, "socket", 0, UINT32_MAX, AF_INET6);
 	}
-	if ((rights & (SYSCALLS_SERVE | SYSCALLS_CONNECT)) == 0)
+	if ((rights & (SYSCALLS_SERVE | SYSCALLS_CONNECT | SYSCALLS_ADDRESSES)) == 0)
 		add(c, rc, SCMP_ACT_KILL_PROCESS, deadly_net);
 }
 

@@ -22,7 +22,8 @@ enum syscalls_right {
 	SYSCALLS_ACCEPT = 4,	/* take clients of listening sockets */
 	SYSCALLS_CONNECT = 8,	/* sockets of IPv4 and IPv6 that connect */
 	SYSCALLS_SERVE = 16,	/* a unix socket to listen on */
-	SYSCALLS_THREADS = 32	/* threads of this process */
+	SYSCALLS_THREADS = 32,	/* threads of this process */
+	SYSCALLS_ADDRESSES = 64	/* what addresses this machine has: getifaddrs(3) */
 };
 
 /*

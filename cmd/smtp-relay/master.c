@@ -381,7 +381,7 @@ become_queue(struct master *m, const struct child *c, int sock)
 	close_others(m, c, 0);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
 		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL,
-		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_SERVE | SYSCALLS_THREADS };
+		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_SERVE | SYSCALLS_THREADS | SYSCALLS_ADDRESSES };
 	queue_main(&start);
 }
 

@@ -12,6 +12,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -129,6 +131,25 @@ do_netlink(void)
 }
 
 static int
+do_audit(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+
+	return fd == -1 ? -1 : close(fd);
+}
+
+static int
+do_addresses(void)
+{
+	struct ifaddrs *list;
+
+	if (getifaddrs(&list) == -1)
+		return -1;
+	freeifaddrs(list);
+	return 0;
+}
+
+static int
 do_serve(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -239,7 +260,8 @@ do_unheard(void)
 /* ---- which rights let which ---- */
 
 #define KILLED -SIGSYS
-#define ALL (SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT | SYSCALLS_CONNECT | SYSCALLS_SERVE | SYSCALLS_THREADS)
+#define ALL (SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT | SYSCALLS_CONNECT | SYSCALLS_SERVE | \
+	SYSCALLS_THREADS | SYSCALLS_ADDRESSES)
 
 static const struct row {
 	const char *what;
@@ -260,7 +282,9 @@ static const struct row {
 	{ "connect", do_connect, SYSCALLS_CONNECT, 0, ENOSYS },
 	{ "a unix socket", do_unix, SYSCALLS_SERVE, 0, ENOSYS },
 	{ "listen on a unix socket", do_serve, SYSCALLS_SERVE, 0, ENOSYS },
-	{ "netlink", do_netlink, SYSCALLS_CONNECT, ENOSYS, ENOSYS },
+	{ "addresses of this machine", do_addresses, SYSCALLS_ADDRESSES, 0, ENOSYS },
+	{ "netlink", do_netlink, SYSCALLS_CONNECT, ENOSYS, 0 },
+	{ "netlink's audit", do_audit, ALL, ENOSYS, ENOSYS },
 	{ "a thread", do_thread, SYSCALLS_THREADS, 0, ENOSYS },
 	{ "another process", do_fork, ALL, KILLED, KILLED },
 	{ "another program", do_exec, ALL, KILLED, KILLED },
