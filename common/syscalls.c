@@ -60,7 +60,7 @@ static const char *const writing[] = {
 	"mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "pwrite64",
 	"pwritev", "ftruncate", "ftruncate64", "fallocate", "fsync", "fdatasync", "syncfs", "sync_file_range",
 	"sync_file_range2", "fchmod", "chmod", "fchmodat", "fchown", "fchown32", "fchownat", "chown", "chown32", "utimensat",
-	"utimensat_time64", "flock", "copy_file_range", "sendfile", "sendfile64", NULL
+	"utimensat_time64", "flock", "copy_file_range", "sendfile", "sendfile64", "memfd_create", NULL
 };
 
 static const char *const accepting[] = { "accept", "accept4", NULL };
@@ -80,7 +80,7 @@ static const char *const deadly[] = {
 	"finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct",
 	"open_by_handle_at", "name_to_handle_at", "personality", "iopl", "ioperm", "modify_ldt", "mknod", "mknodat",
 	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "syslog", "quotactl",
-	"nfsservctl", "lookup_dcookie", "vhangup", "remap_file_pages", "memfd_create", "memfd_secret", "pkey_mprotect", NULL
+	"nfsservctl", "lookup_dcookie", "vhangup", "remap_file_pages", "memfd_secret", "pkey_mprotect", NULL
 };
 
 /* Unless it has the right to. */
