@@ -62,7 +62,7 @@ tier_libs = $(foreach t,$(1),$(LIBS_$(t))) $(call pc_libs,$(foreach t,$(1),$(PKG
 TIERS_UNIT = MAIL NET WIRE CRYPTO BASE
 UNIT_SRC = $(wildcard tests/unit/*.c)
 UNITS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
-PRELOADS = faults clock
+PRELOADS = faults clock probe
 AIDS_SRC = $(filter-out $(PRELOADS:%=tests/lab/%.c),$(wildcard tests/lab/*.c))
 AIDS = $(patsubst tests/lab/%.c,$(BUILD)/lab/%,$(AIDS_SRC)) $(PRELOADS:%=$(BUILD)/lab/%.so) $(BUILD)/dnsask
 BENCH_AIDS = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))

@@ -35,9 +35,10 @@ int sandbox_user_find(const char *name, struct sandbox_user *, struct fail *);
 int sandbox_enter(const char *root, const struct sandbox_user *, struct fail *);
 
 /*
- * For who cannot do that, since it is not root: of all files, those in root may be looked at, made, changed and
- * removed, and no others (Landlock, landlock(7)).  What is open stays open.  1: so it is from now on; 0: the
- * kernel has no Landlock, or one that knows no rename from folder to folder.  It cannot be taken back.
+ * For who cannot do that, since it is not root: of all files, those below root may be opened, made, changed, renamed
+ * and removed, and no others (Landlock, landlock(7)).  Names and attributes of others can be seen, and attributes be
+ * changed, if syscalls.h lets.  What is open stays open.  1: so it is from now on; 0: the kernel has no Landlock, or
+ * one that knows no rename from folder to folder.  It cannot be taken back.
  */
 int sandbox_confine(const char *root, struct fail *);
 

@@ -630,6 +630,81 @@ from()
 
 # ---- processes ----
 
+# With sanitizers, and where the kernel has no seccomp, system calls have no limit.
+calls_are_limited()
+{
+	[[ $BUILD != */asan ]] && grep -qsw kill_process /proc/sys/kernel/seccomp/actions_avail
+}
+
+# landlock(7): the version of its interface; 444 is landlock_create_ruleset(2).
+landlock()
+{
+	/usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))'
+}
+
+# PREFIX…: a relay with all its roles, behind that, each of which tries what it may; their answers in `probes`.
+start_probed()
+{
+	openssl genpkey -quiet -algorithm ed25519 -out ed.pem
+	printf '#!/bin/sh\nexit 0\n' > hook
+	chmod 755 hook
+	relay_conf "listen in 127.0.0.1@$RELAY_PORT type private tls required auth offered" "dkim c.example ed $RELAY/ed.pem" \
+	    "alert-hook $RELAY/hook" 'alert-user daemon'
+	sed -i 's/^deliver .*/deliver yes/' conf
+	echo secret | smtp-relay -c conf --passwd ann --pass-file -
+	touch probes
+	[ $# -eq 0 ] || chown -R nobody "$RELAY"
+	relay_preload probe "PROBE_FILE=$RELAY/probes"
+	RELAY_PREFIX+=("$@")
+	relay_start
+	relay_await 10 eval '[ "$(wc -l < probes)" -ge 9 ]'
+	sort probes > tried
+}
+
+@test "as root, each role does what it has to, and nothing else: files, the network, code in memory" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	start_probed
+	if ! calls_are_limited; then
+		run ! grep -v ' run=ok' tried
+		return
+	fi
+	diff - tried <<-'END'
+		auth folder=ENOSYS make=ENOSYS run=ENOSYS
+		hook folder=ok make=EACCES run=ok net=ok
+		in-1 folder=ENOSYS make=ok run=ENOSYS
+		in-2 folder=ENOSYS make=ok run=ENOSYS
+		out-1 folder=ENOSYS make=ENOSYS run=ENOSYS net=ok
+		out-2 folder=ENOSYS make=ENOSYS run=ENOSYS net=ok
+		queue folder=ok make=ok run=ENOSYS net=ENOSYS
+		route folder=ok make=ok run=ENOSYS net=ok
+		sign folder=ENOSYS make=ENOSYS run=ENOSYS
+	END
+}
+
+@test "without root, roles that open files see those of their folders alone" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to be somebody else"
+	start_probed setpriv --reuid nobody --regid nogroup --clear-groups
+	if [ "$(landlock)" -lt 2 ]; then
+		relay_logs 1 'master unprivileged consequence="not started as root: all roles share one user and see all its files"$'
+		return
+	fi
+	relay_logs 1 'master unprivileged consequence="not started as root: all roles share one user"$'
+	grep -q '^hook folder=ok ' tried
+	grep -q '^queue folder=EACCES make=EACCES ' tried
+	grep -q '^route folder=EACCES make=EACCES ' tried
+	! calls_are_limited || [ "$(grep -c '^[ios].* folder=ENOSYS ' tried)" -eq 5 ]
+}
+
+@test "a role that connects where it has nobody to connect to is killed" {
+	calls_are_limited || skip "no seccomp here"
+	RELAY_MAY_DIE=1
+	relay_preload probe "PROBE_FILE=$RELAY/probes"
+	RELAY_PREFIX+=(PROBE_CONNECT=in-1)
+	relay_spawn
+	relay_await 20 grep -q 'master role-died role=in-1 pid=[0-9]* how="signal 31"' log
+	run ! grep -q 'role-died role=\(in-2\|queue\)' log
+}
+
 @test "started as root: roles of their own users, roots and rights" {
 	local pid limit role
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
@@ -647,9 +722,8 @@ from()
 		grep -q '^Groups:[[:space:]]*$' "/proc/$pid/status"
 		grep -q '^Cap\(Eff\|Prm\):.0*$' "/proc/$pid/status"
 	done
-	# With sanitizers, and where the kernel has no seccomp, system calls have no limit, which the log says.
 	limit=2
-	[[ $BUILD != */asan ]] && grep -qsw kill_process /proc/sys/kernel/seccomp/actions_avail || limit=0
+	calls_are_limited || limit=0
 	if [ $limit -eq 0 ]; then
 		relay_logs 1 'master unlimited consequence="no seccomp: '
 	else

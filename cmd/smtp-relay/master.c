@@ -396,7 +396,7 @@ become_in(struct master *m, const struct child *c, int sock, int queue, int name
 	close_others(m, c, 1);
 	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
 		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT };
+		.rights = SYSCALLS_MAKE | SYSCALLS_ACCEPT };
 	in_main(&start);
 }
 

@@ -19,7 +19,7 @@ struct role_start {
 	const char *name;			/* "in-3", for the process list and the log */
 	int master;				/* socket to the master; the role's now */
 	const char *root;			/* its root directory; NULL: stays where it is */
-	const struct sandbox_user *user;	/* NULL: stays who it is, and where, but sees files in root alone */
+	const struct sandbox_user *user;	/* NULL: stays who it is, and where, but opens files below root alone */
 	int rights;				/* syscalls.h: what it keeps; ROLE_ALL: all */
 	int detach;				/* from the standard descriptors, which are a starter's */
 };

@@ -1,5 +1,6 @@
 #include "syscalls.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -12,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -131,6 +133,118 @@ do_netlink(void)
 }
 
 static int
+do_unix_stream(void)
+{
+	return do_socket(AF_UNIX, SOCK_STREAM);
+}
+
+static int
+do_udp(void)
+{
+	return do_socket(AF_INET6, SOCK_DGRAM);
+}
+
+static int
+do_raw(void)
+{
+	return do_socket(AF_INET, SOCK_RAW);
+}
+
+static int
+do_sctp(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+
+	return fd == -1 ? -1 : close(fd);
+}
+
+static int
+do_pair(int family, int type)
+{
+	int pair[2];
+
+	if (socketpair(family, type | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	close(pair[0]);
+	return close(pair[1]);
+}
+
+static int
+do_stream_pair(void)
+{
+	return do_pair(AF_UNIX, SOCK_STREAM);
+}
+
+static int
+do_datagram_pair(void)
+{
+	return do_pair(AF_UNIX, SOCK_DGRAM);
+}
+
+static int
+do_tipc_pair(void)
+{
+	return do_pair(AF_TIPC, SOCK_STREAM);
+}
+
+/* With a socket that is there. */
+static int
+do_connect_open(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "/nowhere" };
+
+	return connect(ends[0], (struct sockaddr *)&sun, sizeof sun);
+}
+
+/* A listening socket can be made one that connects with what it sends. */
+static int
+do_fast_open(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(9) };
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (shutdown(listening, SHUT_RDWR) == -1)
+		return -1;
+	return sendto(listening, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&sin, sizeof sin) == -1 ? -1 : 0;
+}
+
+static int
+do_send(void)
+{
+	return send(ends[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+static int
+do_owner(void)
+{
+	return fcntl(ends[0], F_SETOWN, getppid());
+}
+
+static int
+do_flags(void)
+{
+	int flags = fcntl(ends[0], F_GETFL);
+
+	return flags == -1 ? -1 : fcntl(ends[0], F_SETFL, flags | O_NONBLOCK);
+}
+
+static int
+do_chmod(void)
+{
+	return fchmodat(folder, "there", 0600, 0);
+}
+
+static int
+do_make(void)
+{
+	int fd = openat(folder, "new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd == -1 || pwrite(fd, "x", 1, 0) != 1 || close(fd) == -1)
+		return -1;
+	return unlinkat(folder, "new", 0);
+}
+
+static int
 do_audit(void)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
@@ -153,7 +267,7 @@ static int
 do_serve(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), rc;
 
 	if (fd == -1)
 		return -1;
@@ -246,6 +360,20 @@ do_unshare(void)
 }
 
 static int
+do_waiting(void)
+{
+	int n;
+
+	return ioctl(ends[0], FIONREAD, &n);
+}
+
+static int
+do_type(void)
+{
+	return ioctl(0, TIOCSTI, "x");
+}
+
+static int
 do_abort(void)
 {
 	abort();
@@ -261,7 +389,7 @@ do_unheard(void)
 
 #define KILLED -SIGSYS
 #define ALL (SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT | SYSCALLS_CONNECT | SYSCALLS_SERVE | \
-	SYSCALLS_THREADS | SYSCALLS_ADDRESSES)
+	SYSCALLS_THREADS | SYSCALLS_ADDRESSES | SYSCALLS_MAKE)
 
 static const struct row {
 	const char *what;
@@ -278,8 +406,23 @@ static const struct row {
 	{ "empty a file while it is opened for reading", do_truncate, SYSCALLS_WRITE, 0, ENOSYS },
 	{ "rename a file", do_rename, SYSCALLS_WRITE, 0, ENOSYS },
 	{ "sync", do_sync, SYSCALLS_WRITE, 0, ENOSYS },
+	{ "make a new file, and remove it", do_make, SYSCALLS_MAKE, 0, 0 },
+	{ "the same", do_make, SYSCALLS_WRITE, 0, 0 },
+	{ "open a file that is there, to make new ones", do_open, SYSCALLS_MAKE, ENOSYS, 0 },
+	{ "make a file that may be there, to make new ones", do_create, SYSCALLS_MAKE, ENOSYS, 0 },
+	{ "change the mode of a file by its name", do_chmod, ALL, ENOSYS, ENOSYS },
 	{ "take a client", do_accept, SYSCALLS_ACCEPT, 0, 0 },
 	{ "connect", do_connect, SYSCALLS_CONNECT, 0, ENOSYS },
+	{ "UDP", do_udp, SYSCALLS_CONNECT, 0, ENOSYS },
+	{ "a raw socket", do_raw, ALL, ENOSYS, ENOSYS },
+	{ "SCTP", do_sctp, ALL, ENOSYS, ENOSYS },
+	{ "connect a socket that is there", do_connect_open, SYSCALLS_SERVE | SYSCALLS_ADDRESSES, KILLED, 0 },
+	{ "connect a listening socket by what is sent", do_fast_open, ALL & ~SYSCALLS_CONNECT, ENOSYS, 0 },
+	{ "send", do_send, 0, 0, 0 },
+	{ "a pair of sockets", do_stream_pair, 0, 0, 0 },
+	{ "a pair for datagrams, which could go elsewhere", do_datagram_pair, ALL, ENOSYS, ENOSYS },
+	{ "a pair of another family", do_tipc_pair, ALL, ENOSYS, ENOSYS },
+	{ "a unix socket that is a stream", do_unix_stream, ALL, ENOSYS, ENOSYS },
 	{ "a unix socket", do_unix, SYSCALLS_SERVE, 0, ENOSYS },
 	{ "listen on a unix socket", do_serve, SYSCALLS_SERVE, 0, ENOSYS },
 	{ "addresses of this machine", do_addresses, SYSCALLS_ADDRESSES, 0, ENOSYS },
@@ -295,6 +438,10 @@ static const struct row {
 	{ "read another's memory", do_memory_of, ALL, KILLED, KILLED },
 	{ "change the user", do_setuid, ALL, KILLED, KILLED },
 	{ "namespaces", do_unshare, ALL, KILLED, KILLED },
+	{ "how much can be read", do_waiting, 0, 0, 0 },
+	{ "type into the terminal", do_type, ALL, ENOSYS, ENOSYS },
+	{ "a descriptor's flags", do_flags, 0, 0, 0 },
+	{ "have the kernel send a signal", do_owner, ALL, ENOSYS, ENOSYS },
 	{ "abort", do_abort, 0, -SIGABRT, -SIGABRT },
 	{ "a call that is not", do_unheard, ALL, ENOSYS, ENOSYS },
 };
