@@ -17,22 +17,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
+/*
+ * Not where sanitizers do calls of their own, nor where clone(2) has its flags in another place and mmap(2) all its
+ * arguments in memory.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__i386__) || defined(__s390__)
+#define LIMITABLE 0
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
+#define LIMITABLE 0
 #endif
 #endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-/* clone(2) has its flags elsewhere, mmap(2) all its arguments in memory. */
-#if defined(__i386__) || defined(__s390__)
-#define ODD_ARGUMENTS 1
-#else
-#define ODD_ARGUMENTS 0
+#ifndef LIMITABLE
+#define LIMITABLE 1
 #endif
 
 /* Names, since not every architecture has every call; those that this one lacks are passed over. */
@@ -272,7 +269,7 @@ syscalls_limitable(void)
 {
 	uint32_t kill = SECCOMP_RET_KILL_PROCESS;
 
-	return !SANITIZED && !ODD_ARGUMENTS && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0;
+	return LIMITABLE && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0;
 }
 
 int

@@ -328,7 +328,7 @@ compare_column()
 	    'hosts in 127.0.2.1 accept command-time 1s' 'hosts in 127.0.3.1 accept data-time 1s' \
 	    'hosts in 127.0.4.1 accept session-time 10s'
 	local drip=() begun=$SECONDS
-	for i in {1..100}; do drip+=('NOOP\r\n' = + +); done
+	for i in {1..100}; do drip+=('NOOP\r\n' '=' + +); done
 	from 127.0.4.1 "${drip[@]}" > session 3>&- &
 	gets '220 250 421 closed' 127.0.2.1 'NO'
 	gets '220 250 250 250 354 421 closed' 127.0.3.1 "$MAIL" = "$RCPT" = 'DATA\r\n' = 'x'

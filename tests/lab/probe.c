@@ -92,7 +92,7 @@ probe(void)
 	if (write(out, line, n) != n)
 		abort();
 	if (deadly != NULL && strcmp(deadly, name) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0)
-		connect(pair[0], &nobody, sizeof nobody);
+		(void)connect(pair[0], &nobody, sizeof nobody);
 }
 
 int

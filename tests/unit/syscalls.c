@@ -387,7 +387,7 @@ do_unheard(void)
 
 /* ---- which rights let which ---- */
 
-#define KILLED -SIGSYS
+#define KILLED (-SIGSYS)
 #define ALL (SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_ACCEPT | SYSCALLS_CONNECT | SYSCALLS_SERVE | \
 	SYSCALLS_THREADS | SYSCALLS_ADDRESSES | SYSCALLS_MAKE)
 
