@@ -23,12 +23,12 @@
 enum syscalls_right {
 	SYSCALLS_READ = 1,	/* open what is there, look at it, list folders */
 	SYSCALLS_WRITE = 2,	/* and make, change, rename and remove files */
-	SYSCALLS_MAKE = 128,	/* make new files, and remove some; open none that is there */
-	SYSCALLS_ACCEPT = 4,	/* take clients of listening sockets */
-	SYSCALLS_CONNECT = 8,	/* connect by TCP and UDP */
-	SYSCALLS_SERVE = 16,	/* a unix socket for records (SOCK_SEQPACKET) to listen on */
-	SYSCALLS_THREADS = 32,	/* threads of this process */
-	SYSCALLS_ADDRESSES = 64	/* what addresses this machine has: getifaddrs(3) */
+	SYSCALLS_MAKE = 4,	/* make new files, and remove some; open none that is there */
+	SYSCALLS_ACCEPT = 8,	/* take clients of listening sockets */
+	SYSCALLS_CONNECT = 16,	/* connect by TCP and UDP */
+	SYSCALLS_SERVE = 32,	/* a unix socket for records (SOCK_SEQPACKET) to listen on */
+	SYSCALLS_THREADS = 64,	/* threads of this process */
+	SYSCALLS_ADDRESSES = 128	/* what addresses this machine has: getifaddrs(3) */
 };
 
 /*

@@ -29,15 +29,12 @@ shown()
 
 logged() { grep -q "$@" "$RELAY_LOG"; }
 
-# N: so many lines of it.
-logged_times() { [ "$(grep -c "$2" "$RELAY_LOG")" -ge "$1" ]; }
-
 hup()
 {
 	local n
 	n=$(grep -c 'master reload' "$RELAY_LOG" || true)
 	kill -HUP "$RELAY_PID"
-	relay_await 10 logged_times $((n + 1)) 'master reload'
+	relay_await 10 relay_log_has $((n + 1)) 'master reload'
 }
 
 # WANT: the reply that comes on descriptor 5 begins with it.
@@ -77,12 +74,12 @@ none_retired() { [ -z "$(retired)" ]; }
 	ask . '250 2.0.0'
 	[ "$(relay_message)" = $'Subject: over the change\r\n\r\nx\r' ]
 	# It is one of two processes that stayed; the other had no session, and went.
-	relay_await 5 logged_times 1 'master retired-ended role=in-'
+	relay_await 5 relay_log_has 1 'master retired-ended role=in-'
 	[ "$(retired | wc -l)" -eq 1 ]
 	ask QUIT 221
 	exec 5>&-
 	relay_await 5 none_retired
-	relay_await 5 logged_times 2 'master retired-ended role=in-'
+	relay_await 5 relay_log_has 2 'master retired-ended role=in-'
 }
 
 @test "a session under TLS goes on with what it has" {
@@ -159,7 +156,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	[ "$(retired | wc -l)" -eq 4 ]
 	kill -HUP "$RELAY_PID"
 	reply 421
-	relay_await 10 logged_times 5 'master reloaded'
+	relay_await 10 relay_log_has 5 'master reloaded'
 	[ "$(shown)" = "$(stored mine)" ]
 	# The others are as they were.
 	printf 'NOOP\r\n' >&"${fds[3]}"
@@ -213,7 +210,7 @@ none_retired() { [ -z "$(retired)" ]; }
 	openssl s_client -connect "127.0.0.1:$RELAY_PORT2" -starttls smtp < /dev/null 2> /dev/null |
 	    openssl x509 -noout -fingerprint -sha256 > out
 	[ "$(cat out)" = "$own" ]
-	relay_await 10 logged_times 2 'master certificate listener=in identity=_demo warning='
+	relay_await 10 relay_log_has 2 'master certificate listener=in identity=_demo warning='
 	# What cannot be renewed stays, and is told.
 	second=$(stored _demo)
 	mv etc/certs etc/away

@@ -20,15 +20,13 @@ teardown()
 # Lines are written when a turn of the loop ends, so that a client may know before.
 logged() { relay_await 10 grep -q -- "$@" "$RELAY_LOG"; }
 
-logged_times() { [ "$(grep -c -- "$2" "$RELAY_LOG")" -ge "$1" ]; }
-
 # What the master says of a SIGHUP: reloaded, or reload-failed and why.
 hup()
 {
 	local n
 	n=$(grep -c 'master reload' "$RELAY_LOG" || true)
 	kill -HUP "$RELAY_PID"
-	relay_await 20 logged_times $((n + 1)) 'master reload'
+	relay_await 20 relay_log_has $((n + 1)) 'master reload'
 	grep -o 'master reload.*' "$RELAY_LOG" | tail -n 1
 }
 
@@ -327,7 +325,7 @@ come_as()
 	[ "$line" = 421 ]
 	exec {fd}>&-
 	for fd in "${fds[@]}"; do exec {fd}>&-; done
-	relay_await 10 logged_times 7 ' disconnect client='
+	relay_await 10 relay_log_has 7 ' disconnect client='
 	fds=()
 	for _ in 1 2 3 4 5 6 7 8; do
 		come_as 198.51.100.1

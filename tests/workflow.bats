@@ -21,13 +21,11 @@ teardown()
 at() { echo "$MTATLS_DIR/certs/$1"; }
 hex() { openssl "$1" -in "$2" -noout "-$3" | openssl pkey -pubin -outform DER | openssl dgst -sha256 -r | cut -d' ' -f1; }
 shown() { openssl s_client -connect "127.0.0.1:$RELAY_PORT" -starttls smtp -showcerts < /dev/null 2> /dev/null; }
-logged_times() { [ "$(grep -c "$2" "$RELAY_LOG")" -ge "$1" ]; }
-
 # N: the relay has read its certificates for the Nth time.
 hup()
 {
 	kill -HUP "$RELAY_PID"
-	relay_await 10 logged_times "$1" 'master reloaded'
+	relay_await 10 relay_log_has "$1" 'master reloaded'
 }
 
 @test "1: self-signed, as PKCS #12 into another store" {

@@ -372,6 +372,14 @@ close_others(struct master *m, const struct child *mine, int listeners)
 	m->secrets = NULL;
 }
 
+static struct role_start
+role_of(const struct master *m, const struct child *c, int sock, const char *root, const struct sandbox_user *user,
+    int rights)
+{
+	return (struct role_start){ .name = c->name, .master = sock, .root = root, .user = m->drop ? user : NULL,
+		.detach = m->detach, .rights = rights };
+}
+
 static void
 become_queue(struct master *m, const struct child *c, int sock)
 {
@@ -379,9 +387,8 @@ become_queue(struct master *m, const struct child *c, int sock)
 		.credentials = m->setup->credentials };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->conf->spool,
-		.detach = m->detach, .user = m->drop ? &m->queue_user : NULL,
-		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_SERVE | SYSCALLS_THREADS | SYSCALLS_ADDRESSES };
+	start.role = role_of(m, c, sock, m->conf->spool, &m->queue_user,
+	    SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_SERVE | SYSCALLS_THREADS | SYSCALLS_ADDRESSES);
 	queue_main(&start);
 }
 
@@ -394,9 +401,8 @@ become_in(struct master *m, const struct child *c, int sock, int queue, int name
 		.recipients = m->setup->recipients, .worker = c->slot, .nworkers = nslots(m), .low = m->low };
 
 	close_others(m, c, 1);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->newdir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = SYSCALLS_MAKE | SYSCALLS_ACCEPT };
+	start.role = role_of(m, c, sock, m->newdir, &m->user,
+	    SYSCALLS_MAKE | SYSCALLS_ACCEPT);
 	in_main(&start);
 }
 
@@ -409,9 +415,7 @@ become_out(struct master *m, const struct child *c, int sock, int queue)
 		.queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = SYSCALLS_CONNECT };
+	start.role = role_of(m, c, sock, m->nonedir, &m->user, SYSCALLS_CONNECT);
 	out_main(&start);
 }
 
@@ -422,9 +426,8 @@ become_route(struct master *m, const struct child *c, int sock, int queue)
 	struct route_start start = { .conf = m->conf, .trust = m->setup->trust, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->stsdir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_CONNECT };
+	start.role = role_of(m, c, sock, m->stsdir, &m->user,
+	    SYSCALLS_READ | SYSCALLS_WRITE | SYSCALLS_CONNECT);
 	route_main(&start);
 }
 
@@ -435,9 +438,7 @@ become_auth(struct master *m, const struct child *c, int sock)
 	struct auth_start start = { .conf = m->conf };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = 0 };
+	start.role = role_of(m, c, sock, m->nonedir, &m->user, 0);
 	auth_main(&start);
 }
 
@@ -448,9 +449,7 @@ become_hook(struct master *m, const struct child *c, int sock, int queue)
 	struct hook_start start = { .conf = m->conf, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = NULL,
-		.detach = m->detach, .user = m->drop ? &m->hook_user : NULL,
-		.rights = ROLE_ALL };
+	start.role = role_of(m, c, sock, NULL, &m->hook_user, ROLE_ALL);
 	hook_main(&start);
 }
 
@@ -461,9 +460,7 @@ become_sign(struct master *m, const struct child *c, int sock, int queue)
 	struct sign_start start = { .conf = m->conf, .queue = queue };
 
 	close_others(m, c, 0);
-	start.role = (struct role_start){ .name = c->name, .master = sock, .root = m->nonedir,
-		.detach = m->detach, .user = m->drop ? &m->user : NULL,
-		.rights = 0 };
+	start.role = role_of(m, c, sock, m->nonedir, &m->user, 0);
 	sign_main(&start);
 }
 

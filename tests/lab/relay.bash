@@ -148,6 +148,7 @@ relay_await()
 	return 1
 }
 
+# N [GREP'S OPTION…] PATTERN: so many lines of the log have it, or more.
 relay_log_has()
 {
 	[ "$(grep -c "${@:2}" "$RELAY_LOG")" -ge "$1" ]
@@ -315,7 +316,7 @@ relay_next_due()
 # seconds behind each two.
 relay_is_idle()
 {
-	local file due waits=()
+	local file due until waits=()
 	for file in "$RELAY_SPOOL"/new/* "$RELAY_SPOOL"/queue/*,*; do
 		case $file in
 		*'/*' | *'/*,*') continue ;;
@@ -324,7 +325,8 @@ relay_is_idle()
 		due=${file##*/} due=${due#*,} due=${due%%,*}
 		[ "$due" -gt $((EPOCHSECONDS + RELAY_AHEAD)) ] || return 1
 		file=${file##*/}
-		waits+=("${file%%,*} $(date -u -d "@$due" +%FT%TZ)")
+		TZ=UTC printf -v until '%(%FT%TZ)T' "$due"
+		waits+=("${file%%,*} $until")
 	done
 	[ ${#waits[@]} -eq 0 ] || printf '%s\n' "${waits[@]}" | relay_log_tells_waits
 }

@@ -13,9 +13,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <ifaddrs.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -30,6 +30,12 @@ static char dir[] = "/tmp/mtatls-syscalls.XXXXXX";
 static int listening = -1, folder = -1, ends[2];
 
 /* ---- what is tried: 0, or -1 with errno ---- */
+
+static int
+closed(int fd)
+{
+	return fd == -1 ? -1 : close(fd);
+}
 
 static int
 do_read(void)
@@ -55,25 +61,19 @@ do_heap(void)
 static int
 do_open(void)
 {
-	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
 }
 
 static int
 do_create(void)
 {
-	int fd = openat(folder, "made", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(openat(folder, "made", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
 static int
 do_truncate(void)
 {
-	int fd = openat(folder, "there", O_RDONLY | O_TRUNC | O_CLOEXEC);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(openat(folder, "there", O_RDONLY | O_TRUNC | O_CLOEXEC));
 }
 
 static int
@@ -93,15 +93,13 @@ do_accept(void)
 {
 	int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	return fd == -1 && errno == EAGAIN ? 0 : fd == -1 ? -1 : close(fd);
+	return fd == -1 && errno == EAGAIN ? 0 : closed(fd);
 }
 
 static int
 do_socket(int family, int type)
 {
-	int fd = socket(family, type | SOCK_CLOEXEC, 0);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(socket(family, type | SOCK_CLOEXEC, 0));
 }
 
 static int
@@ -153,9 +151,7 @@ do_raw(void)
 static int
 do_sctp(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
 }
 
 static int
@@ -247,9 +243,7 @@ do_make(void)
 static int
 do_audit(void)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
-
-	return fd == -1 ? -1 : close(fd);
+	return closed(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT));
 }
 
 static int
